@@ -1,0 +1,58 @@
+"""cnp: a copy-and-patch JIT back end to embed. See README.md, and docs/ for how it works."""
+
+from __future__ import annotations
+
+from cnp.errors import (
+    BuildError,
+    CnpError,
+    InternalError,
+    LibraryError,
+    MissingExtra,
+    ParseError,
+    Trap,
+    TrapKind,
+    Unsupported,
+    UserError,
+    VerifyError,
+)
+from cnp.ir.function import Extern, Function, Label, Register, extern
+from cnp.ir.optable import set_default_ops
+from cnp.types import Type, f32, f64, i32, i64, ptr, writable_ptr
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BuildError",
+    "CnpError",
+    "Extern",
+    "Function",
+    "InternalError",
+    "Label",
+    "LibraryError",
+    "MissingExtra",
+    "ParseError",
+    "Register",
+    "Trap",
+    "TrapKind",
+    "Type",
+    "Unsupported",
+    "UserError",
+    "VerifyError",
+    "extern",
+    "f32",
+    "f64",
+    "i32",
+    "i64",
+    "ptr",
+    "set_default_ops",
+    "writable_ptr",
+]
+
+
+def _ops() -> object:
+    from cnp.runtime.default import default_library
+
+    return default_library().ops
+
+
+set_default_ops(_ops)  # type: ignore[arg-type]

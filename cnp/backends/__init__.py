@@ -1,0 +1,28 @@
+"""The back ends by name: what Function.compile calls."""
+
+from __future__ import annotations
+
+from cnp.errors import Unsupported, UserError
+
+TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cnp.ir.function import Function
+
+NAMES = ("native", "reference")
+
+
+def compile(function: Function, backend: str = "native", target: str | None = None, **options: Any) -> Any:
+    """Compile `function` with one of NAMES. UserError for another name, Unsupported for a target that cannot run here."""
+    if backend == "native":
+        from cnp.backends import native
+
+        return native.compile(function, target=target, **options)
+    if backend == "reference":
+        from cnp.backends import reference
+
+        if target is not None:
+            raise Unsupported(f"backend 'reference' has no targets, and none called {target!r}")
+        return reference.compile(function, **options)
+    raise UserError(f"there is no back end {backend!r}; accepted: {', '.join(map(repr, NAMES))}")

@@ -1,0 +1,78 @@
+"""Functions -> machine code on this machine: backend="native"."""
+
+from __future__ import annotations
+
+import threading
+
+from cnp import dump
+from cnp.errors import Trap, TrapKind, Unsupported
+from cnp.ir.function import Function, Label, Register
+from cnp.runtime.callable import NativeFunction, check_platform, make_callable
+from cnp.runtime.code import compile_group, function_name
+from cnp.runtime.codememory import CodeMemory
+from cnp.runtime.core import Core
+from cnp.runtime.default import default_library
+
+TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+_core: Core | None = None
+_core_lock = threading.Lock()
+
+
+def core() -> Core:
+    """The core of this machine's library, started when it is first needed."""
+    global _core
+    if _core is None:
+        with _core_lock:
+            if _core is None:
+                check_platform()
+                _core = Core(default_library(), CodeMemory(), Register, Label, _raise_trap)
+    return _core
+
+
+def _raise_trap(word: int) -> NoReturn:
+    """Called by the core: a trap word as an exception."""
+    raise Trap(TrapKind(word & 15), function_name(word >> 32), word >> 4 & 0xFFFFFFF)
+
+
+def compile(
+    function: Function, target: str | None = None, *, nogil: bool = False, safepoints: bool = True, trace: bool = False
+) -> NativeFunction:
+    """Compile `function` and every Function that it calls and that has not been compiled yet.
+
+    `nogil` releases the GIL while the function runs. `safepoints` lets Ctrl-C stop loops and recursion; without them
+    loops are a little faster. `trace` keeps what listings need. VerifyError if a function is not well formed,
+    Unsupported for a target other than this machine's.
+    """
+    running = core()
+    if target is not None and target != running.library.target:
+        raise Unsupported(f"target {target!r}: only {running.library.target!r}, this machine's, can run here")
+    trace = trace or dump.wanted("as")
+    code = compile_group(running, _group(function), _compiled, safepoints, trace)
+    made = make_callable(function, code, 0, nogil)
+    if dump.enabled:
+        dump.native(made)
+    return made
+
+
+def _group(function: Function) -> list[Function]:
+    """The function, and all Functions that it reaches by calls, in the order they are found."""
+    if not function._callees:
+        return [function]
+    found = {id(function): function}
+    waiting = [function]
+    while waiting:
+        for callee in waiting.pop()._callees:
+            if isinstance(callee, Function) and id(callee) not in found:
+                found[id(callee)] = callee
+                waiting.append(callee)
+    return list(found.values())
+
+
+def _compiled(callee: Any) -> NativeFunction:
+    """A callee that is not a Function of the group: it must be compiled code of this back end."""
+    if not isinstance(callee, NativeFunction):
+        raise Unsupported(f"native code cannot call {callee!r}; accepted: a Function, native code, or cnp.extern(...)")
+    return callee

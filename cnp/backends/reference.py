@@ -1,0 +1,119 @@
+"""Turns a function into a Python object that the reference interpreter runs: backend="reference"."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import operator
+from typing import Any
+
+from cnp.ir.function import Function
+from cnp.ir.reference import DEPTH, Interpreter, Value
+from cnp.ir.signature import as_signed, rounded
+from cnp.types import ParameterType, PointerType, Type
+
+
+def compile(function: Function, depth: int = DEPTH) -> ReferenceFunction:
+    """Verify and decode `function`. VerifyError if it is not well formed; its callees are looked at when called."""
+    return ReferenceFunction(function, depth)
+
+
+class ReferenceFunction:
+    """A callable that takes and returns what compiled code does, some thousand times slower.
+
+    TypeError for a wrong number or kind of arguments, OverflowError for an integer that does not fit, BufferError for
+    a buffer that is not contiguous or, where it is to be written, read-only; Trap where the function traps.
+    """
+
+    backend = "reference"
+
+    def __init__(self, function: Function, depth: int = DEPTH) -> None:
+        self.function = function
+        self.__name__ = function.name
+        self.interpreter = Interpreter(depth)
+        self.interpreter.program(function)
+
+    def __repr__(self) -> str:
+        return f"<reference function {self.function.name}>"
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Value:
+        name, types = self.function.name, self.function.parameter_types
+        if keywords:
+            raise TypeError(f"{name}() takes no keyword arguments")
+        if len(arguments) != len(types):
+            plural = "" if len(types) == 1 else "s"
+            raise TypeError(f"{name}() takes exactly {len(types)} argument{plural} ({len(arguments)} given)")
+        buffers: list[Buffer] = []
+        try:
+            values = [
+                convert(name, number, type, value, buffers)
+                for number, (type, value) in enumerate(zip(types, arguments), 1)
+            ]
+            return self.interpreter.run(self.function, values)
+        finally:
+            for each in buffers:
+                each.release()
+
+
+_RANGES = {
+    Type.i32: "i32 (-2**31 to 2**31 - 1)",
+    Type.i64: "i64 (-2**63 to 2**63 - 1)",
+    Type.f32: "f32 (magnitude below 2**128)",
+}
+
+
+def convert(name: str, number: int, type: ParameterType, value: Any, buffers: list[Buffer]) -> int | float:
+    """An argument as the interpreter's registers hold it. A buffer that was opened for it is added to `buffers`.
+
+    The same conversions, with the same words, as in stencils/core/python.c.
+    """
+    if isinstance(type, PointerType):
+        if ctypes.pythonapi.PyObject_CheckBuffer(ctypes.py_object(value)):
+            buffers.append(Buffer(value, type.writable))
+            return as_signed(Type.i64, buffers[-1].address)
+        type = Type.i64
+    if type.is_integer:
+        integer = operator.index(value)
+        if as_signed(type, integer) != integer:
+            raise OverflowError(f"{name}() argument {number}: {value!r} does not fit {_RANGES[type]}")
+        return integer
+    real = math.ldexp(value, 0)  # what C's conversion takes, with its words for the rest
+    try:
+        return rounded(type, real)
+    except OverflowError:
+        raise OverflowError(f"{name}() argument {number}: {value!r} does not fit {_RANGES[type]}") from None
+
+
+class _PyBuffer(ctypes.Structure):
+    """CPython's Py_buffer."""
+
+    _fields_ = [
+        ("buf", ctypes.c_void_p),
+        ("obj", ctypes.c_void_p),
+        ("len", ctypes.c_ssize_t),
+        ("itemsize", ctypes.c_ssize_t),
+        ("readonly", ctypes.c_int),
+        ("ndim", ctypes.c_int),
+        ("format", ctypes.c_char_p),
+        ("shape", ctypes.c_void_p),
+        ("strides", ctypes.c_void_p),
+        ("suboffsets", ctypes.c_void_p),
+        ("internal", ctypes.c_void_p),
+    ]
+
+
+_SIMPLE, _WRITABLE = 0, 1  # PyBUF_SIMPLE, PyBUF_WRITABLE
+
+
+class Buffer:
+    """The memory of a C-contiguous buffer, held in place until `release`. BufferError if it cannot be had."""
+
+    def __init__(self, owner: Any, writable: bool) -> None:
+        self._view = _PyBuffer()
+        flags = _WRITABLE if writable else _SIMPLE
+        ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(owner), ctypes.byref(self._view), flags)
+        self.address: int = self._view.buf or 0
+
+    def release(self) -> None:
+        """Let go of the memory; a second time does nothing."""
+        ctypes.pythonapi.PyBuffer_Release(ctypes.byref(self._view))

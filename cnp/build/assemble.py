@@ -1,0 +1,129 @@
+"""Puts extracted stencils, the core and the op table together into the contents of a library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cnp.build.compile import Key
+from cnp.build.core import Blob, add_constants
+from cnp.build.elf import Constant
+from cnp.build.extract import Code, CodeHole
+from cnp.build.placements import canonical_index
+from cnp.build.table import BuildOp, form_size
+from cnp.errors import BuildError
+from cnp.stencil.model import CHUNK_SIZE, Chunk, Form, Hole, OpFlag, Stencil, Value
+from cnp.stencil.writer import Contents
+from cnp.target.record import Target
+
+ABSENT = Stencil((Chunk(b""),), ())
+_MOST_CHUNKS, _MOST_SIZE = 255, 0xFFFF
+
+
+class StencilTable:
+    """Stencils by index, each kept once; index 0 stands for an absent one."""
+
+    def __init__(self, blob: Blob) -> None:
+        self.stencils: list[Stencil] = [ABSENT]
+        self._index: dict[Stencil, int] = {}
+        self._known: dict[Code, int] = {}
+        self._blob = blob
+
+    def add(self, code: Code) -> int:
+        """The index of a stencil with this code, holes and short form. BuildError if it is too large for its row."""
+        index = self._known.get(code)
+        if index is None:
+            short = self.add(code.short) if code.short else 0
+            stencil = replace(self._cut(code), short_form=short)
+            index = self._index.get(stencil)
+            if index is None:
+                index = self._index[stencil] = len(self.stencils)
+                self.stencils.append(stencil)
+            self._known[code] = index
+        return index
+
+    def _cut(self, code: Code) -> Stencil:
+        """Cut into chunks: each ends with its hole, if it has one, and holds at most CHUNK_SIZE bytes."""
+        chunks: list[Chunk] = []
+        holes: list[Hole] = []
+        start = 0
+        for hole in sorted(code.holes, key=lambda each: each.offset):
+            end = hole.offset + hole.width
+            chunks += _cut(code.data[start:end])
+            flags, value = hole.flags, hole.value
+            holes.append(
+                Hole(len(chunks) - 1, value, hole.width, flags, hole.addend, self._extra(hole), hole.offset)
+            )
+            start = end
+        chunks += _cut(code.data[start:])
+        if len(chunks) > _MOST_CHUNKS or len(code.data) > _MOST_SIZE:
+            raise BuildError(f"a stencil of {len(code.data)} bytes is too large: {_MOST_CHUNKS} chunks are accepted")
+        return Stencil(tuple(chunks) or (Chunk(b""),), tuple(holes))
+
+    def _extra(self, hole: CodeHole) -> int:
+        if isinstance(hole.extra, Constant):
+            return self._blob.constants[hole.extra]
+        if isinstance(hole.extra, str):
+            return self._blob.exports.get(hole.extra, 0)
+        return hole.extra
+
+
+def _cut(data: bytes) -> Iterable[Chunk]:
+    """Chunks of a stretch whose end is a hole's; only the first may be shorter than CHUNK_SIZE."""
+    first = len(data) % CHUNK_SIZE or CHUNK_SIZE
+    starts = [0, *range(first, len(data), CHUNK_SIZE)] if data else []
+    ends = [*starts[1:], len(data)]
+    return [Chunk(data[start:end]) for start, end in zip(starts, ends)]
+
+
+def constants_of(codes: Iterable[Code]) -> set[Constant]:
+    """The constants that stencils refer to."""
+    return {hole.extra for code in codes for hole in code.holes if isinstance(hole.extra, Constant)}
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """The contents of a library, and how many placements share its stencils."""
+
+    contents: Contents
+    placements: int
+
+
+def assemble(
+    target: Target,
+    ops: Sequence[BuildOp],
+    codes: Mapping[Key, Code],
+    controls: Mapping[str, Code],
+    core: Blob,
+    abi_hash: int,
+    meta: Mapping[str, Any],
+) -> Assembled:
+    """Number everything. The order is that of the ops, their forms and placements, then control and padding."""
+    blob = add_constants(core, constants_of([*codes.values(), *controls.values()]))
+    table = StencilTable(blob)
+    placements = [0]
+    rows = []
+    for op in ops:
+        may_trap = False
+        for form in Form:
+            for index in range(form_size(op, form)):
+                code = codes.get((op.row.code, int(form), canonical_index(op, form, index)))
+                placements.append(table.add(code) if code else 0)
+                may_trap |= code is not None and any(hole.value == Value.EXIT for hole in code.holes)
+        flags = op.row.flags | OpFlag.MAY_TRAP if may_trap else op.row.flags & ~OpFlag.MAY_TRAP
+        rows.append(replace(op.row, flags=flags))
+    control = {name: table.add(code) for name, code in controls.items()}
+    padding = [table.add(Code(code, ())) for code in target.padding]
+    contents = Contents(
+        target=target.name,
+        abi_hash=abi_hash,
+        integer_registers=len(target.integer_registers),
+        float_registers=len(target.float_registers),
+        ops=rows,
+        placements=placements,
+        stencils=table.stencils,
+        blob=blob.data,
+        meta={**meta, "exports": blob.exports, "control": control, "padding": padding},
+    )
+    return Assembled(contents, sum(map(bool, placements)))

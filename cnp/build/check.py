@@ -1,0 +1,67 @@
+"""Proves what the rest takes for granted: the compiler's calling convention, and the shape of what was built."""
+
+from __future__ import annotations
+
+import re
+
+from cnp.build.compile import Compiler
+from cnp.errors import BuildError
+from cnp.stencil.model import CHUNK_SIZE, Stencil, Value
+from cnp.stencil.writer import Contents
+from cnp.target.record import Target, arguments
+
+
+def check_convention(compiler: Compiler) -> None:
+    """Ask the compiler where preserve_none arguments are. BuildError if that is not what the target's header says."""
+    order = compiler.target.convention_order
+    # An "r" operand that must be where the argument already is shows its register in the assembly.
+    names = [f"p{number}" for number in range(len(order))]
+    parameters = ", ".join(f"unsigned long long {name}" for name in names)
+    lines = "".join(f'__asm__ volatile("#cnp {name} %0" : : "r"({name}));' for name in names)
+    text = f"__attribute__((preserve_none)) void cnp_probe({parameters}) {{ {lines} }}\n"
+    source, result = compiler.objects / "probe.c", compiler.objects / "probe.s"
+    source.write_text(text)
+    compiler.run([*arguments(compiler.target.flags), "-S", str(source), "-o", str(result)])
+    found = tuple(register for _, register in re.findall(r"#cnp p(\d+) %(\w+)", result.read_text()))
+    if found != order:
+        raise BuildError(
+            f"{compiler.clang.version} passes preserve_none arguments in {' '.join(found)}, but "
+            f"{compiler.target.header} relies on {' '.join(order)}: this compiler cannot build {compiler.target.name}"
+        )
+
+
+def check_contents(contents: Contents, target: Target) -> None:
+    """Structural truths of a library. BuildError, naming the stencil, at one that does not hold."""
+    for index, stencil in enumerate(contents.stencils):
+        problem = _problem(stencil, contents)
+        if problem:
+            raise BuildError(f"{target.name}: stencil {index} ({stencil.code.hex(' ')}): {problem}")
+    if any(index >= len(contents.stencils) for index in contents.placements):
+        raise BuildError(f"{target.name}: a placement names a stencil that does not exist")
+    codes = range(len(contents.ops))
+    for op in contents.ops:
+        for other in (op.swapped, op.inverse, op.branch):
+            if other != 0xFFFF and other not in codes:
+                raise BuildError(f"{target.name}: op {op.method} names op {other}, which does not exist")
+
+
+def _problem(stencil: Stencil, contents: Contents) -> str:
+    """What is wrong with a stencil; empty if nothing is."""
+    ends = []
+    for chunk in stencil.chunks:
+        if len(chunk.code) > CHUNK_SIZE:
+            return f"a chunk of {len(chunk.code)} bytes"
+        ends.append((ends[-1] if ends else 0) + len(chunk.code))
+    for hole in stencil.holes:
+        if ends[hole.chunk] != hole.offset + hole.width:
+            return f"the hole at {hole.offset} does not end its chunk"
+        if any(stencil.code[hole.offset : hole.offset + hole.width]):
+            return f"the hole at {hole.offset} is not empty"
+        if hole.value == Value.LIBRARY and contents.blob and not 0 <= hole.extra < len(contents.blob):
+            return f"the hole at {hole.offset} refers to {hole.extra}, outside the blob"
+    if len({hole.chunk for hole in stencil.holes}) != len(stencil.holes):
+        return "two holes in one chunk"
+    short = contents.stencils[stencil.short_form] if stencil.short_form else None
+    if short is not None and (short.size >= stencil.size or len(short.holes) != len(stencil.holes)):
+        return "its short form is not shorter"
+    return ""

@@ -1,0 +1,179 @@
+"""Compiles placements to stencils, many to a clang run: samples literals first, and falls back to relocations."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnp.build.clang import Clang
+from cnp.build.elf import Function, functions_of, read_object
+from cnp.build.extract import Code, Rules, extract
+from cnp.build.placements import PRELUDE, Immediate, Placement, Writer
+from cnp.build.sample import merge_samples
+from cnp.errors import BuildError
+from cnp.stencil.model import ImmediateClass, Shape
+from cnp.target.record import Target, arguments
+from cnp.types import Type
+
+Key = tuple[int, int, int]
+"""Of a placement: its op's code, its form, its index within the form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiler:
+    """All that a compilation needs beside what is compiled. Picklable: workers get a copy."""
+
+    clang: Clang
+    target: Target
+    stencils: Path  # directory of the op sources
+    routines: frozenset[str]  # of the core, that stencils may reach
+    objects: Path  # directory for generated files
+
+    def functions(self, name: str, text: str) -> dict[str, Function]:
+        """Compile C to an object file and read its functions."""
+        source, object_file = self.objects / f"generated_{name}.c", self.objects / f"generated_{name}.o"
+        source.write_text(text)
+        self.run([*arguments(self.target.flags), "-c", str(source), "-o", str(object_file)])
+        file = read_object(object_file, self.target.elf_machine)
+        return {function.name: function for function in functions_of(file)}
+
+    def run(self, flags: Sequence[str]) -> None:
+        """Run clang where the op sources are, so that its messages name them shortly."""
+        header = f'-DCNP_TARGET_HEADER="{self.target.header}"'
+        self.clang.run(self.clang.arguments(self.target, [header, "-I", ".", *flags]), self.stencils)
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """How each immediate of a placement is written: 0 a literal, 1 a relocation, 2 a number that LLVM does not see."""
+
+    modes: tuple[int, ...]
+
+    def expressions(self, immediates: Sequence[Immediate], sample: int) -> dict[str, str]:
+        """The C of each immediate's position."""
+        result = {}
+        for mode, each in zip(self.modes, immediates):
+            if mode == 0:
+                result[each.position] = f"(s64)({each.literals[sample]})"
+            elif mode == 1:
+                unsigned = "(u32)" if each.mask == ImmediateClass.U32 else ""
+                result[each.position] = f"{unsigned}HOLE32({each.hole})"
+            else:
+                result[each.position] = f"HOLE64({each.hole})"
+        return result
+
+    def samples(self, immediates: Sequence[Immediate]) -> int:
+        """How many literals of each immediate must be compiled."""
+        return 2 if 0 in self.modes else 1
+
+    def sampled(self, immediates: Sequence[Immediate]) -> list[Immediate]:
+        """The immediates that are literals."""
+        return [each for mode, each in zip(self.modes, immediates) if mode == 0]
+
+
+def strategies(immediates: Sequence[Immediate]) -> list[Strategy]:
+    """All strategies, those that give the shortest code first."""
+    modes = sorted(itertools.product(range(3), repeat=len(immediates)), key=lambda each: (sum(each), each))
+    return [Strategy(each) for each in modes]
+
+
+@dataclass(slots=True)
+class Compiled:
+    """What became of a unit of placements."""
+
+    codes: dict[Key, Code]
+    functions: int  # compiled, samples and fallbacks included
+    errors: dict[str, str]  # by op: the first placement that no strategy gives a stencil for, and why
+
+
+def compile_placements(compiler: Compiler, name: str, placements: Sequence[Placement]) -> Compiled:
+    """The stencils of a unit of placements. BuildError if clang refuses the C."""
+    writer = Writer(compiler.target)
+    pending = [(p, writer.immediates(p)) for p in placements]
+    result = Compiled({}, 0, {})
+    attempt = 0
+    while pending:
+        functions = _compile(compiler, f"{name}_{attempt}", writer, pending, attempt)
+        result.functions += len(functions)
+        failed = []
+        for p, immediates in pending:
+            try:
+                code = _extract(compiler, p, immediates, attempt, functions)
+            except BuildError as error:
+                result.errors.setdefault(p.op.row.method, f"{p.describe(compiler.target)}: {error}")
+                continue
+            if code is None:
+                failed.append((p, immediates))
+            else:
+                result.codes[p.op.row.code, int(p.form), p.index] = code
+        pending = failed
+        attempt += 1
+    return result
+
+
+Pending = Sequence[tuple[Placement, Sequence[Immediate]]]
+
+
+def _compile(
+    compiler: Compiler, name: str, writer: Writer, pending: Pending, attempt: int
+) -> dict[str, Function]:
+    text = [PRELUDE]
+    text += [f'#include "{source}"\n' for source in sorted({p.op.source.source for p, _ in pending})]
+    for p, immediates in pending:
+        strategy = strategies(immediates)[attempt]
+        for sample in range(strategy.samples(immediates)):
+            text.append(writer.function(p, str(sample), strategy.expressions(immediates, sample)))
+    return compiler.functions(name, "".join(text))
+
+
+def _extract(
+    compiler: Compiler,
+    p: Placement,
+    immediates: Sequence[Immediate],
+    attempt: int,
+    functions: Mapping[str, Function],
+) -> Code | None:
+    """The stencil of a placement; None if this strategy gives none but another may. BuildError if it was the last."""
+    strategy = strategies(immediates)[attempt]
+    samples = [functions[f"{p.label}_{sample}"] for sample in range(strategy.samples(immediates))]
+    merged = merge_samples(samples, strategy.sampled(immediates)) if len(samples) > 1 else samples[0]
+    if merged is None:
+        return None
+    try:
+        return extract(merged, compiler.target, _rules(compiler, p, immediates))
+    except BuildError:
+        if strategy == strategies(immediates)[-1]:
+            raise
+        return None
+
+
+def _rules(compiler: Compiler, p: Placement, immediates: Sequence[Immediate]) -> Rules:
+    row = p.op.row
+    narrow = row.shape == Shape.TABLE or (row.shape == Shape.MAGIC and row.result_type == Type.i32)
+    for each in immediates:
+        number = "ABC".index(each.position)
+        is_i32 = number < len(row.operand_types) and row.operand_types[number] == Type.i32
+        narrow |= is_i32 or each.mask == ImmediateClass.U32
+    return Rules(
+        indirect_jump=row.shape == Shape.TABLE,
+        frame=not p.all_in_registers(compiler.target) or row.shape == Shape.MAGIC,
+        low_half_only=narrow,
+        routines=compiler.routines,
+    )
+
+
+def compile_controls(compiler: Compiler, source: str, names: Sequence[str]) -> dict[str, Code]:
+    """The hand-written stencils. BuildError names the one that breaks a rule, or that is missing."""
+    compiled = compiler.functions("control", f'{PRELUDE}#include "{source}"\n')
+    rules = Rules(hand_written=True, routines=compiler.routines)
+    result = {}
+    for name in names:
+        if name not in compiled:
+            raise BuildError(f"{source}: CONTROL({name}) was not compiled: is it static?")
+        try:
+            result[name] = extract(compiled[name], compiler.target, rules)
+        except BuildError as error:
+            raise BuildError(f"{source}: control stencil {error}") from None
+    return result

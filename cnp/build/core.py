@@ -1,0 +1,79 @@
+"""Links the core's one object file, and the stencils' constants, into the position-independent blob of a library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from cnp.build.compile import Compiler
+from cnp.build.elf import Constant, ObjectFile, read_object
+from cnp.errors import BuildError
+from cnp.target.record import arguments
+
+CORE_SOURCE = "core/core.c"
+_EXPORT_PREFIX = "cnp_"
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """Code and read-only data that run wherever they are copied; offsets of what others may reach."""
+
+    data: bytes
+    exports: Mapping[str, int]
+    constants: Mapping[Constant, int]
+
+
+EMPTY = Blob(b"", {}, {})
+
+
+def compile_core(compiler: Compiler) -> Blob:
+    """Compile core/core.c and link it. BuildError at anything that would need a linker or a loader."""
+    path = compiler.objects / "core.o"
+    compiler.run([*arguments(compiler.target.core_flags), "-c", CORE_SOURCE, "-o", str(path)])
+    return link(read_object(path, compiler.target.elf_machine), compiler)
+
+
+def link(file: ObjectFile, compiler: Compiler) -> Blob:
+    """Lay out the sections, code first, and apply the relocations among them."""
+    starts: dict[int, int] = {}
+    data = bytearray()
+    for index, section in sorted(file.sections.items(), key=lambda each: (not each[1].code, each[0])):
+        data += bytes(-len(data) % max(section.alignment, 1))
+        starts[index] = len(data)
+        data += section.data
+    for index, rows in file.relocations.items():
+        for row in rows:
+            place = f"{CORE_SOURCE}: {file.sections[index].name} offset {row.offset}"
+            kind = compiler.target.relocations.get(row.type)
+            if kind is None or not kind.fields[0][1].pc_relative:
+                name = kind.name if kind else f"type {row.type}"
+                raise BuildError(f"{place}: relocation {name} against {_name(row.symbol.name)} is not PC-relative")
+            if row.symbol.section not in starts:
+                raise BuildError(
+                    f"{place}: undefined symbol {_name(row.symbol.name)}: the core links against nothing, "
+                    "not even memcpy"
+                )
+            at = starts[index] + row.offset
+            value = starts[row.symbol.section] + row.symbol.value + row.addend - at
+            data[at : at + 4] = value.to_bytes(4, "little", signed=True)
+    exports = {
+        symbol.name: starts[symbol.section] + symbol.value
+        for symbol in file.symbols
+        if symbol.exported and symbol.section in starts and symbol.name.startswith(_EXPORT_PREFIX)
+    }
+    return Blob(bytes(data), dict(sorted(exports.items())), {})
+
+
+def _name(symbol: str) -> str:
+    return symbol or "a section"
+
+
+def add_constants(blob: Blob, constants: Iterable[Constant]) -> Blob:
+    """Append constants, each once and aligned; the order depends on nothing but their bytes."""
+    data = bytearray(blob.data)
+    offsets: dict[Constant, int] = {}
+    for constant in sorted(set(constants), key=lambda each: (-each.alignment, each.data)):
+        data += bytes(-len(data) % max(constant.alignment, len(constant.data)))
+        offsets[constant] = len(data)
+        data += constant.data
+    return Blob(bytes(data), blob.exports, offsets)

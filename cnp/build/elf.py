@@ -1,0 +1,186 @@
+"""Reads what the extractor needs out of an object file, through pyelftools: functions, their relocations, constants."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnp.errors import BuildError, MissingExtra
+
+try:
+    from elftools.elf.constants import SH_FLAGS
+    from elftools.elf.elffile import ELFFile
+except ImportError as error:
+    raise MissingExtra("building a stencil library needs pyelftools: `pip install cnp[build]`") from error
+
+_SYMBOL = struct.Struct("<IBBHQQ")  # Elf64_Sym
+_RELOCATION = struct.Struct("<QQq")  # Elf64_Rela
+_NOTES = (".note", ".comment")
+_UNDEFINED = 0
+_FUNCTION, _SECTION_SYMBOL = 2, 3
+_GLOBAL = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """Read-only data that code refers to: its bytes, which are also its identity, and how it must be aligned."""
+
+    data: bytes
+    alignment: int
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A row of the symbol table."""
+
+    name: str
+    section: int  # 0 is undefined
+    value: int
+    size: int
+    function: bool
+    exported: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A section that is loaded."""
+
+    name: str
+    code: bool
+    data: bytes
+    alignment: int
+    entry_size: int  # of constants that the linker may merge; else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Relocation:
+    """One relocation, with its symbol looked up."""
+
+    offset: int  # in its section
+    type: int
+    symbol: Symbol
+    addend: int
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectFile:
+    """The loaded sections of an object file by index, their relocations in offset order, and all symbols."""
+
+    sections: Mapping[int, Section]
+    relocations: Mapping[int, tuple[Relocation, ...]]
+    symbols: tuple[Symbol, ...]
+
+
+def read_object(path: Path, machine: str) -> ObjectFile:
+    """Read a 64-bit little-endian relocatable file. BuildError at a section that compiled code cannot have."""
+    with path.open("rb") as stream:
+        elf = ELFFile(stream)
+        if elf["e_machine"] != machine or elf.elfclass != 64 or not elf.little_endian:
+            raise BuildError(f"{path.name}: made for {elf['e_machine']}, not for {machine}")
+        sections: dict[int, Section] = {}
+        relocation_sections = []
+        symbols: tuple[Symbol, ...] = ()
+        for index in range(elf.num_sections()):
+            section = elf.get_section(index)
+            kind, flags = section["sh_type"], section["sh_flags"]
+            if kind == "SHT_RELA":
+                relocation_sections.append((section["sh_info"], section.data()))
+            elif kind == "SHT_SYMTAB":
+                strings = elf.get_section(section["sh_link"]).data()
+                symbols = _symbols(section.data(), strings)
+            elif flags & SH_FLAGS.SHF_ALLOC and section["sh_size"] and not section.name.startswith(_NOTES):
+                sections[index] = _section(section, kind, flags)
+    relocations = {
+        target: _relocations(data, symbols) for target, data in relocation_sections if target in sections
+    }
+    return ObjectFile(sections, relocations, symbols)
+
+
+def _section(section: object, kind: str, flags: int) -> Section:
+    name: str = section.name  # type: ignore[attr-defined]
+    header = section.header  # type: ignore[attr-defined]
+    if flags & SH_FLAGS.SHF_WRITE:
+        raise BuildError(f"section {name} is writable: neither stencils nor the core may have variables")
+    executable = bool(flags & SH_FLAGS.SHF_EXECINSTR)
+    if not executable and not name.startswith(".rodata"):
+        raise BuildError(f"unexpected section {name}: only .text and .rodata are accepted")
+    entry_size = header["sh_entsize"] if flags & SH_FLAGS.SHF_MERGE else 0
+    data: bytes = section.data()  # type: ignore[attr-defined]
+    return Section(name, executable, data, header["sh_addralign"], entry_size)
+
+
+def _symbols(data: bytes, strings: bytes) -> tuple[Symbol, ...]:
+    result = []
+    for name, info, _, section, value, size in _SYMBOL.iter_unpack(data):
+        text = strings[name : strings.index(b"\0", name)].decode()
+        result.append(Symbol(text, section, value, size, info & 15 == _FUNCTION, info >> 4 == _GLOBAL))
+    return tuple(result)
+
+
+def _relocations(data: bytes, symbols: tuple[Symbol, ...]) -> tuple[Relocation, ...]:
+    rows = [
+        Relocation(offset, info & 0xFFFFFFFF, symbols[info >> 32], addend)
+        for offset, info, addend in _RELOCATION.iter_unpack(data)
+    ]
+    return tuple(sorted(rows, key=lambda row: row.offset))
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A relocation of a function: what it refers to is an outside symbol's name, or a constant."""
+
+    offset: int  # in the function
+    type: int
+    symbol: str | Constant
+    addend: int
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """The machine code of one C function."""
+
+    name: str
+    code: bytes
+    references: tuple[Reference, ...]
+
+
+def functions_of(file: ObjectFile) -> list[Function]:
+    """The functions of an object file. BuildError at a reference to anything but outside symbols and constants."""
+    by_section: dict[int, list[Symbol]] = {}
+    for symbol in file.symbols:
+        if symbol.function and symbol.section != _UNDEFINED:
+            by_section.setdefault(symbol.section, []).append(symbol)
+    result = []
+    for index, symbols in by_section.items():
+        relocations = file.relocations.get(index, ())
+        at = 0
+        for symbol in sorted(symbols, key=lambda each: each.value):
+            end = symbol.value + symbol.size
+            references = []
+            while at < len(relocations) and relocations[at].offset < end:
+                references.append(_reference(file, symbol, relocations[at]))
+                at += 1
+            code = file.sections[index].data[symbol.value : end]
+            result.append(Function(symbol.name, code, tuple(references)))
+    return result
+
+
+def _reference(file: ObjectFile, function: Symbol, row: Relocation) -> Reference:
+    offset = row.offset - function.value
+    if row.symbol.section == _UNDEFINED:
+        return Reference(offset, row.type, row.symbol.name, row.addend)
+    section = file.sections.get(row.symbol.section)
+    if section is None or section.code or not section.entry_size:
+        what = f"section {section.name}" if section else f"symbol {row.symbol.name}"
+        raise BuildError(
+            f"{function.name}: offset {offset} refers to {what}: only holes, core routines and mergeable constants "
+            "are accepted"
+        )
+    # A PC-relative addend counts from the field's start: the constant is at least 4 bytes on. A section's symbol
+    # says only where the section is; a constant's own says all.
+    start = row.symbol.value + row.addend
+    position = -(-(start + 4) // section.entry_size) * section.entry_size if not row.symbol.name else row.symbol.value
+    data = section.data[position : position + section.entry_size]
+    return Reference(offset, row.type, Constant(data, section.alignment), start - position)

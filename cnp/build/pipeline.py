@@ -1,0 +1,145 @@
+"""The whole build: op sources to a stencil library file, in parallel, and only when something has changed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cnp.build.assemble import assemble
+from cnp.build.check import check_contents, check_convention
+from cnp.build.clang import Clang
+from cnp.build.compile import Compiler, Key, compile_controls, compile_placements
+from cnp.build.core import CORE_SOURCE, EMPTY, compile_core
+from cnp.build.extract import Code
+from cnp.build.inputs import input_digests, inputs_key, is_current
+from cnp.build.ops import CONTROL_SOURCE, read_sources
+from cnp.build.placements import Placement, enumerate_placements
+from cnp.build.progress import Progress
+from cnp.build.table import build_table
+from cnp.errors import BuildError
+from cnp.stencil.sources import abi_hash
+from cnp.stencil.writer import library_bytes, write_library
+from cnp.target.record import Target, arguments
+
+_PER_UNIT = 500
+"""Placements compiled by one clang run: enough that its start costs little, few enough to share out evenly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What a build made. `functions` counts compiled C functions, samples and fallbacks included."""
+
+    target: str
+    up_to_date: bool
+    functions: int = 0
+    placements: int = 0
+    stencils: int = 0
+    chunks: int = 0
+    holes: int = 0
+    code_bytes: int = 0  # of all stencils, each once
+    file_bytes: int = 0
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        if self.up_to_date:
+            return f"{self.target}: up to date"
+        average = self.code_bytes / max(self.stencils, 1)
+        return (
+            f"{self.target}: {self.placements} placements, {self.functions} functions compiled, {self.stencils} unique "
+            f"stencils of {average:.1f} bytes on average, {self.chunks} chunks, {self.holes} holes, "
+            f"{self.file_bytes / 1e6:.2f} MB, {self.seconds:.1f} s"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What to build, from what, and how."""
+
+    clang: Clang
+    target: Target
+    stencils: Path  # directory of the op sources
+    output: Path
+    jobs: int = 0  # processes; 0 is one a processor
+    force: bool = False
+    keep: Path | None = None  # directory for the generated C and the objects
+
+
+def build_library(settings: Settings, progress: Progress) -> Statistics:
+    """Build one target's library unless the file there was built from the same inputs. BuildError if it cannot be."""
+    started = time.monotonic()
+    target, directory = settings.target, settings.stencils
+    digests = input_digests(directory)
+    key = inputs_key(settings.clang, target, digests)
+    if not settings.force and is_current(settings.output, key):
+        return Statistics(target.name, up_to_date=True)
+    files = sorted(path.name for path in directory.glob("*.c") if path.name != CONTROL_SOURCE)
+    has_control = (directory / CONTROL_SOURCE).is_file()
+    sources = read_sources(settings.clang, target, directory, [*files, *([CONTROL_SOURCE] if has_control else [])])
+    ops = build_table(sources.ops, target)
+    placements = [placement for op in ops for placement in enumerate_placements(op)]
+    with _workspace(settings.keep) as objects:
+        compiler = Compiler(settings.clang, target, directory, frozenset(), objects)
+        check_convention(compiler)
+        core = compile_core(compiler) if (directory / CORE_SOURCE).is_file() else EMPTY
+        routines = frozenset(core.exports) or frozenset(("cnp_trap", "cnp_poll_preserving_all", "cnp_enter_from_c"))
+        compiler = replace(compiler, routines=routines)
+        controls = compile_controls(compiler, CONTROL_SOURCE, sources.controls) if sources.controls else {}
+        codes, functions = _compile_all(compiler, placements, settings.jobs, progress)
+    meta = {"clang": settings.clang.version, "flags": arguments(target.flags), "inputs": key}
+    meta |= {"core_flags": arguments(target.core_flags), "sources": digests}
+    assembled = assemble(target, ops, codes, controls, core, abi_hash(directory), meta)
+    contents = assembled.contents
+    check_contents(contents, target)
+    data = library_bytes(contents)
+    write_library(settings.output, data)
+    return Statistics(
+        target.name, False, functions, assembled.placements, len(contents.stencils) - 1,
+        len({chunk for stencil in contents.stencils for chunk in stencil.chunks}),
+        sum(len(stencil.holes) for stencil in contents.stencils), sum(stencil.size for stencil in contents.stencils),
+        len(data), time.monotonic() - started,
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _workspace(keep: Path | None) -> Iterator[Path]:
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep.resolve()
+    else:
+        with tempfile.TemporaryDirectory(prefix="cnp-build-") as directory:
+            yield Path(directory)
+
+
+def _compile_all(
+    compiler: Compiler, placements: Sequence[Placement], jobs: int, progress: Progress
+) -> tuple[dict[Key, Code], int]:
+    """Compile units of placements in processes. Units do not depend on how many processes there are."""
+    units = [placements[start : start + _PER_UNIT] for start in range(0, len(placements), _PER_UNIT)]
+    codes: dict[Key, Code] = {}
+    errors: dict[str, str] = {}
+    functions = 0
+    progress.start(compiler.target.name, len(placements))
+    with ProcessPoolExecutor(jobs or os.cpu_count() or 1) as pool:
+        futures = [
+            pool.submit(compile_placements, compiler, f"unit{number:04}", unit) for number, unit in enumerate(units)
+        ]
+        try:
+            for unit, future in zip(units, futures):
+                compiled = future.result()
+                codes |= compiled.codes
+                functions += compiled.functions
+                errors = {**compiled.errors, **errors}
+                progress.advance(len(unit))
+        except BuildError:
+            pool.shutdown(cancel_futures=True)
+            raise
+    progress.finish()
+    if errors:
+        raise BuildError("\n".join(errors[op] for op in sorted(errors)))
+    return codes, functions

@@ -1,0 +1,212 @@
+"""Turns the ops of the sources into rows of the op table: forms, alternatives at each operand, fused branches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from cnp.build.ops import SourceOp
+from cnp.stencil.model import NO_OP, NO_RESULT, Form, ImmediateClass, Op, OpFlag, Shape
+from cnp.target.record import Target
+from cnp.types import Type
+
+_SHIFT = re.compile(r"i(32|64)_(shl|shr_s|shr_u|rotl|rotr)")
+_I8, _I32, _I64 = ImmediateClass.I8, ImmediateClass.I32, ImmediateClass.I64
+_NONE = ImmediateClass(0)
+_MOVE_INTEGER = ImmediateClass.ZERO | ImmediateClass.U32 | _I32 | _I64
+_MOVE_FLOAT = ImmediateClass.ZERO | _I64
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOp:
+    """An op row, with what the generator needs to write its stencils."""
+
+    row: Op
+    source: SourceOp
+    function: str  # of C: the op itself, or the comparison that a branch tests
+    negated: bool = False  # a branch that is taken when the comparison does not hold
+    reversed_class: ImmediateClass = _NONE  # of a, in form REVERSED
+
+
+def build_table(sources: Sequence[SourceOp], target: Target) -> list[BuildOp]:
+    """All rows in their final order: each op, and after a comparison its branches."""
+    drafts: list[BuildOp] = []
+    for source in sources:
+        drafts.append(_value_op(source, target))
+        if source.attribute == "COMPARISON":
+            drafts.append(_branch_op(source, target, negated=False))
+            if source.inverse is None:
+                drafts.append(_branch_op(source, target, negated=True))
+    return _number(drafts)
+
+
+def _number(drafts: Sequence[BuildOp]) -> list[BuildOp]:
+    """Fill in indices that are known only when all rows are: of other ops, and of first placements."""
+    index = {draft.row.method: code for code, draft in enumerate(drafts)}
+    result, base = [], 1  # placement 0 is nothing's
+    for code, draft in enumerate(drafts):
+        source, row = draft.source, draft.row
+        prefix = ""
+        if row.shape == Shape.BRANCH:
+            prefix = "branch_not_" if draft.negated else "branch_"
+        swapped = index.get(prefix + source.swapped, NO_OP) if source.swapped else NO_OP
+        if draft.negated:
+            inverse = index["branch_" + source.name]
+        elif source.inverse is not None:
+            inverse = index[prefix + source.inverse]
+        else:
+            inverse = index.get("branch_not_" + source.name, NO_OP) if prefix else NO_OP
+        branch = index["branch_" + source.name] if row.flags & OpFlag.COMPARISON and not prefix else NO_OP
+        bases = []
+        for form in Form:
+            bases.append(base if row.forms >> form & 1 else 0)
+            base += form_size(draft, form)
+        row = replace(row, code=code, swapped=swapped, inverse=inverse, branch=branch, bases=tuple(bases))
+        result.append(replace(draft, row=row))
+    return result
+
+
+def form_size(op: BuildOp, form: Form) -> int:
+    """How many placements a form has; 0 if the op does not have the form."""
+    if not op.row.forms >> form & 1:
+        return 0
+    size = 1
+    for alternatives in form_alternatives(op, form):
+        size *= alternatives
+    return size
+
+
+def form_alternatives(op: BuildOp, form: Form) -> tuple[int, int, int, int]:
+    """How many alternatives d, a, b and c have in a form; their product is its size, row-major its order."""
+    row = op.row
+    d, a, b, c = row.alternatives
+    if form == Form.FREE:
+        return d, a, b, c
+    if form == Form.FREE_IMMEDIATE:
+        return d, a, row.classes[1].bit_count(), 1
+    if form == Form.REVERSED:
+        return 1, row.reversed_alternatives, b - row.classes[1].bit_count(), c
+    return 1, a, b, c
+
+
+def _value_op(source: SourceOp, target: Target) -> BuildOp:
+    operands = _operand_types(source)
+    masks = _masks(source, operands)
+    forms = _forms(source, operands, target)
+    flags = OpFlag(0)
+    if source.attribute == "COMMUTATIVE":
+        flags |= OpFlag.COMMUTATIVE
+    if source.attribute == "COMPARISON":
+        flags |= OpFlag.COMPARISON
+    if source.traps:
+        flags |= OpFlag.MAY_TRAP
+    hidden = source.attribute in ("MOVE", "TABLE", "MAGIC", "COUNTDOWN") or source.name.endswith("_select")
+    if hidden:
+        flags |= OpFlag.HIDDEN
+    reversed_class = _NONE
+    reversed_alternatives = 1
+    if Form.REVERSED in forms:
+        if len(operands) == 2:
+            reversed_class = _I32 if operands[0] == Type.i32 else _I64
+        reversed_alternatives = target.registers(operands[0]) + 1 + reversed_class.bit_count()
+    counts = [1]
+    if source.result is not None and source.shape != Shape.COUNTDOWN and forms & {Form.FREE, Form.FREE_IMMEDIATE}:
+        counts = [target.registers(source.result) + 1]
+    counts += _alternatives(source, operands, masks, target)
+    row = Op(
+        method=source.name if source.shape != Shape.TABLE else "branch_table",
+        shape=source.shape,
+        result_type=NO_RESULT if source.result is None or source.shape == Shape.COUNTDOWN else source.result,
+        operand_types=operands,
+        flags=flags,
+        forms=sum(1 << form for form in forms),
+        swapped=NO_OP,
+        inverse=NO_OP,
+        branch=NO_OP,
+        alternatives=(counts[0], counts[1], counts[2], counts[3]),
+        classes=masks,
+        reversed_alternatives=reversed_alternatives,
+        bases=(0, 0, 0, 0, 0),
+        doc=source.body,
+        source_line=source.place,
+    )
+    return BuildOp(row, source, source.name, reversed_class=reversed_class)
+
+
+def _branch_op(source: SourceOp, target: Target, negated: bool) -> BuildOp:
+    value = _value_op(source, target)
+    operands = _operand_types(source)
+    masks = (_NONE, _NONE, _NONE)
+    if len(operands) == 2:
+        wide = {Type.i32: _I8 | _I32, Type.i64: _I8 | _I32 | _I64}
+        masks = (_NONE, wide.get(operands[1], _I64), _NONE)
+    counts = _alternatives(source, operands, masks, target)
+    row = replace(
+        value.row,
+        method=("branch_not_" if negated else "branch_") + source.name,
+        shape=Shape.BRANCH,
+        result_type=NO_RESULT,
+        flags=value.row.flags & ~OpFlag.COMMUTATIVE | (OpFlag.HIDDEN if negated else OpFlag(0)),
+        forms=1 << Form.FREE,
+        alternatives=(1, counts[0], counts[1], counts[2]),
+        classes=masks,
+        reversed_alternatives=1,
+    )
+    return BuildOp(row, source, source.name, negated=negated)
+
+
+def _operand_types(source: SourceOp) -> tuple[Type, ...]:
+    """Types of a, b and c. A store's value comes first; an address is the i64 base of a base and an offset."""
+    if source.shape == Shape.STORE:
+        return tuple(sorted((each for each in source.operands if each is not None), key=int)) + (Type.i64,)
+    return tuple(Type.i64 if each is None else each for each in source.operands)
+
+
+def _forms(source: SourceOp, operands: Sequence[Type], target: Target) -> set[Form]:
+    if source.shape == Shape.MAGIC:
+        return {Form.TIED}
+    if source.shape != Shape.VALUE or len(operands) == 1:
+        return {Form.FREE}
+    if source.name in target.three_address:
+        return {Form.FREE}
+    if source.result is None or source.result.is_float != operands[0].is_float:
+        return {Form.SLOT_RESULT}
+    forms = {Form.TIED}
+    if source.attribute == "COMPARISON":
+        return forms
+    if source.name in target.three_address_immediate:
+        forms.add(Form.FREE_IMMEDIATE)
+    if source.attribute != "COMMUTATIVE" and operands[1].is_float == operands[0].is_float:
+        forms.add(Form.REVERSED)
+    return forms
+
+
+Masks = tuple[ImmediateClass, ImmediateClass, ImmediateClass]
+
+
+def _masks(source: SourceOp, operands: Sequence[Type]) -> Masks:
+    """The immediate classes of a, b and c."""
+    if source.shape == Shape.LOAD:
+        return _I64, _I8 | _I32, _NONE
+    if source.shape == Shape.STORE:
+        return _NONE if operands[0].is_float else _I32, _I64, _I8 | _I32
+    if source.shape == Shape.MAGIC:
+        return _NONE, _I8, _NONE
+    if source.attribute == "MOVE":
+        return _MOVE_FLOAT if operands[0].is_float else _MOVE_INTEGER, _NONE, _NONE
+    if source.shape != Shape.VALUE or len(operands) != 2:
+        return _NONE, _NONE, _NONE
+    if _SHIFT.fullmatch(source.name):
+        return _NONE, _I8, _NONE
+    return _NONE, {Type.i32: _I8 | _I32, Type.i64: _I8 | _I32 | _I64}.get(operands[1], _I64), _NONE
+
+
+def _alternatives(source: SourceOp, operands: Sequence[Type], masks: Masks, target: Target) -> list[int]:
+    """How many alternatives a, b and c have. An offset, and a magic shift, are never in a register."""
+    counts = [target.registers(type) + 1 + mask.bit_count() for type, mask in zip(operands, masks)]
+    if source.shape in (Shape.LOAD, Shape.STORE):
+        counts.append(masks[len(operands)].bit_count())
+    if source.shape == Shape.MAGIC:
+        counts[1] = masks[1].bit_count()
+    return counts + [1] * (3 - len(counts))

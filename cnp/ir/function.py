@@ -1,0 +1,327 @@
+"""Collects the ops of one function: typed virtual registers, labels, and a plain list of tuples."""
+
+from __future__ import annotations
+
+import itertools
+
+from cnp.errors import UserError
+from cnp.ir.opmethods import OpMethods
+from cnp.ir.optable import Code
+from cnp.types import PointerType, Type
+
+TYPE_CHECKING = False  # importing typing costs milliseconds that every program would wait for
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any, Protocol, SupportsFloat, SupportsIndex, TypeAlias
+
+    from cnp.types import ParameterType
+
+MAXIMUM_PARAMETERS = 8
+"""Of a function; the core's signatures have this many places. An extern takes as many integers and as many floats."""
+
+_SERIALS = 2**30
+_serials = itertools.count(1)
+RESERVED_NAMES = frozenset(["inf", "nan"])
+"""Names that the text form reads as numbers."""
+
+# Plain integers, because an enum member costs a lookup each time an op is emitted.
+_PLACE, _JUMP, _RET, _CALL, _TABLE, _TRAP = (int(each) for each in list(Code)[:6])
+_MOVE, _SELECT, _CONST32, _CONST64, _CONSTF32, _CONSTF64, _SAFEPOINT = (int(each) for each in list(Code)[6:])
+
+
+_TYPES = list(Type)
+
+
+class Register:
+    """A virtual register of one function. It may be assigned again and again."""
+
+    __slots__ = ("code",)  # the only slot: the core reads it at a fixed place
+    code: int  # the function's serial number << 32 | the register's index
+
+    def __repr__(self) -> str:
+        return f"<register {self.code & 0xFFFFFFFF}>"
+
+
+class Label:
+    """A place in one function that ops may jump to."""
+
+    __slots__ = ("code",)
+    code: int  # the function's serial number << 32 | the label's index
+
+    def __repr__(self) -> str:
+        return f"<label {self.code & 0xFFFFFFFF}>"
+
+
+class Extern:
+    """A C function by address, made by `extern`. Two that say the same are equal."""
+
+    __slots__ = ("address", "name", "params", "result")
+
+    def __init__(self, address: int, params: tuple[Type, ...], result: Type | None, name: str) -> None:
+        self.address = address
+        self.params = params
+        self.result = result
+        self.name = name
+
+    def _key(self) -> tuple[object, ...]:
+        return self.address, self.params, self.result, self.name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Extern) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __repr__(self) -> str:
+        return f"<extern {self.name} at {self.address:#x}>"
+
+
+if TYPE_CHECKING:
+    Number = int | float | SupportsIndex | SupportsFloat
+    Source = Register | Number
+    """What may stand where a value is read. An i32 takes [-2^31, 2^32), an i64 [-2^63, 2^64), floats are rounded."""
+
+    class Compiled(Protocol):
+        """What Function.compile returns, as far as a call op is concerned."""
+
+        @property
+        def function(self) -> Function: ...
+
+    Callee: TypeAlias = "Function | Compiled | Extern"
+
+
+def extern(address: int, params: Sequence[ParameterType], result: Type | None = None, name: str = "") -> Extern:
+    """A C function at `address` (1 to 2^64 - 1) that ops can call. Pointers are i64.
+
+    UserError for an address out of range, or more than 8 integer or 8 float parameters.
+    """
+    address = address.__index__()
+    if not 0 < address < 2**64:
+        raise UserError(f"extern: address {address:#x} is out of range; accepted: 1 to 2^64 - 1")
+    types = tuple([_parameter_type("extern", each).register_type for each in params])
+    if max(sum(each.is_float for each in types), sum(each.is_integer for each in types)) > MAXIMUM_PARAMETERS:
+        raise UserError(f"extern: more than {MAXIMUM_PARAMETERS} integer or {MAXIMUM_PARAMETERS} float parameters")
+    return Extern(address, types, _result_type("extern", result), name or f"extern_{address:x}")
+
+
+def callee_function(callee: Callee) -> Function | None:
+    """The Function that `callee` is or was compiled from, or None for an extern and anything else."""
+    function = callee if isinstance(callee, Function) else getattr(callee, "function", None)
+    return function if isinstance(function, Function) else None
+
+
+def callee_signature(callee: Callee) -> tuple[str, Sequence[Type], Type | None] | None:
+    """Name, parameter types and result type of anything that a call op may call, None if it may not."""
+    if isinstance(callee, Extern):
+        return callee.name, callee.params, callee.result
+    function = callee_function(callee)
+    if function is None:
+        return None
+    return function.name, [each.register_type for each in function.parameter_types], function.result
+
+
+class _KnownCallee:
+    """What call checks, for a callee that the function has called before."""
+
+    __slots__ = ("has_result", "name", "number", "parameters")
+
+    def __init__(self, number: int, name: str, parameters: int, has_result: bool) -> None:
+        self.number = number
+        self.name = name
+        self.parameters = parameters
+        self.has_result = has_result
+
+
+class Function(OpMethods):
+    """A function under construction.
+
+    `params` are types: i32, i64, f32, f64, or ptr and writable_ptr, which are an i64 to the function and also take a
+    buffer from Python. `result` is a type or None. Op methods put the destination first; wherever a value is read a
+    Python number may stand. Nothing is checked until the function is compiled or verified.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_callees",
+        "_emit",
+        "_known_callees",
+        "_label_count",
+        "_label_names",
+        "_ops",
+        "_register_names",
+        "_serial",
+        "_types",
+        "name",
+        "parameter_types",
+        "params",
+        "result",
+    )
+
+    def __init__(self, name: str, params: Iterable[ParameterType] = (), result: Type | None = None) -> None:
+        """UserError if a type is none of cnp's, or for more than 8 parameters."""
+        self.name = name
+        self.parameter_types = tuple(params)
+        self.result = _result_type(name, result)
+        if len(self.parameter_types) > MAXIMUM_PARAMETERS:
+            count = len(self.parameter_types)
+            raise UserError(f"function {name!r}: {count} parameters; accepted: up to {MAXIMUM_PARAMETERS}")
+        self._serial = 1 + next(_serials) % (_SERIALS - 1)
+        self._types = bytearray()
+        self._label_count = 0
+        self._ops: list[tuple[Any, ...]] = []
+        self._emit: Callable[[tuple[Any, ...]], None] = self._ops.append
+        self._callees: list[Callee] = []
+        self._known_callees: dict[int, _KnownCallee] = {}
+        self._register_names: dict[int, str] = {}
+        self._label_names: dict[int, str] = {}
+        self.params = tuple([self.reg(_parameter_type(name, each).register_type) for each in self.parameter_types])
+
+    def __repr__(self) -> str:
+        params = ", ".join(str(each) for each in self.parameter_types)
+        result = f" -> {self.result}" if self.result is not None else ""
+        return f"<Function {self.name}({params}){result}, {len(self._ops)} ops>"
+
+    # -- registers and labels
+
+    def reg(self, type: Type, name: str | None = None) -> Register:
+        """A new register. A name must be an identifier (dots allowed) that no other register of the function has."""
+        if type.__class__ is not Type:
+            raise UserError(f"function {self.name!r}: a register cannot be of type {type!r}; accepted: i32 i64 f32 f64")
+        register = Register()
+        register.code = self._serial << 32 | len(self._types)
+        if name is not None:
+            self._name(self._register_names, len(self._types), name, "register")
+        self._types.append(type)
+        return register
+
+    def label(self, name: str | None = None) -> Label:
+        """A new label; `place` puts it somewhere. A name must be an identifier that no other label has."""
+        label = Label()
+        label.code = self._serial << 32 | self._label_count
+        if name is not None:
+            self._name(self._label_names, self._label_count, name, "label")
+        self._label_count += 1
+        return label
+
+    def name_register(self, register: Register, name: str) -> None:
+        """Name a register after the fact: parameters, mostly. UserError as for `reg`."""
+        self._name(self._register_names, register.code & 0xFFFFFFFF, name, "register")
+
+    def _name(self, names: dict[int, str], index: int, name: str, what: str) -> None:
+        plain = name.isascii() and name.replace(".", "_").isidentifier() and name[0] != "."
+        if not plain or name in RESERVED_NAMES:
+            raise UserError(f"function {self.name!r}: {name!r} cannot name a {what}; accepted: an identifier")
+        if name in names.values():
+            raise UserError(f"function {self.name!r}: there is a {what} {name!r} already")
+        names[index] = name
+
+    @property
+    def register_types(self) -> list[Type]:
+        """The type of every register by index, parameters first."""
+        return [_TYPES[each] for each in self._types]
+
+    @property
+    def ops(self) -> Sequence[tuple[Any, ...]]:
+        """The ops so far, for reading: (code, operands...), see cnp.ir.optable.Code."""
+        return self._ops
+
+    @property
+    def callees(self) -> Sequence[Callee]:
+        """What the call ops of this function call; a call op holds an index into it."""
+        return self._callees
+
+    # -- ops that have no row in the op table
+
+    def place(self, label: Label) -> None:
+        """Put `label` here: the next op is what jumps to it execute. Once per label."""
+        self._emit((_PLACE, label))
+
+    def jump(self, label: Label) -> None:
+        """Go on at `label`."""
+        self._emit((_JUMP, label))
+
+    def ret(self, value: Source | None = None) -> None:
+        """Return, with a value if and only if the function has a result."""
+        self._emit((_RET,) if value is None else (_RET, value))
+
+    def branch_table(self, index: Source, labels: Sequence[Label], default: Label) -> None:
+        """Go on at labels[index], or at `default` where the i32 index, taken as unsigned, is past the end."""
+        self._emit((_TABLE, index, default, *labels))
+
+    def unreachable(self) -> None:
+        """Trap."""
+        self._emit((_TRAP,))
+
+    def safepoint(self) -> None:
+        """Let Python handle signals if it wants to, which may end the function with an INTERRUPTED trap."""
+        self._emit((_SAFEPOINT,))
+
+    def move(self, d: Register, a: Source) -> None:
+        """d = a, of any one type."""
+        self._emit((_MOVE, d, a))
+
+    def select(self, d: Register, a: Source, b: Source, condition: Source) -> None:
+        """d = a if the i32 condition is not zero, else b; both are read."""
+        self._emit((_SELECT, d, a, b, condition))
+
+    def i32_const(self, d: Register, value: Number) -> None:
+        """d = value, in [-2^31, 2^32)."""
+        self._emit((_CONST32, d, value))
+
+    def i64_const(self, d: Register, value: Number) -> None:
+        """d = value, in [-2^63, 2^64)."""
+        self._emit((_CONST64, d, value))
+
+    def f32_const(self, d: Register, value: Number) -> None:
+        """d = value, rounded to the nearest f32."""
+        self._emit((_CONSTF32, d, value))
+
+    def f64_const(self, d: Register, value: Number) -> None:
+        """d = value, rounded to the nearest f64."""
+        self._emit((_CONSTF64, d, value))
+
+    def call(self, d: Register | None, callee: Callee, *arguments: Source) -> None:
+        """d = callee(arguments). d is None where there is no result, or nobody wants it.
+
+        The callee is a Function (this one included), a compiled function, or an extern. UserError at once if it is
+        none of these, for a wrong number of arguments, or for a destination where there is no result.
+        """
+        known = self._known_callees.get(id(callee)) or self._add_callee(callee)
+        if len(arguments) != known.parameters:
+            takes = f"{known.name!r} takes {known.parameters} arguments"
+            raise UserError(f"function {self.name!r}: {takes}, not {len(arguments)}")
+        if d is not None and not known.has_result:
+            raise UserError(f"function {self.name!r}: {known.name!r} has no result; accepted as destination: None")
+        self._emit((_CALL, d, known.number, *arguments))
+
+    def _add_callee(self, callee: Callee) -> _KnownCallee:
+        signature = callee_signature(callee)
+        if signature is None:
+            accepted = "a Function, a compiled function, or cnp.extern(...)"
+            raise UserError(f"function {self.name!r}: {callee!r} cannot be called; accepted: {accepted}")
+        name, params, result = signature
+        known = _KnownCallee(len(self._callees), name, len(params), result is not None)
+        self._known_callees[id(callee)] = known
+        self._callees.append(callee)  # which also keeps its id from being used again
+        return known
+
+    def compile(self, backend: str = "native", target: str | None = None, **options: Any) -> Any:
+        """Compile for `target` (None: this machine) with one of the back ends native, gadget, switch, reference.
+
+        VerifyError if the function is not well formed, Unsupported if the back end cannot run here.
+        """
+        from cnp import backends  # back ends are built on the IR, so it can only reach up when asked to
+
+        return backends.compile(self, backend=backend, target=target, **options)
+
+
+def _parameter_type(name: str, type: ParameterType) -> ParameterType:
+    if not isinstance(type, (Type, PointerType)):
+        raise UserError(f"{name}: {type!r} is no parameter type; accepted: i32 i64 f32 f64 ptr writable_ptr")
+    return type
+
+
+def _result_type(name: str, type: Type | None) -> Type | None:
+    if type is not None and not isinstance(type, Type):
+        raise UserError(f"{name}: {type!r} is no result type; accepted: i32 i64 f32 f64 or None")
+    return type

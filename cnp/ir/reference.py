@@ -1,0 +1,301 @@
+"""Interprets a function in plain Python: the meaning that every other back end is tested against.
+
+Each op is decoded once to a step, a closure over a list of registers. Calls keep a stack of frames of their own, so
+that guest recursion is limited by `depth` and not by Python's.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cnp.errors import CnpError, Trap, TrapKind, Unsupported
+from cnp.ir.function import Extern, Function, Register, callee_function, callee_signature
+from cnp.ir.optable import Code, Role, comparison_of, default_ops
+from cnp.ir.semantics import SEMANTICS, TrapSignal, load, store
+from cnp.ir.signature import as_signed, normalised, op_name, operands_of
+from cnp.ir.verifier import verify
+from cnp.stencil.model import Shape
+from cnp.types import Type
+
+if TYPE_CHECKING:
+    from cnp.ir.function import Callee
+    from cnp.ir.optable import OpRow
+
+DEPTH = 10_000
+"""How many calls may be open before a call traps with STACK_OVERFLOW."""
+
+Value = int | float | None
+Registers = list[Any]
+
+
+class OutOfFuel(CnpError):
+    """The interpreter executed as many ops as it was allowed to."""
+
+
+class _Call(NamedTuple):
+    """What a step returns to have a frame pushed."""
+
+    function: Function
+    d: int | None
+    sources: list[int]
+
+
+class _Return(NamedTuple):
+    """What a step returns to have its frame popped."""
+
+    value: Value
+
+
+Step = Callable[[Registers], int | _Call | _Return | None]
+"""Returns None to go on, or the op number to go on at, or a call or return."""
+
+
+class Program(NamedTuple):
+    """A decoded function. Constants live in registers past the function's own, so that every source is an index."""
+
+    function: Function
+    steps: list[Step]
+    constants: Registers
+
+
+class Frame:
+    """One open call."""
+
+    __slots__ = ("d", "position", "program", "registers")
+
+    def __init__(self, program: Program, arguments: Sequence[Any]) -> None:
+        self.program = program
+        self.registers: Registers = list(arguments)
+        self.registers += [None] * (len(program.function._types) - len(arguments))
+        self.registers += program.constants
+        self.position = 0
+        self.d: int | None = None  # where the result of the call it waits for goes
+
+
+class Interpreter:
+    """Runs functions, decoding each at its first call.
+
+    `depth` limits open calls; `fuel` limits the ops executed by all calls together (None: no limit).
+    """
+
+    def __init__(self, depth: int = DEPTH, fuel: int | None = None) -> None:
+        self.depth = depth
+        self.fuel = fuel
+        self._programs: dict[int, Program] = {}
+
+    def program(self, function: Function) -> Program:
+        """The decoded form of a function, as it was when first asked for. VerifyError if it is not well formed."""
+        program = self._programs.get(id(function))
+        if program is None:
+            program = self._programs[id(function)] = decode(function)  # which keeps the function and so its id
+        return program
+
+    def run(self, function: Function, arguments: Sequence[Any]) -> Value:
+        """Call `function` with values as registers hold them: integers signed, an f32 rounded.
+
+        Trap where it traps, OutOfFuel when the fuel is used up.
+        """
+        stack = [Frame(self.program(function), arguments)]
+        while True:
+            frame = stack[-1]
+            outcome = self._advance(frame)
+            if isinstance(outcome, _Call):
+                if len(stack) >= self.depth:
+                    raise Trap(TrapKind.STACK_OVERFLOW, outcome.function.name, 0)
+                frame.d = outcome.d
+                stack.append(Frame(self.program(outcome.function), [frame.registers[s] for s in outcome.sources]))
+                continue
+            stack.pop()
+            if not stack:
+                return outcome.value
+            caller = stack[-1]
+            if caller.d is not None:
+                caller.registers[caller.d] = outcome.value
+
+    def _advance(self, frame: Frame) -> _Call | _Return:
+        """Execute a frame's ops up to its next call or return."""
+        steps, registers = frame.program.steps, frame.registers
+        while True:
+            if self.fuel is not None:
+                if self.fuel <= 0:
+                    raise OutOfFuel(f"out of fuel in function {frame.program.function.name!r} at op {frame.position}")
+                self.fuel -= 1
+            number = frame.position
+            try:
+                outcome = steps[number](registers)
+            except TrapSignal as signal:
+                raise self._trap(frame, signal.kind) from None
+            except RecursionError:  # a callee outside the interpreter that called back into it, over and over
+                raise self._trap(frame, TrapKind.STACK_OVERFLOW) from None
+            if isinstance(outcome, int):
+                frame.position = outcome
+                continue
+            frame.position = number + 1
+            if outcome is not None:
+                return outcome
+
+    def _trap(self, frame: Frame, kind: TrapKind | int) -> Trap:
+        function = frame.program.function
+        return Trap(kind, function.name, frame.position, op_name(function.ops[frame.position][0]))
+
+
+# -- decoding
+
+
+def decode(function: Function) -> Program:
+    """Turn every op into a step. VerifyError if the function is not well formed, Unsupported for an op that has no
+    meaning in Python, which an extension library's may lack."""
+    verify(function)
+    constants: Registers = []
+    labels = {op[1].code: number for number, op in enumerate(function.ops) if op[0] == Code.PLACE}
+    return Program(function, [_decode(function, op, labels, constants) for op in function.ops], constants)
+
+
+def _decode(function: Function, op: tuple[Any, ...], labels: dict[int, int], constants: Registers) -> Step:
+    d: int | None = None
+    sources: list[int] = []
+    targets: list[int] = []
+    offset = 0
+    for operand, value in zip(operands_of(function, op) or (), op[1:]):
+        if operand.role is Role.DESTINATION:
+            d = None if value is None else value.code & 0xFFFFFFFF
+        elif operand.role is Role.LABEL and op[0] != Code.PLACE:
+            targets.append(labels[value.code])
+        elif operand.role is Role.OFFSET:
+            offset = value.__index__()
+        elif isinstance(value, Register):
+            sources.append(value.code & 0xFFFFFFFF)
+        elif operand.type is not None:
+            constants.append(normalised(operand.type, value))
+            sources.append(len(function._types) + len(constants) - 1)
+    if op[0] == Code.CALL:
+        return _call_step(function.callees[op[2]], d, sources)
+    row = default_ops().rows.get(op[0])
+    if row is None:
+        return _IR_STEPS[op[0]](d, sources, targets)
+    return _row_step(row, d, sources, targets, offset)
+
+
+def _row_step(row: OpRow, d: int | None, sources: list[int], targets: list[int], offset: int) -> Step:
+    if row.shape == Shape.LOAD:
+        return _load_step(row.name, d, sources[0], offset)
+    if row.shape == Shape.STORE:
+        return _store_step(row.name, sources, offset)
+    name = comparison_of(row) if row.shape == Shape.BRANCH else row.name
+    meaning = SEMANTICS.get(name)
+    if meaning is None:
+        raise Unsupported(f"the reference interpreter does not know op {name}")
+    if row.shape == Shape.BRANCH:
+        return lambda r: targets[0] if meaning(*[r[s] for s in sources]) else None
+    return _assign(d, lambda r: meaning(*[r[s] for s in sources]))
+
+
+def _assign(d: int | None, compute: Callable[[Registers], Any]) -> Step:
+    def step(r: Registers) -> None:
+        value = compute(r)
+        if d is not None:
+            r[d] = value
+
+    return step
+
+
+def _load_step(name: str, d: int | None, base: int, offset: int) -> Step:
+    return _assign(d, lambda r: load(name, (r[base] + offset) % 2**64))
+
+
+def _store_step(name: str, sources: list[int], offset: int) -> Step:
+    value, base = sources
+    return lambda r: store(name, (r[base] + offset) % 2**64, r[value])
+
+
+def _place(d: int | None, sources: list[int], targets: list[int]) -> Step:
+    return lambda r: None
+
+
+def _jump(d: int | None, sources: list[int], targets: list[int]) -> Step:
+    return lambda r: targets[0]
+
+
+def _ret(d: int | None, sources: list[int], targets: list[int]) -> Step:
+    return lambda r: _Return(r[sources[0]] if sources else None)
+
+
+def _branch_table(d: int | None, sources: list[int], targets: list[int]) -> Step:
+    default, *cases = targets
+
+    def step(r: Registers) -> int:
+        index = r[sources[0]] % 2**32
+        return cases[index] if index < len(cases) else default
+
+    return step
+
+
+def _unreachable(d: int | None, sources: list[int], targets: list[int]) -> Step:
+    def step(r: Registers) -> None:
+        raise TrapSignal(TrapKind.UNREACHABLE)
+
+    return step
+
+
+def _copy(d: int | None, sources: list[int], targets: list[int]) -> Step:
+    return _assign(d, lambda r: r[sources[0]])
+
+
+def _select(d: int | None, sources: list[int], targets: list[int]) -> Step:
+    a, b, condition = sources
+    return _assign(d, lambda r: r[a] if r[condition] else r[b])
+
+
+_IR_STEPS: dict[int, Callable[[int | None, list[int], list[int]], Step]] = {
+    Code.PLACE: _place,
+    Code.SAFEPOINT: _place,  # the interpreter itself is interruptible
+    Code.JUMP: _jump,
+    Code.RET: _ret,
+    Code.TABLE: _branch_table,
+    Code.TRAP: _unreachable,
+    Code.MOVE: _copy,
+    Code.SELECT: _select,
+    Code.CONST32: _copy,
+    Code.CONST64: _copy,
+    Code.CONSTF32: _copy,
+    Code.CONSTF64: _copy,
+}
+
+
+# -- calls
+
+
+def _call_step(callee: Callee, d: int | None, sources: list[int]) -> Step:
+    interpreted = isinstance(getattr(callee, "interpreter", None), Interpreter)  # compiled by this very back end
+    function = callee_function(callee)
+    if function is not None and (interpreted or isinstance(callee, Function)):
+        call = _Call(function, d, sources)
+        return lambda r: call
+    signature = callee_signature(callee)
+    assert signature is not None
+    result = signature[2]
+    entry: Any = _c_function(callee) if isinstance(callee, Extern) else callee
+
+    def compute(r: Registers) -> Value:
+        value = entry(*[r[s] for s in sources])
+        if result is None:
+            return None
+        return as_signed(result, value) if result.is_integer else normalised(result, value)
+
+    return _assign(d, compute)
+
+
+_C_TYPES: dict[Type, Any] = {
+    Type.i32: ctypes.c_int32,
+    Type.i64: ctypes.c_int64,
+    Type.f32: ctypes.c_float,
+    Type.f64: ctypes.c_double,
+}
+
+
+def _c_function(callee: Extern) -> Any:
+    """A C function that is called with the GIL held, since it may be one of Python's own."""
+    result = None if callee.result is None else _C_TYPES[callee.result]
+    return ctypes.PYFUNCTYPE(result, *[_C_TYPES[each] for each in callee.params])(callee.address)

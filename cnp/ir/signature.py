@@ -1,0 +1,144 @@
+"""What each op of a function expects: the one description that verifier, text form and interpreter share."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from cnp.ir.function import Function, Register, callee_signature
+from cnp.ir.optable import CODE_NAMES, Code, Operand, Role, default_ops, public_name
+from cnp.stencil.model import OpFlag
+from cnp.types import Type
+
+_LABEL = Operand(Role.LABEL, "label")
+_CONDITION = Operand(Role.SOURCE, "condition", Type.i32)
+
+
+def _constant(type: Type) -> tuple[Operand, ...]:
+    return (Operand(Role.DESTINATION, "d", type), Operand(Role.CONSTANT, "value", type))
+
+
+_FIXED: dict[int, tuple[Operand, ...]] = {
+    Code.PLACE: (_LABEL,),
+    Code.JUMP: (_LABEL,),
+    Code.TRAP: (),
+    Code.SAFEPOINT: (),
+    Code.CONST32: _constant(Type.i32),
+    Code.CONST64: _constant(Type.i64),
+    Code.CONSTF32: _constant(Type.f32),
+    Code.CONSTF64: _constant(Type.f64),
+}
+
+
+def operands_of(function: Function, op: Sequence[Any]) -> Sequence[Operand] | None:
+    """The operands that `op` must have, in the order of the tuple after its code. None for an unknown op.
+
+    A type is None where it follows from an operand that is itself wrong.
+    """
+    code = op[0]
+    fixed = _FIXED.get(code)
+    if fixed is not None:
+        return fixed
+    if code == Code.RET:
+        return () if function.result is None else (Operand(Role.SOURCE, "value", function.result),)
+    if code == Code.TABLE:
+        labels = [Operand(Role.LABEL, f"label {i}") for i in range(len(op) - 3)]
+        return (Operand(Role.SOURCE, "index", Type.i32), Operand(Role.LABEL, "default"), *labels)
+    if code == Code.MOVE or code == Code.SELECT:
+        type = type_of(function, op[1]) if len(op) > 1 else None
+        moved = (Operand(Role.DESTINATION, "d", type), Operand(Role.SOURCE, "a", type))
+        return moved if code == Code.MOVE else (*moved, Operand(Role.SOURCE, "b", type), _CONDITION)
+    if code == Code.CALL:
+        return _operands_of_call(function, op)
+    table = default_ops()
+    return table.operands(code) if code in table.rows and not table.rows[code].flags & OpFlag.HIDDEN else None
+
+
+def _operands_of_call(function: Function, op: Sequence[Any]) -> Sequence[Operand]:
+    signature = callee_of(function, op[2]) if len(op) > 2 else None
+    _, params, result = signature or ("", (), None)
+    arguments = [Operand(Role.ARGUMENT, f"argument {i}", type) for i, type in enumerate(params)]
+    return (Operand(Role.DESTINATION, "d", result), Operand(Role.CALLEE, "callee"), *arguments)
+
+
+def callee_of(function: Function, number: Any) -> tuple[str, Sequence[Type], Type | None] | None:
+    """Name, parameter types and result type of a function's callee by number, None if there is none."""
+    if isinstance(number, int) and 0 <= number < len(function.callees):
+        return callee_signature(function.callees[number])
+    return None
+
+
+def op_name(code: int) -> str:
+    """The public name of an op by code, as the text form spells it."""
+    name = CODE_NAMES.get(code)
+    if name is None:
+        row = default_ops().rows.get(code)
+        name = public_name(row) if row is not None else f"op code {code}"
+    return name
+
+
+def type_of(function: Function, operand: Any) -> Type | None:
+    """The type of a register of `function`, None for anything else."""
+    index = register_index(function, operand)
+    return None if index is None else Type(function._types[index])
+
+
+def register_index(function: Function, operand: Any) -> int | None:
+    """The index of a register of `function`, None for anything else."""
+    if operand.__class__ is not Register or operand.code >> 32 != function._serial:
+        return None
+    index: int = operand.code & 0xFFFFFFFF
+    return index if index < len(function._types) else None
+
+
+def register_name(function: Function, index: int) -> str:
+    """As the text form spells it: its own name, or %index."""
+    return function._register_names.get(index) or f"%{index}"
+
+
+def label_name(function: Function, index: int) -> str:
+    """As the text form spells it: its own name, or @index."""
+    return function._label_names.get(index) or f"@{index}"
+
+
+def integer_value(number: Any) -> int | None:
+    """The value of anything with __index__, None for anything else."""
+    try:
+        return int(number.__index__())
+    except (AttributeError, TypeError):
+        return None
+
+
+def float_value(number: Any) -> float | None:
+    """The value of anything with __float__ or __index__, None for anything else. OverflowError past the f64 range."""
+    try:
+        return math.ldexp(number, 0)  # float() would take text as well
+    except TypeError:
+        return None
+
+
+def in_range(type: Type, value: int) -> bool:
+    """Whether an integer constant is accepted: as signed or as unsigned number of the type's width."""
+    return -(1 << (type.bits - 1)) <= value < 1 << type.bits
+
+
+def as_signed(type: Type, value: int) -> int:
+    """The signed number with the same low bits."""
+    half = 1 << (type.bits - 1)
+    return (value + half) % (2 * half) - half
+
+
+def rounded(type: Type, value: float) -> float:
+    """`value` rounded to the nearest of its type. OverflowError for a finite one that would become infinite."""
+    if type is not Type.f32 or math.isnan(value):
+        return value
+    return float(struct.unpack("<f", struct.pack("<f", value))[0])
+
+
+def normalised(type: Type, number: Any) -> int | float:
+    """A constant that the verifier accepts, as a register of that type holds it in the reference interpreter."""
+    if type.is_integer:
+        return as_signed(type, number.__index__())
+    return rounded(type, float(number))

@@ -1,0 +1,1 @@
+"""What runs when a function is compiled and called: code memory, the core, the linker, callables."""

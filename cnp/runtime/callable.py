@@ -1,0 +1,236 @@
+"""Compiled code -> Python objects that call it: a vectorcall type, its instances, and what they keep alive."""
+
+from __future__ import annotations
+
+import ctypes
+
+from cnp.errors import MissingExtra, Unsupported
+from cnp.runtime.layout import Signature
+from cnp.types import PointerType
+
+TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cnp.ir.function import Function
+    from cnp.runtime.code import Code
+    from cnp.runtime.core import Core
+
+_HEAD = object.__basicsize__
+"""Bytes in front of an object's own fields: 16, or 32 in free-threaded builds."""
+_POINTER = ctypes.sizeof(ctypes.c_void_p)
+
+# Flags, slots and members of PyType_Spec; numbers of CPython's stable ABI.
+_TPFLAGS_DEFAULT = 1 << 18
+_TPFLAGS_BASETYPE = 1 << 10
+_TPFLAGS_HAVE_VECTORCALL = 1 << 11
+_TP_CALL, _TP_MEMBERS = 50, 72
+_T_PYSSIZET, _READONLY = 19, 1
+
+
+class _Slot(ctypes.Structure):
+    _fields_ = (("slot", ctypes.c_int), ("pfunc", ctypes.c_void_p))
+
+
+class _Spec(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("basicsize", ctypes.c_int),
+        ("itemsize", ctypes.c_int),
+        ("flags", ctypes.c_uint),
+        ("slots", ctypes.POINTER(_Slot)),
+    )
+
+
+class _Member(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("type", ctypes.c_int),
+        ("offset", ctypes.c_ssize_t),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    )
+
+
+_kept: list[Any] = []  # CPython keeps pointers into these for as long as the types live
+
+
+def _make_type(name: str, size: int, flags: int, base: type) -> type:
+    """A type whose instances are called through the function pointer right behind their head."""
+    members = (_Member * 2)(_Member(b"__vectorcalloffset__", _T_PYSSIZET, _HEAD, _READONLY, None))
+    call = ctypes.cast(ctypes.pythonapi.PyVectorcall_Call, ctypes.c_void_p)
+    slots = (_Slot * 3)(_Slot(_TP_CALL, call), _Slot(_TP_MEMBERS, ctypes.addressof(members)))
+    spec = _Spec(name.encode(), size, 0, _TPFLAGS_DEFAULT | _TPFLAGS_HAVE_VECTORCALL | flags, slots)
+    _kept.extend((members, slots, spec))
+    make = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object)(
+        ctypes.cast(ctypes.pythonapi.PyType_FromSpecWithBases, ctypes.c_void_p).value or 0
+    )
+    made: type = make(ctypes.addressof(spec), (base,))
+    return made
+
+
+if TYPE_CHECKING:
+
+    class _Head:
+        """What CPython sees of a compiled function: two pointers."""
+else:
+    _Head = _make_type("cnp.runtime.callable._Head", _HEAD + 2 * _POINTER, _TPFLAGS_BASETYPE, object)
+
+
+class NativeFunction(_Head):
+    """A function compiled to machine code. Calling it costs what calling a built-in costs.
+
+    Positional arguments only. OverflowError for an integer that does not fit, TypeError for a wrong number or kind of
+    arguments, BufferError for a buffer that is not contiguous or, where it is to be written, read-only, and Trap where
+    the function traps.
+    """
+
+    __slots__ = ("__weakref__", "_code", "_entry", "_index", "_signature", "function")
+
+    function: Function
+    """What was compiled."""
+    _code: Code
+    _index: int  # among the functions that share a block
+    _signature: Signature
+    _entry: Any  # the block of the way in from C, once somebody asked for it
+
+    backend = "native"
+
+    def __new__(cls, *_: object) -> NativeFunction:
+        raise TypeError("compiled functions are made by Function.compile()")
+
+    def __init_subclass__(cls) -> None:
+        raise TypeError("NativeFunction cannot be subclassed")
+
+    def __repr__(self) -> str:
+        return f"<native function {self.function.name}, {len(self.code)} bytes of code>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("machine code cannot be pickled; pickle its text form: str(cnp.ir.text.print_function(f))")
+
+    @property
+    def __name__(self) -> str:
+        return self.function.name
+
+    @property
+    def __text_signature__(self) -> str:
+        names = [f"p{index}" for index in range(len(self.function.parameter_types))]
+        return f"({', '.join([*names, '/'] if names else [])})"
+
+    @property
+    def __signature__(self) -> Any:
+        import inspect
+
+        positional = inspect.Parameter.POSITIONAL_ONLY
+        return inspect.Signature(
+            [
+                inspect.Parameter(f"p{index}", positional, annotation=str(each))
+                for index, each in enumerate(self.function.parameter_types)
+            ],
+            return_annotation=str(self.function.result),
+        )
+
+    @property
+    def entry(self) -> int:
+        """Where the code begins, for other compiled code."""
+        return self._code.entry(self._index)
+
+    @property
+    def code(self) -> bytes:
+        """The machine code, jump tables included."""
+        return self._code.bytes_of(self._index)
+
+    @property
+    def frame_size(self) -> int:
+        """Bytes of the frame stack that an activation takes."""
+        return self._code.parts[self._index].frame_size
+
+    @property
+    def address(self) -> int:
+        """Where C calls the function: `result name(params)` in the platform's C convention.
+
+        Good as long as this object lives. A trap returns 0 and sets the Python exception if the calling thread holds
+        the GIL (ctypes with PYFUNCTYPE raises it), else it is reported as unraisable.
+        """
+        if self._entry is None:
+            self._entry = self._code.make_entry(self._signature)
+        return int(self._entry.executable_address)
+
+    @property
+    def ctypes(self) -> Any:
+        """The function as a ctypes function pointer, which raises on a trap and keeps this object alive."""
+        kinds = {
+            "i32": ctypes.c_int32,
+            "i64": ctypes.c_int64,
+            "f32": ctypes.c_float,
+            "f64": ctypes.c_double,
+            "ptr": ctypes.c_void_p,
+            "writable_ptr": ctypes.c_void_p,
+        }
+        function = self.function
+        result = kinds[function.result.name] if function.result is not None else None
+        pointer = ctypes.PYFUNCTYPE(result, *(kinds[each.name] for each in function.parameter_types))(self.address)
+        pointer.compiled = self
+        return pointer
+
+    @property
+    def low_level_callable(self) -> Any:
+        """The function as scipy.LowLevelCallable. MissingExtra without SciPy."""
+        try:
+            from scipy import LowLevelCallable  # type: ignore[import-untyped, unused-ignore]
+        except ImportError:
+            raise MissingExtra("low_level_callable needs SciPy: pip install scipy") from None
+        return LowLevelCallable(self.ctypes)
+
+    def disassemble(self) -> str:
+        """The machine code as text, an instruction a line. MissingExtra without capstone."""
+        from cnp.tools.disassembly import disassemble
+
+        return disassemble(self.code, self.entry, self._code.core.library.target)
+
+    @property
+    def __doc__(self) -> str:  # type: ignore[override]
+        types = ", ".join(str(each) for each in self.function.parameter_types)
+        result = f" -> {self.function.result}" if self.function.result is not None else ""
+        return f"{self.function.name}({types}){result}, compiled by cnp."
+
+
+_NativeLeaf: Any = None
+
+
+def _leaf() -> Any:
+    """The type of instances. It is made by hand because CPython before 3.12 gives classes no vectorcall."""
+    global _NativeLeaf
+    if _NativeLeaf is None:
+        size = NativeFunction.__basicsize__  # type: ignore[attr-defined, unused-ignore]
+        _NativeLeaf = _make_type("cnp.NativeFunction", size, 0, NativeFunction)
+    return _NativeLeaf
+
+
+def make_callable(function: Function, code: Code, index: int, nogil: bool) -> NativeFunction:
+    """A callable for member `index` of a piece of code."""
+    core = code.core
+    types = function.parameter_types
+    signature = Signature(
+        core.host_address, code.entry(index), id(function.name), code.parts[index].number, len(types),
+        255 if function.result is None else function.result.code, nogil,
+        any(each.register_type.is_float for each in types),
+        any(isinstance(each, PointerType) for each in types),
+    )  # fmt: skip
+    for position, each in enumerate(types):
+        signature.parameter_type[position] = each.code
+    self: NativeFunction = object.__new__(_leaf())
+    self.function = function
+    self._code = code
+    self._index = index
+    self._signature = signature
+    self._entry = None
+    routine = core.routine("cnp_vectorcall" if _HEAD == 16 else "cnp_vectorcall_free_threaded")
+    (ctypes.c_uint64 * 2).from_address(id(self) + _HEAD)[:] = (routine, ctypes.addressof(signature))
+    return self
+
+
+def check_platform() -> None:
+    """Unsupported on a Python whose objects are not laid out as the core expects."""
+    if _HEAD not in (16, 32) or _POINTER != 8:
+        raise Unsupported(f"a Python whose objects have a head of {_HEAD} bytes; accepted: 64-bit CPython")

@@ -1,0 +1,139 @@
+"""A stencil library -> a running core: placed in code memory, told where Python and the C library are, and called."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+
+from cnp.errors import InternalError, LibraryError
+from cnp.runtime.buffer import Buffer
+from cnp.runtime.codememory import CodeMemory
+from cnp.runtime.layout import (
+    KNOWN_CONTROLS,
+    KNOWN_OPS,
+    LIBC_FUNCTIONS,
+    PYTHON_FUNCTIONS,
+    Host,
+    Library,
+    Request,
+)
+from cnp.stencil.layout import SectionName
+
+TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cnp.runtime.block import Block
+    from cnp.stencil.library import Library as StencilLibrary
+
+NEED_SCRATCH = 100
+MISSING_STENCIL = 101
+SCRATCH = 256 << 10
+"""Bytes of scratch to begin with; it grows to what the largest function needed and stays."""
+
+# Guest registers of the calling convention, as control.c has it: arguments r3 to r10 then r0 to r2, results in r10, f0.
+_INTEGER_ARGUMENTS = (3, 4, 5, 6, 7, 8, 9, 10, 0, 1, 2)
+_INTEGER_RESULT, _FLOAT_RESULT = 10, 0
+_SURVIVORS = (0, 1, 2)
+
+
+class Core:
+    """The core of one library, in one code memory. Its methods may be called from any thread that holds the GIL.
+
+    `register_type` and `label_type` are the classes that operands may have, `raise_trap` a function that takes a trap
+    word and raises.
+    """
+
+    def __init__(
+        self,
+        library: StencilLibrary,
+        memory: CodeMemory,
+        register_type: type,
+        label_type: type,
+        raise_trap: Callable[[int], object],
+    ) -> None:
+        self.library = library
+        self.memory = memory
+        self._kept = (register_type, label_type, raise_trap)
+        self.blob = self._place_blob()
+        self.host = self._make_host(register_type, label_type, raise_trap)
+        self._sections: list[Buffer] = []
+        self.tables = self._make_tables()
+        pointer, integer = ctypes.c_void_p, ctypes.c_int
+        # PYFUNCTYPE: the core reads Python objects, so it must keep the GIL.
+        self._compile = ctypes.PYFUNCTYPE(integer, pointer, pointer, pointer)(self.routine("cnp_compile"))
+        self.emit = ctypes.PYFUNCTYPE(integer, pointer, pointer, ctypes.c_uint64)(self.routine("cnp_emit"))
+        self.emit_entry = ctypes.PYFUNCTYPE(
+            ctypes.c_uint32, pointer, ctypes.c_uint32, ctypes.c_uint64, pointer, ctypes.c_uint64
+        )(self.routine("cnp_emit_entry"))
+        self._library_address = ctypes.addressof(self.tables)
+        self.host_address = ctypes.addressof(self.host)
+        self.lock = threading.RLock()
+        self._scratch: list[ctypes.Array[ctypes.c_char]] = []
+
+    def routine(self, name: str) -> int:
+        """The address of one of the core's exported routines."""
+        return self.blob.executable_address + int(self.library.meta["exports"][name])
+
+    def _place_blob(self) -> Block:
+        data = bytes(self.library.section(SectionName.BLOB))
+        block = self.memory.allocate(len(data), 64)
+        block.write(data)
+        self.memory.commit(block)
+        return block
+
+    def _make_host(self, register_type: type, label_type: type, raise_trap: Callable[[int], object]) -> Host:
+        host = Host()
+        for name in PYTHON_FUNCTIONS:
+            setattr(host, name, ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value)
+        libc = ctypes.CDLL(None)
+        for name in LIBC_FUNCTIONS:
+            setattr(host, name, ctypes.cast(getattr(libc, name), ctypes.c_void_p).value)
+        objects = (None, TypeError, OverflowError, int, float, register_type, label_type, raise_trap)
+        names = ("none", "type_error", "overflow_error", "long_type", "float_type", "register_type", "label_type")
+        for name, each in zip((*names, "raise_trap"), objects):
+            setattr(host, name, id(each))
+        host.type_offset = object.__basicsize__ - ctypes.sizeof(ctypes.c_void_p)
+        host.slot_offset = object.__basicsize__
+        key = ctypes.c_uint32()
+        if libc.pthread_key_create(ctypes.byref(key), ctypes.c_void_p(self.routine("cnp_free_context"))):
+            raise InternalError("pthread_key_create: no key is left for the contexts of threads")
+        host.context_key = key.value
+        return host
+
+    def _make_tables(self) -> Library:
+        library, tables = self.library, Library()
+        for name in ("ops", "placements", "stencils", "holes", "chunks"):
+            section = Buffer(library.section(SectionName[name.upper()]), writable=False)
+            self._sections.append(section)
+            setattr(tables, name, section.address)
+        tables.blob = self.blob.executable_address
+        tables.n_ops = len(library.ops)
+        tables.integer_registers = library.integer_registers
+        tables.float_registers = library.float_registers
+        tables.n_integer_arguments = len(_INTEGER_ARGUMENTS)
+        tables.n_float_arguments = library.float_registers
+        tables.integer_argument[: len(_INTEGER_ARGUMENTS)] = _INTEGER_ARGUMENTS
+        tables.integer_result, tables.float_result = _INTEGER_RESULT, _FLOAT_RESULT
+        tables.survivors = sum(1 << register for register in _SURVIVORS)
+        tables.padding[:] = library.meta["padding"]
+        control, rows = library.meta["control"], library.op_by_method
+        try:
+            tables.control[:] = [control[name] for name in KNOWN_CONTROLS]
+            tables.known[:] = [rows[name].code for name in KNOWN_OPS]
+        except KeyError as missing:
+            raise LibraryError(f"{library.path}: the core needs {missing.args[0]!r}, which is not in it") from None
+        return tables
+
+    def compile(self, request: Request) -> int:
+        """Run the core's passes over a request. Returns 0, or the code of what is wrong, with details in the request."""
+        return self._compile(self._library_address, self.host_address, ctypes.addressof(request))
+
+    def scratch(self, index: int, size: int = 0) -> tuple[int, int]:
+        """Address and size of scratch memory number `index`, of at least `size` bytes. Reused by the next request."""
+        while len(self._scratch) <= index:
+            self._scratch.append(ctypes.create_string_buffer(SCRATCH))
+        if size > len(self._scratch[index]):
+            self._scratch[index] = ctypes.create_string_buffer(size)
+        buffer = self._scratch[index]
+        return ctypes.addressof(buffer), len(buffer)

@@ -1,0 +1,59 @@
+"""The stencil library of this machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from cnp.errors import LibraryError, Unsupported
+from cnp.stencil.library import Library
+
+DATA = Path(__file__).resolve().parent.parent / "data"
+"""Where the package keeps its libraries, `<target>.cnpl`."""
+
+_opened: Library | None = None
+
+
+def machine() -> str:
+    """This machine's target, as libraries name it."""
+    return os.uname().machine
+
+
+def default_library() -> Library:
+    """This machine's library, opened when it is first asked for.
+
+    LibraryError if it is missing or damaged, Unsupported if the processor lacks what its stencils use.
+    """
+    global _opened
+    if _opened is None:
+        target = machine()
+        path = DATA / f"{target}.cnpl"
+        if not path.exists():
+            have = ", ".join(sorted(each.stem for each in DATA.glob("*.cnpl"))) or "none"
+            raise LibraryError(
+                f"there is no stencil library for {target} at {path} (there: {have}); "
+                "build one with `make` or `python build_stencils.py`"
+            )
+        library = Library.open(path, target=target)
+        lacking = missing_features(library.meta.get("features", ()))
+        if lacking:
+            raise Unsupported(f"this processor lacks {', '.join(lacking)}, which the stencils of {target} use")
+        _opened = library
+    return _opened
+
+
+def missing_features(needed: object, cpuinfo: str = "/proc/cpuinfo") -> list[str]:
+    """Which of the needed processor features, as /proc/cpuinfo spells them, the first processor lacks.
+
+    Empty where the file does not say.
+    """
+    wanted = list(needed) if isinstance(needed, (list, tuple)) else []
+    if not wanted:
+        return []
+    try:
+        with open(cpuinfo, encoding="ascii", errors="replace") as file:
+            flags = next((line for line in file if line.startswith("flags")), "")
+    except OSError:
+        return []
+    present = set(flags.partition(":")[2].split())
+    return [each for each in wanted if each not in present] if present else []

@@ -1,0 +1,172 @@
+"""The core's structures as ctypes sees them: the second half of stencils/core/layout.h, field for field."""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import c_double, c_int32, c_int64, c_size_t, c_uint8, c_uint16, c_uint32, c_uint64, c_void_p
+
+REGISTERS = 16
+ARGUMENTS = 8
+
+KNOWN_OPS = (
+    *("i64_move", "f64_move", "i64_select", "f64_select", "safepoint", "branch_table", "i64_extend_i32_u"),
+    *("i32_mul", "i64_mul", "i32_shl", "i64_shl", "i32_shr_u", "i64_shr_u", "i32_and", "i64_and"),
+    *("i32_div_s", "i32_div_u", "i32_rem_s", "i32_rem_u", "i64_div_s", "i64_div_u", "i64_rem_s", "i64_rem_u"),
+    *("i32_div_s_magic", "i32_div_u_magic", "i32_rem_s_magic", "i32_rem_u_magic"),
+    *("i64_div_s_magic", "i64_div_u_magic", "i64_rem_s_magic", "i64_rem_u_magic"),
+    *("i64_div_s_magic_add", "i64_div_u_magic_add", "i64_rem_s_magic_add", "i64_rem_u_magic_add"),
+    *("i32_sub", "i64_sub", "i32_add", "i64_add"),
+)
+"""Methods of the rows that the core asks for, in the order of `enum known_op`."""
+
+KNOWN_CONTROLS = (
+    *("jump", "ret", "enter", "trap_exit", "poll", "call", "call_c_integer", "call_c_float"),
+    *("call_c_integer_stack", "call_c_float_stack", "c_entry_integer", "c_entry_float"),
+)
+"""Control stencils, in the order of `enum known_control`."""
+
+
+class Library(ctypes.Structure):
+    """`struct library`."""
+
+    _fields_ = (
+        ("ops", c_void_p),
+        ("placements", c_void_p),
+        ("stencils", c_void_p),
+        ("holes", c_void_p),
+        ("chunks", c_void_p),
+        ("blob", c_uint64),
+        ("n_ops", c_uint32),
+        ("integer_registers", c_uint32),
+        ("float_registers", c_uint32),
+        ("n_integer_arguments", c_uint32),
+        ("n_float_arguments", c_uint32),
+        ("integer_argument", c_uint8 * REGISTERS),
+        ("integer_result", c_uint32),
+        ("float_result", c_uint32),
+        ("survivors", c_uint32),
+        ("padding", c_uint32 * 16),
+        ("control", c_uint32 * len(KNOWN_CONTROLS)),
+        ("known", c_uint16 * len(KNOWN_OPS)),
+    )
+
+
+PYTHON_FUNCTIONS = (
+    *("PyList_GetItem", "PyList_Size", "PyTuple_GetItem", "PyTuple_Size", "PyByteArray_AsString"),
+    *("PyLong_AsLongLong", "PyLong_AsLongLongAndOverflow", "PyLong_AsUnsignedLongLong"),
+    *("PyLong_FromLongLong", "PyLong_FromUnsignedLongLong", "PyFloat_AsDouble", "PyFloat_FromDouble"),
+    *("PyNumber_Index", "PyErr_Occurred", "PyErr_Clear", "PyErr_Format", "PyErr_CheckSignals", "PyErr_WriteUnraisable"),
+    *("PyObject_GetBuffer", "PyObject_CheckBuffer", "PyBuffer_Release", "PyObject_CallFunctionObjArgs"),
+    *("PyObject_IsInstance", "Py_IncRef", "Py_DecRef", "PyEval_SaveThread", "PyEval_RestoreThread"),
+    *("PyGILState_Ensure", "PyGILState_Release", "PyGILState_Check"),
+)
+PYTHON_OBJECTS = (
+    *("none", "type_error", "overflow_error", "long_type", "float_type", "register_type", "label_type", "raise_trap"),
+)
+LIBC_FUNCTIONS = (
+    *("pthread_getspecific", "pthread_setspecific", "pthread_self", "pthread_getattr_np", "pthread_attr_getstack"),
+    *("pthread_attr_destroy", "mmap", "munmap"),
+)
+
+
+class Host(ctypes.Structure):
+    """`struct host`, which begins with `struct python`."""
+
+    _fields_ = (
+        *((name, c_void_p) for name in (*PYTHON_FUNCTIONS, *PYTHON_OBJECTS)),
+        ("type_offset", c_int64),
+        ("slot_offset", c_int64),
+        *((name, c_void_p) for name in LIBC_FUNCTIONS),
+        ("context_key", c_uint32),
+        ("zero", c_uint32),
+    )
+
+
+class Signature(ctypes.Structure):
+    """`struct signature`."""
+
+    _fields_ = (
+        ("host", c_void_p),
+        ("entry", c_uint64),
+        ("name", c_void_p),
+        ("number", c_uint32),
+        ("n_parameters", c_uint8),
+        ("result_type", c_uint8),
+        ("releases_gil", c_uint8),
+        ("uses_floats", c_uint8),
+        ("uses_buffers", c_uint8),
+        ("zero", c_uint8 * 3),
+        ("parameter_type", c_uint8 * ARGUMENTS),
+    )
+
+
+CALLEE_CODE, CALLEE_C, CALLEE_MEMBER = range(3)
+
+
+class Callee(ctypes.Structure):
+    """`struct callee`."""
+
+    _fields_ = (
+        ("address", c_uint64),
+        ("kind", c_uint8),
+        ("result_type", c_uint8),
+        ("n_parameters", c_uint8),
+        ("zero", c_uint8 * 5),
+        ("parameter_type", c_uint8 * REGISTERS),
+    )
+
+
+class Interval(ctypes.Structure):
+    """`struct interval`: where the allocator put a register."""
+
+    _fields_ = (
+        ("start", c_int32),
+        ("end", c_int32),
+        ("weight", ctypes.c_float),
+        ("hint", c_int32),
+        ("place", ctypes.c_int16),
+        ("wish", ctypes.c_int16),
+        ("slot", c_int32),
+    )
+
+
+class Trace(ctypes.Structure):
+    """`struct trace`: one stencil of a function."""
+
+    _fields_ = (("op", c_uint32), ("stencil", c_uint32), ("offset", c_uint32), ("item", c_uint32))
+
+
+class Request(ctypes.Structure):
+    """`struct request`."""
+
+    _fields_ = (
+        ("ops", c_void_p),
+        ("types", c_void_p),
+        ("callees", c_void_p),
+        ("scratch", c_void_p),
+        ("scratch_size", c_uint64),
+        ("serial", c_uint32),
+        ("function_number", c_uint32),
+        ("n_registers", c_uint32),
+        ("n_parameters", c_uint32),
+        ("n_labels", c_uint32),
+        ("n_callees", c_uint32),
+        ("result_type", c_uint8),
+        ("safepoints", c_uint8),
+        ("trace", c_uint8),
+        ("zero", c_uint8),
+        ("pins", c_void_p),
+        ("error", c_uint32),
+        ("error_op", c_uint32),
+        ("error_operand", c_uint32),
+        ("code_size", c_uint32),
+        ("frame_size", c_uint32),
+        ("n_items", c_uint32),
+        ("n_traces", c_uint32),
+        ("scratch_used", c_uint64),
+        ("compilation", c_void_p),
+        ("traces", c_void_p),
+        ("intervals", c_void_p),
+    )
+
+

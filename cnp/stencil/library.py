@@ -1,0 +1,330 @@
+"""Reads a stencil library: maps the file, proves that it is whole and meant for this cnp, and hands out its rows."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cnp.errors import LibraryError
+from cnp.stencil.layout import (
+    CHUNK,
+    HEADER,
+    HEADER_SIZE,
+    HOLE,
+    MAGIC,
+    OP,
+    SECTION_ENTRY,
+    STENCIL,
+    SectionName,
+    library_checksum,
+    library_digest,
+)
+from cnp.stencil.model import FORMAT_VERSION, Chunk, Form, Hole, HoleFlag, Stencil, Value
+
+_REBUILD = "rebuild it with `python build_stencils.py`"
+
+
+class OpRow:
+    """One row of a library's op table. Strings are read when asked for."""
+
+    __slots__ = ("_fields", "_library", "code", "method")
+
+    def __init__(self, library: Library, code: int, fields: tuple[int, ...]) -> None:
+        self._library = library
+        self._fields = fields
+        self.code = code
+        """The op's index in the table."""
+        self.method = library.string(fields[0])
+        """`i64_add`"""
+
+    @property
+    def name(self) -> str:
+        """The public name: `i64.add`."""
+        return self.method.replace("_", ".", 1)
+
+    @property
+    def shape(self) -> int:
+        """A Shape."""
+        return self._fields[1]
+
+    @property
+    def result_type(self) -> int:
+        """A Type, or NO_RESULT."""
+        return self._fields[2]
+
+    @property
+    def operand_types(self) -> tuple[int, ...]:
+        """Types of a, b and c. A load has its base, a store its value and its base; an offset is not counted."""
+        return self._fields[4 : 4 + self._fields[3]]
+
+    @property
+    def flags(self) -> int:
+        """OpFlags."""
+        return self._fields[7]
+
+    @property
+    def forms(self) -> int:
+        """Bit per Form."""
+        return self._fields[8]
+
+    @property
+    def swapped(self) -> int:
+        """Code of the op that gives the same with a and b exchanged, or NO_OP."""
+        return self._fields[9]
+
+    @property
+    def inverse(self) -> int:
+        """Code of the op with the opposite outcome, or NO_OP."""
+        return self._fields[10]
+
+    @property
+    def branch(self) -> int:
+        """Code of a comparison's fused branch, or NO_OP."""
+        return self._fields[11]
+
+    @property
+    def alternatives(self) -> tuple[int, ...]:
+        """How many alternatives d, a, b and c have; 1 where there is no such operand."""
+        return self._fields[13:17]
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """ImmediateClass masks of a, b and c."""
+        return self._fields[17:20]
+
+    @property
+    def reversed_alternatives(self) -> int:
+        """How many alternatives a has in form REVERSED."""
+        return self._fields[20]
+
+    @property
+    def bases(self) -> tuple[int, ...]:
+        """Index of each form's first placement."""
+        return self._fields[21:26]
+
+    @property
+    def doc(self) -> str:
+        """The body, as C on one line."""
+        return self._library.string(self._fields[26])
+
+    @property
+    def source_line(self) -> str:
+        """`integer.c:12`"""
+        return self._library.string(self._fields[27])
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+
+class Library:
+    """An open stencil library. Use as a context manager, or keep it for as long as the process lives."""
+
+    def __init__(self, path: Path, view: memoryview, map: mmap.mmap) -> None:
+        self.path = path
+        self._view = view
+        self._map = map
+        fields = HEADER.unpack_from(view)
+        self.target: str = fields[3].rstrip(b"\0").decode("ascii", "replace")
+        self.abi_hash: int = fields[4]
+        self.digest: bytes = fields[5]
+        self.integer_registers: int = fields[8]
+        self.float_registers: int = fields[9]
+        self._sections = [SECTION_ENTRY.unpack_from(view, HEADER.size + 8 * name) for name in SectionName]
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        target: str | None = None,
+        abi_hash: int | None = None,
+        verify_digest: bool = False,
+    ) -> Library:
+        """Map a library file, read-only.
+
+        target: the target it must be for; None accepts any. abi_hash: what its headers must hash to (see
+        `cnp.stencil.sources.abi_hash`); None accepts any. Opening checks a CRC-32 over the whole file, which finds
+        every accident; verify_digest checks the SHA-256 besides, which costs milliseconds.
+
+        LibraryError says whether the file is missing, foreign, truncated, altered, too new, too old, or made for
+        another target or other headers, and what is accepted.
+        """
+        path = Path(path)
+        library = cls(path, *_map_file(path))
+        try:
+            library._check_sections()
+            if verify_digest and library_digest(library._view) != library.digest:
+                raise LibraryError(f"{path} was altered: its SHA-256 is not the one it names; {_REBUILD}")
+            if target is not None and library.target != target:
+                raise LibraryError(f"{path} is a stencil library for target {library.target}; {target} is accepted")
+            if abi_hash is not None and library.abi_hash != abi_hash:
+                raise LibraryError(
+                    f"{path} was built against other headers: its ABI hash is {library.abi_hash:016x}, "
+                    f"{abi_hash:016x} is accepted; {_REBUILD}"
+                )
+        except BaseException:
+            library.close()
+            raise
+        return library
+
+    def _check_sections(self) -> None:
+        row_sizes = {
+            SectionName.OPS: OP.size, SectionName.PLACEMENTS: 4, SectionName.STENCILS: STENCIL.size,
+            SectionName.HOLES: HOLE.size, SectionName.CHUNKS: CHUNK.size,
+        }  # fmt: skip
+        for name, (offset, size) in zip(SectionName, self._sections):
+            if offset < HEADER_SIZE or offset + size > len(self._view) or size % row_sizes.get(name, 1):
+                raise LibraryError(f"{self.path} was altered: section {name.name} does not lie in the file; {_REBUILD}")
+
+    def section(self, name: SectionName) -> memoryview:
+        """The bytes of a section, in the mapped file."""
+        offset, size = self._sections[name]
+        return self._view[offset : offset + size]
+
+    def section_range(self, name: SectionName) -> tuple[int, int]:
+        """Offset in the file, and size, of a section."""
+        return self._sections[name]
+
+    def string(self, offset: int) -> str:
+        """The string at an offset of section NAMES."""
+        start = self._sections[SectionName.NAMES][0] + offset
+        return self._map[start : self._map.find(b"\0", start)].decode()
+
+    @cached_property
+    def meta(self) -> dict[str, Any]:
+        """What the library says of its making, its control stencils and the core's exports."""
+        result: dict[str, Any] = json.loads(bytes(self.section(SectionName.META)))
+        return result
+
+    @cached_property
+    def ops(self) -> Sequence[OpRow]:
+        """The op table."""
+        rows = OP.iter_unpack(self.section(SectionName.OPS))
+        return [OpRow(self, code, fields) for code, fields in enumerate(rows)]
+
+    @cached_property
+    def op_by_method(self) -> dict[str, OpRow]:
+        """Rows by method name, `i64_add`."""
+        return {op.method: op for op in self.ops}
+
+    @cached_property
+    def placements(self) -> memoryview:
+        """Stencil index of every placement."""
+        return self.section(SectionName.PLACEMENTS).cast("I")
+
+    def __len__(self) -> int:
+        """How many stencils there are, the absent one included."""
+        return self._sections[SectionName.STENCILS][1] // STENCIL.size
+
+    def stencil(self, index: int) -> Stencil:
+        """One stencil. IndexError if there is none of that index."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"stencil {index} of {len(self)}")
+        chunk, _, hole, chunks, holes, _, short = STENCIL.unpack_from(
+            self.section(SectionName.STENCILS), index * STENCIL.size
+        )
+        return Stencil(
+            tuple(self._chunk(chunk + number) for number in range(chunks)),
+            tuple(self._hole(hole + number) for number in range(holes)),
+            short,
+        )
+
+    def stencils(self) -> Iterator[Stencil]:
+        """All stencils, by index."""
+        return (self.stencil(index) for index in range(len(self)))
+
+    def _chunk(self, index: int) -> Chunk:
+        code, minus_size = CHUNK.unpack_from(self.section(SectionName.CHUNKS), index * CHUNK.size)
+        return Chunk(code[len(code) + minus_size :])
+
+    def _hole(self, index: int) -> Hole:
+        chunk, value, width, flags, addend, extra, offset, _ = HOLE.unpack_from(
+            self.section(SectionName.HOLES), index * HOLE.size
+        )
+        return Hole(chunk, Value(value), width, HoleFlag(flags), addend, extra, offset)
+
+    def placement_name(self, stencil: int) -> str:
+        """What a stencil is, for listings: `i64.add d=r1 a=r2 b=I8`, the first placement of those that share it.
+
+        A control stencil gives its name, a short form that of its long one, an unknown index `stencil N`.
+        """
+        return self._placement_names.get(stencil) or f"stencil {stencil}"
+
+    @cached_property
+    def _placement_names(self) -> dict[int, str]:
+        from cnp.stencil.naming import placement_names
+
+        return placement_names(self)
+
+    def form_base(self, op: OpRow, form: Form) -> int:
+        """Index in `placements` of an op's first placement in a form. LibraryError if the op does not have the form."""
+        if not op.forms >> form & 1:
+            raise LibraryError(f"op {op.name} has no form {form.name}")
+        return op.bases[form]
+
+    def close(self) -> None:
+        """Unmap the file. Rows and views of it must not be used any more."""
+        for name in ("placements", "ops", "op_by_method"):
+            cached = self.__dict__.pop(name, None)
+            if isinstance(cached, memoryview):
+                cached.release()
+        self._view.release()
+        self._map.close()
+
+    def __enter__(self) -> Library:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<stencil library {self.path} for {self.target}: {len(self.ops)} ops, {len(self)} stencils>"
+
+
+def _map_file(path: Path) -> tuple[memoryview, mmap.mmap]:
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size == 0:
+                raise LibraryError(f"{path} is empty: not a stencil library; {_REBUILD}")
+            map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise LibraryError(f"cannot read the stencil library {path}: {error.strerror}; {_REBUILD}") from None
+    view = memoryview(map)
+    try:
+        _check_header(path, view)
+    except BaseException:
+        view.release()
+        map.close()
+        raise
+    return view, map
+
+
+def _check_header(path: Path, view: memoryview) -> None:
+    start = bytes(view[: len(MAGIC)])
+    if start != MAGIC:
+        if MAGIC.startswith(start):
+            raise LibraryError(f"{path} is truncated: it has {len(view)} bytes, not even a header; {_REBUILD}")
+        raise LibraryError(f"{path} is not a stencil library: it starts with {start!r}, not {MAGIC!r}")
+    if len(view) < HEADER_SIZE:
+        raise LibraryError(f"{path} is truncated: it has {len(view)} bytes, its header {HEADER_SIZE}; {_REBUILD}")
+    _, version, header_size, _, _, _, size, sections, _, _, checksum = HEADER.unpack_from(view)
+    if version != FORMAT_VERSION:
+        age, remedy = ("newer", "upgrade cnp") if version > FORMAT_VERSION else ("older", _REBUILD)
+        raise LibraryError(
+            f"{path} has format version {version}, {age} than this cnp, which accepts {FORMAT_VERSION}: {remedy}"
+        )
+    if len(view) < size:
+        raise LibraryError(f"{path} is truncated: it has {len(view)} of {size} bytes; {_REBUILD}")
+    if len(view) > size:
+        raise LibraryError(f"{path} was altered: it has {len(view)} bytes, {size} are accepted; {_REBUILD}")
+    found = library_checksum(view)
+    if found != checksum or header_size != HEADER_SIZE or sections != len(SectionName):
+        raise LibraryError(
+            f"{path} was altered: its checksum is {found:08x}, its header names {checksum:08x}; {_REBUILD}"
+        )

@@ -1,0 +1,158 @@
+"""What a stencil library holds: ops, stencils, holes and chunks, in the words of the file format."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+FORMAT_VERSION = 1
+NO_OP = 0xFFFF
+"""In place of an op's index: there is none."""
+NO_RESULT = 255
+"""In place of a result type: the op produces nothing."""
+CHUNK_SIZE = 16
+"""Bytes of code in a chunk, at most."""
+
+
+class Shape(enum.IntEnum):
+    """How an op's operands are arranged, and what its stencils do beside computing."""
+
+    VALUE = 0
+    LOAD = 1
+    STORE = 2
+    BRANCH = 3
+    COUNTDOWN = 4
+    TABLE = 5
+    MAGIC = 6
+
+
+class OpFlag(enum.IntFlag):
+    """Properties of an op."""
+
+    COMMUTATIVE = 1
+    COMPARISON = 2
+    MAY_TRAP = 4  # its stencils have EXIT holes
+    HIDDEN = 8  # the core chooses it; users cannot name it
+
+
+class Form(enum.IntEnum):
+    """Which combinations of operand placements are compiled."""
+
+    FREE = 0  # every one
+    TIED = 1  # the destination is where a is
+    REVERSED = 2  # the destination is where b is
+    FREE_IMMEDIATE = 3  # every one, where b is an immediate
+    SLOT_RESULT = 4  # the destination is a frame slot
+
+
+class ImmediateClass(enum.IntFlag):
+    """The values that an immediate's encoding reaches."""
+
+    ZERO = 1
+    I8 = 2  # [-127, 127]
+    U32 = 4  # [0, 2^32)
+    I32 = 8  # [-2^31 + 1, 2^31 - 1]
+    I64 = 16  # any 64 bits
+
+
+class Value(enum.IntEnum):
+    """Which value a hole is patched with."""
+
+    IMMEDIATE_A = 0
+    IMMEDIATE_B = 1
+    IMMEDIATE_C = 2
+    SLOT_D = 3
+    SLOT_A = 4
+    SLOT_B = 5
+    SLOT_C = 6
+    OFFSET = 7
+    TARGET = 8
+    EXIT = 9  # extra: the trap kind
+    LIBRARY = 10  # extra: the offset in the blob
+    FRAME_SIZE = 11
+    ADDRESS = 12
+    TRAP_WORD = 13
+    SIGNATURE = 14
+    CALLEE = 15
+    TABLE = 16
+    COUNT = 17
+    MULTIPLIER = 18
+    DIVISOR = 19
+
+
+class HoleFlag(enum.IntFlag):
+    """How a value becomes a field."""
+
+    PC_RELATIVE = 1  # value + addend - address of the hole
+    HIGH_HALF = 2  # bits 32 to 63 of value + addend
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """A field of a stencil's code that is patched; it holds zero in the library."""
+
+    chunk: int  # which of the stencil's chunks ends with it
+    value: Value
+    width: int  # bytes: 1 or 4
+    flags: HoleFlag
+    addend: int
+    extra: int  # what `value` needs beside its kind
+    offset: int  # of its first byte, from the start of the stencil
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """At most CHUNK_SIZE bytes of code; if it has a hole, the hole ends it."""
+
+    code: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stencil:
+    """The machine code of one op in one placement, or of one control stencil."""
+
+    chunks: tuple[Chunk, ...]
+    holes: tuple[Hole, ...]
+    short_form: int = 0  # index of the stencil whose final jump is short; 0 if there is none
+
+    @property
+    def size(self) -> int:
+        """Bytes of code."""
+        return sum(len(chunk.code) for chunk in self.chunks)
+
+    @property
+    def code(self) -> bytes:
+        """The code, with zeros in its holes."""
+        return b"".join(chunk.code for chunk in self.chunks)
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One row of the op table: a signature, and where the stencils of its placements are."""
+
+    method: str  # "i64_add"
+    shape: Shape
+    result_type: int  # a Type, or NO_RESULT
+    operand_types: tuple[int, ...]  # Types
+    flags: OpFlag
+    forms: int  # bit per Form
+    swapped: int  # index of the op that gives the same with a and b exchanged, or NO_OP
+    inverse: int  # index of the op with the opposite outcome, or NO_OP
+    branch: int  # index of a comparison's fused branch, or NO_OP
+    alternatives: tuple[int, int, int, int]  # at d, a, b and c; 1 where there is no such operand
+    classes: tuple[int, int, int]  # ImmediateClass masks of a, b and c
+    reversed_alternatives: int  # at a, in form REVERSED
+    bases: tuple[int, int, int, int, int]  # index of each form's first placement
+    doc: str  # the body, as C
+    source_line: str  # "integer.c:12"
+    code: int = 0  # its index in the table
+
+    @property
+    def name(self) -> str:
+        """The public name: `i64.add`."""
+        return self.method.replace("_", ".", 1)
+
+
+def alternative_of_class(registers: int, mask: int, immediate: int) -> int:
+    """The number of an immediate class at an operand position that also takes registers and a slot."""
+    return registers + 1 + (mask & (immediate - 1)).bit_count()

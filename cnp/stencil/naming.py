@@ -1,0 +1,93 @@
+"""Names stencils after their placements, for listings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cnp.stencil.model import NO_RESULT, Form, ImmediateClass, Shape
+
+if TYPE_CHECKING:
+    from cnp.stencil.library import Library, OpRow
+
+_FIRST_FLOAT_TYPE = 2
+
+
+def placement_names(library: Library) -> dict[int, str]:
+    """What each stencil is, by index. Of several placements that share a stencil, the first."""
+    result: dict[int, str] = {}
+    for name, index in library.meta.get("control", {}).items():
+        result.setdefault(index, name)
+    placements = library.placements
+    for op in library.ops:
+        for form in Form:
+            if op.forms >> form & 1:
+                for index in range(form_size(library, op, form)):
+                    stencil = placements[op.bases[form] + index]
+                    if stencil and stencil not in result:
+                        result[stencil] = placement_name(library, op, form, index)
+    for size, index in enumerate(library.meta.get("padding", ())):
+        result.setdefault(index, f"padding of {size}")
+    for index, name in list(result.items()):
+        short = library.stencil(index).short_form
+        if short:
+            result.setdefault(short, name + " (short)")
+    return result
+
+
+def form_alternatives(library: Library, op: OpRow, form: Form) -> tuple[int, int, int, int]:
+    """How many alternatives d, a, b and c have in a form; the product is its size, row-major its order."""
+    d, a, b, c = op.alternatives
+    if form == Form.FREE:
+        return d, a, b, c
+    if form == Form.FREE_IMMEDIATE:
+        return d, a, op.classes[1].bit_count(), 1
+    if form == Form.REVERSED:
+        return 1, op.reversed_alternatives, b - op.classes[1].bit_count(), c
+    return 1, a, b, c
+
+
+def form_size(library: Library, op: OpRow, form: Form) -> int:
+    """How many placements a form has."""
+    d, a, b, c = form_alternatives(library, op, form)
+    return d * a * b * c
+
+
+def placement_name(library: Library, op: OpRow, form: Form, index: int) -> str:
+    """`i64.add d=r1 a=r2 b=I8`"""
+    _, n_a, n_b, n_c = form_alternatives(library, op, form)
+    rest, c = divmod(index, n_c)
+    rest, b = divmod(rest, n_b)
+    d, a = divmod(rest, n_a)
+    words = [op.name]
+    if form in (Form.FREE, Form.FREE_IMMEDIATE) and op.result_type != NO_RESULT:
+        words.append(f"d={_alternative(library, d, op.result_type, 0)}")
+    elif form == Form.SLOT_RESULT:
+        words.append("d=slot")
+    elif form != Form.FREE and op.result_type != NO_RESULT:
+        words.append("d=b" if form == Form.REVERSED else "d=a")
+    types = list(op.operand_types)
+    for position, (letter, alternative) in enumerate(zip("abc", (a, b, c))):
+        mask = op.classes[position]
+        immediates_only = position >= len(types) or (op.shape == Shape.MAGIC and letter == "b")
+        if form == Form.REVERSED and letter == "a":
+            mask = ImmediateClass.I32 if types[0] == 0 else ImmediateClass.I64
+        if immediates_only or (form == Form.FREE_IMMEDIATE and letter == "b"):
+            if mask:
+                words.append(f"{letter}={_class(mask, alternative)}")
+        else:
+            words.append(f"{letter}={_alternative(library, alternative, types[position], mask)}")
+    return " ".join(words)
+
+
+def _alternative(library: Library, alternative: int, type: int, mask: int) -> str:
+    is_float = type >= _FIRST_FLOAT_TYPE
+    registers = library.float_registers if is_float else library.integer_registers
+    if alternative < registers:
+        return f"{'f' if is_float else 'r'}{alternative}"
+    return "slot" if alternative == registers else _class(mask, alternative - registers - 1)
+
+
+def _class(mask: int, rank: int) -> str:
+    for _ in range(rank):
+        mask &= mask - 1
+    return ImmediateClass(mask & -mask).name or ""

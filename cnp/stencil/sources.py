@@ -1,0 +1,45 @@
+"""Where the op sources are, and the hash of the headers that the run time and a library must agree on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cnp.errors import BuildError
+from cnp.stencil.model import FORMAT_VERSION
+
+try:  # hashlib brings OpenSSL, whose loading alone takes milliseconds
+    from _sha2 import sha256
+except ImportError:
+    try:
+        from _sha256 import sha256
+    except ImportError:
+        from hashlib import sha256
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+SHARED_HEADERS = ("cnp.h", "context.h", "core/layout.h")
+"""Headers below stencils/ that fix the layouts a library shares with the run time, beside targets/*.h."""
+
+
+def stencils_directory() -> Path:
+    """The op sources: stencils/ of a checkout, or the copy that an installed package carries. BuildError if neither."""
+    candidates = (_PACKAGE.parent / "stencils", _PACKAGE / "_stencils")
+    for candidate in candidates:
+        if (candidate / "cnp.h").is_file():
+            return candidate
+    raise BuildError(f"no op sources: looked for cnp.h in {' and '.join(str(each) for each in candidates)}")
+
+
+def library_path(target: str) -> Path:
+    """Where the library of a target is kept unless told otherwise."""
+    return _PACKAGE / "data" / f"{target}.cnpl"
+
+
+def abi_hash(directory: Path) -> int:
+    """The first 8 bytes, little-endian, of the SHA-256 over the shared headers and the format version."""
+    digest = sha256(b"%d" % FORMAT_VERSION)
+    headers = [directory / name for name in SHARED_HEADERS]
+    headers += sorted((directory / "targets").glob("*.h"))
+    for header in headers:
+        if header.is_file():
+            digest.update(header.name.encode() + b"\0" + header.read_bytes() + b"\0")
+    return int.from_bytes(digest.digest()[:8], "little")

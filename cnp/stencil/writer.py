@@ -1,0 +1,168 @@
+"""Writes a stencil library: the model's rows packed into the sections of the file format."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnp.stencil.layout import (
+    CHECKSUM_OFFSET,
+    CHECKSUM_SIZE,
+    CHUNK,
+    DIGEST_OFFSET,
+    DIGEST_SIZE,
+    HEADER,
+    HEADER_SIZE,
+    HOLE,
+    MAGIC,
+    OP,
+    SECTION_ALIGNMENT,
+    SECTION_ENTRY,
+    STENCIL,
+    SectionName,
+    library_checksum,
+    library_digest,
+)
+from cnp.stencil.model import CHUNK_SIZE, FORMAT_VERSION, NO_OP, Hole, Op, Stencil
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Everything that a library file says."""
+
+    target: str
+    abi_hash: int
+    integer_registers: int
+    float_registers: int
+    ops: Sequence[Op]
+    placements: Sequence[int]  # index of a stencil; 0 is absent
+    stencils: Sequence[Stencil]  # the first stands for an absent one
+    blob: bytes
+    meta: Mapping[str, Any]
+
+
+def library_bytes(contents: Contents) -> bytes:
+    """The file, byte for byte a function of the contents."""
+    names = _Names()
+    ops = b"".join(_op_row(op, names) for op in contents.ops)
+    runs = _Runs(contents.stencils)
+    stencils, holes = _stencils_and_holes(contents.stencils, runs)
+    sections = {
+        SectionName.OPS: ops,
+        SectionName.NAMES: bytes(names.data),
+        SectionName.PLACEMENTS: struct.pack(f"<{len(contents.placements)}I", *contents.placements),
+        SectionName.STENCILS: stencils,
+        SectionName.HOLES: holes,
+        SectionName.CHUNKS: b"".join(_chunk_row(code) for code in runs.codes),
+        SectionName.BLOB: contents.blob,
+        SectionName.META: json.dumps(contents.meta, sort_keys=True, separators=(",", ":")).encode(),
+    }
+    table, parts, at = b"", [], HEADER_SIZE
+    for name in SectionName:
+        padding = -at % SECTION_ALIGNMENT
+        parts += [bytes(padding), sections[name]]
+        table += SECTION_ENTRY.pack(at + padding, len(sections[name]))
+        at += padding + len(sections[name])
+    body = b"".join(parts)
+    header = HEADER.pack(
+        MAGIC, FORMAT_VERSION, HEADER_SIZE, contents.target.encode(), contents.abi_hash, bytes(32), at,
+        len(SectionName), contents.integer_registers, contents.float_registers, 0,
+    ) + table  # fmt: skip
+    header = header.ljust(HEADER_SIZE, b"\0")
+    data = bytearray(header + body)
+    data[CHECKSUM_OFFSET : CHECKSUM_OFFSET + CHECKSUM_SIZE] = library_checksum(data).to_bytes(CHECKSUM_SIZE, "little")
+    data[DIGEST_OFFSET : DIGEST_OFFSET + DIGEST_SIZE] = library_digest(data)
+    return bytes(data)
+
+
+def write_library(path: Path, data: bytes) -> None:
+    """Replace a file whole: written beside it, then renamed, so that no reader ever sees half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+class _Names:
+    """NUL-terminated strings, each kept once."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self._offsets: dict[str, int] = {}
+
+    def offset(self, text: str) -> int:
+        if text not in self._offsets:
+            self._offsets[text] = len(self.data)
+            self.data += text.encode() + b"\0"
+        return self._offsets[text]
+
+
+def _op_row(op: Op, names: _Names) -> bytes:
+    types = list(op.operand_types) + [0] * (3 - len(op.operand_types))
+    return OP.pack(
+        names.offset(op.method), op.shape, op.result_type, len(op.operand_types), *types, op.flags, op.forms,
+        op.swapped, op.inverse, op.branch, NO_OP, *op.alternatives, *op.classes, op.reversed_alternatives, *op.bases,
+        names.offset(op.doc), names.offset(op.source_line),
+    )  # fmt: skip
+
+
+def _chunk_row(code: bytes) -> bytes:
+    return CHUNK.pack(code.rjust(CHUNK_SIZE, b"\0"), -len(code))
+
+
+class _Runs:
+    """Rows of the chunk table. A stencil's chunks are consecutive rows; a run of rows that is there already is shared."""
+
+    def __init__(self, stencils: Sequence[Stencil]) -> None:
+        self.codes: list[bytes] = []
+        self._start: dict[tuple[bytes, ...], int] = {}
+        # Longest first, so that shorter runs are found inside them.
+        for run in sorted({_run(stencil): None for stencil in stencils}, key=len, reverse=True):
+            if run not in self._start:
+                self._add(run)
+
+    def _add(self, run: tuple[bytes, ...]) -> None:
+        base = len(self.codes)
+        self.codes += run
+        for first in range(len(run)):
+            for last in range(first + 1, len(run) + 1):
+                self._start.setdefault(run[first:last], base + first)
+
+    def start(self, stencil: Stencil) -> int:
+        """The row of a stencil's first chunk."""
+        return self._start[_run(stencil)]
+
+
+def _run(stencil: Stencil) -> tuple[bytes, ...]:
+    return tuple(chunk.code for chunk in stencil.chunks) or (b"",)
+
+
+def _stencils_and_holes(stencils: Sequence[Stencil], runs: _Runs) -> tuple[bytes, bytes]:
+    rows, hole_rows = bytearray(), bytearray()
+    hole_starts: dict[tuple[Hole, ...], int] = {}
+    for stencil in stencils:
+        run = _run(stencil)
+        if stencil.holes not in hole_starts:
+            hole_starts[stencil.holes] = len(hole_rows) // HOLE.size
+            for hole in stencil.holes:
+                hole_rows += HOLE.pack(
+                    hole.chunk, hole.value, hole.width, hole.flags, hole.addend, hole.extra, hole.offset, 0
+                )
+        last = int.from_bytes(run[0].rjust(CHUNK_SIZE, b"\0")[-4:], "little")
+        rows += STENCIL.pack(
+            runs.start(stencil), last, hole_starts[stencil.holes], len(run), len(stencil.holes), stencil.size,
+            stencil.short_form,
+        )  # fmt: skip
+    return bytes(rows), bytes(hole_rows)

@@ -1,0 +1,48 @@
+"""What cnp found on this machine and why it chose what it chose: `cnp doctor`."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import sys
+from collections.abc import Iterator
+
+import cnp
+from cnp.errors import CnpError
+from cnp.runtime import default
+from cnp.runtime.codememory import CodeMemory
+
+
+def report() -> Iterator[tuple[str, str]]:
+    """Topic and finding, a pair a line. Findings of several lines are indented by whoever prints them."""
+    yield "cnp", cnp.__version__
+    yield "python", f"{platform.python_implementation()} {platform.python_version()} ({sys.executable})"
+    yield "machine", f"{default.machine()}, {platform.system()} {platform.release()}"
+    try:
+        library = default.default_library()
+        meta = library.meta
+        yield "library", f"{library.path}\n{library!r}\nbuilt by {meta.get('compiler', meta.get('clang', 'an unknown compiler'))}"
+    except CnpError as error:
+        yield "library", f"none: {error}"
+    try:
+        with CodeMemory() as memory:
+            yield "code memory", memory.report()
+    except CnpError as error:
+        yield "code memory", f"none: {error}"
+    yield "self-test", _self_test()
+    for extra, modules in (("build", ("elftools", "ziglang")), ("disassembly", ("capstone", "rich"))):
+        missing = [each for each in modules if importlib.util.find_spec(each) is None]
+        yield f"extra {extra!r}", f"{', '.join(missing)} not installed" if missing else "installed"
+
+
+def _self_test() -> str:
+    try:
+        f = cnp.Function("six_times_seven", [cnp.i64, cnp.i64], cnp.i64)
+        product = f.reg(cnp.i64)
+        f.i64_mul(product, *f.params)
+        f.ret(product)
+        made = f.compile()
+        answer = made(6, 7)
+    except CnpError as error:
+        return f"failed: {error}"
+    return f"compiled a function of {len(made.code)} bytes; 6 * 7 = {answer}"

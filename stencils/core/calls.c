@@ -1,0 +1,165 @@
+/* Entry, calls and returns -> parallel moves and stencils; and what is saved around calls. */
+#include "events.h"
+
+struct pending_move {
+    struct location to, from;
+    u8 file;
+};
+
+/* All moves as if at once. One whose target nobody still reads can go; when none can, the rest are cycles, and
+ * breaking one costs a trip through the frame. */
+static void move_in_parallel(struct selection *s, struct pending_move *moves, u32 n) {
+    while (n) {
+        u32 ready = n;
+        for (u32 i = 0; i < n && ready == n; i++) {
+            int read = 0;
+            for (u32 k = 0; k < n; k++)
+                read |= k != i && moves[k].file == moves[i].file && same_place(moves[k].from, moves[i].to);
+            if (!read)
+                ready = i;
+        }
+        if (ready < n) {
+            move(s, moves[ready].file, moves[ready].to, moves[ready].from);
+            moves[ready] = moves[--n];
+            continue;
+        }
+        /* The cycle is a chain now, whose end is ready; the slot is free again when the chain is done. */
+        struct location kept = in_slot(s, moves[0].file, temporary_slot(s, 0));
+        move(s, moves[0].file, kept, moves[0].from);
+        moves[0].from = kept;
+    }
+}
+
+/* Where argument k of a signature is passed. */
+static u32 argument_register(const struct library *library, int file, u32 *integers, u32 *floats) {
+    return file ? (*floats)++ : library->integer_argument[(*integers)++];
+}
+
+static void put_entry(struct selection *s) {
+    struct compilation *c = s->c;
+    struct pending_move moves[MAXIMUM_INTEGER_REGISTERS + MAXIMUM_FLOAT_REGISTERS];
+    u32 n = 0, integers = 0, floats = 0;
+    if (c->calls_code || c->calls_c || c->n_slots * 8 > CNP_STACK_RESERVE / 2) {
+        s32 slow = begin_poll(s);
+        put_control(s, ENTER_STENCIL);
+        end_poll(s, slow);
+    }
+    for (u32 r = 0; r < c->request->n_parameters; r++) {
+        int file = IS_FLOAT(c->types[r]);
+        u32 hardware = argument_register(s->library, file, &integers, &floats);
+        if (c->intervals[r].end >= 0)
+            moves[n++] = (struct pending_move){locate(s, (s32)r, file), in_register(hardware), (u8)file};
+    }
+    move_in_parallel(s, moves, n);
+    if (c->fuel >= 0 && c->intervals[c->fuel].end >= 0)
+        move(s, 0, locate(s, c->fuel, 0), (struct location){.is_constant = 1, .value = ROUNDS_BETWEEN_POLLS, .slot = -2});
+}
+
+/* ---- what lives in a register across a call ---- */
+
+/* Registers whose intervals start up to a position take their places. */
+static void occupy(struct selection *s, s32 position) {
+    struct compilation *c = s->c;
+    for (s32 r = c->first_starting[position]; r >= 0; r = c->next_starting[r]) {
+        const struct interval *interval = &c->intervals[r];
+        if (interval->place < 0)
+            continue;
+        int file = in_float_file(c, r);
+        s->occupant[file][interval->place] = r;
+        s->saved[file] &= ~(1u << interval->place);
+        s->lost[file] &= ~(1u << interval->place);
+    }
+}
+
+static void restore(struct selection *s, int file, u32 hardware) {
+    if (!(s->lost[file] >> hardware & 1))
+        return;
+    s->lost[file] &= ~(1u << hardware);
+    move(s, file, in_register(hardware), in_slot(s, file, s->c->intervals[s->occupant[file][hardware]].slot));
+}
+
+static void restore_operand(struct selection *s, s32 operand) {
+    if (operand >= 0 && s->c->intervals[operand].place >= 0)
+        restore(s, in_float_file(s->c, operand), (u32)s->c->intervals[operand].place);
+}
+
+/* Registers hold their values where blocks meet. */
+static void restore_live(struct selection *s, s32 position) {
+    for (int file = 0; file < 2; file++)
+        for (u32 h = 0; s->lost[file] >> h; h++)
+            if (s->lost[file] >> h & 1 && s->c->intervals[s->occupant[file][h]].end > position)
+                restore(s, file, h);
+    s->lost[0] = s->lost[1] = 0;
+}
+
+static void defined(struct selection *s, s32 reg) {
+    if (s->c->intervals[reg].place < 0)
+        return;
+    int file = in_float_file(s->c, reg);
+    s->saved[file] &= ~(1u << s->c->intervals[reg].place);
+    s->lost[file] &= ~(1u << s->c->intervals[reg].place);
+}
+
+static void save_live(struct selection *s, s32 position, s32 result, int is_c) {
+    struct compilation *c = s->c;
+    for (int file = 0; file < 2; file++)
+        for (u32 h = 0; h < registers_of(s, file); h++) {
+            s32 reg = s->occupant[file][h];
+            if (reg < 0 || reg == result || c->intervals[reg].end <= position + 1 || (is_c && !file && s->library->survivors >> h & 1))
+                continue;
+            if (!((s->saved[file] | s->lost[file]) >> h & 1))
+                move(s, file, in_slot(s, file, c->intervals[reg].slot), in_register(h));
+            s->saved[file] |= 1u << h;
+        }
+}
+
+/* ---- calls ---- */
+
+static void select_call(struct selection *s, const struct instruction *at) {
+    struct compilation *c = s->c;
+    const struct callee *callee = &c->request->callees[at->target];
+    int is_c = callee->kind == CALLEE_C;
+    struct pending_move moves[MAXIMUM_INTEGER_REGISTERS + MAXIMUM_FLOAT_REGISTERS];
+    u32 integers = 0, floats = 0;
+    save_live(s, position_of(s->instruction), at->d, is_c);
+    for (u32 k = 0; k < callee->n_parameters; k++) {
+        int file = IS_FLOAT(callee->parameter_type[k]);
+        s32 operand = list_at(c, at->other)[k];
+        struct location from = locate(s, operand, file);
+        if (operand >= 0 && c->intervals[operand].place >= 0 && s->lost[file] >> c->intervals[operand].place & 1)
+            from = in_slot(s, file, c->intervals[operand].slot);
+        moves[k] = (struct pending_move){in_register(argument_register(s->library, file, &integers, &floats)), from, (u8)file};
+    }
+    move_in_parallel(s, moves, callee->n_parameters);
+    s->lost[0] |= s->saved[0] & ~(is_c ? s->library->survivors : 0);
+    s->lost[1] |= s->saved[1];
+    int file = callee->result_type != NO_TYPE && IS_FLOAT(callee->result_type);
+    if (is_c) {
+        s->value[ADDRESS_VALUE] = (i64)callee->address;
+        put_control(s, integers > 6 ? (file ? CALL_C_FLOAT_STACK : CALL_C_INTEGER_STACK) : (file ? CALL_C_FLOAT : CALL_C_INTEGER));
+    } else {
+        s->callee = at->target;
+        put_control(s, CALL_STENCIL);
+    }
+    if (at->d < 0 || c->intervals[at->d].end < 0)
+        return;
+    struct location result = in_register(file ? s->library->float_result : s->library->integer_result);
+    struct location d = locate(s, at->d, file);
+    if (is_c && callee->result_type == TYPE_I32) /* C leaves the upper half of a register undefined */
+        put_free(s, &s->library->ops[s->library->known[ZERO_EXTEND]], d, result, result);
+    else
+        move(s, file, d, result);
+}
+
+static void select_return(struct selection *s, const struct instruction *at) {
+    if (at->n) {
+        int file = IS_FLOAT(s->c->request->result_type);
+        move(s, file, in_register(file ? s->library->float_result : s->library->integer_result), locate(s, at->operand[0], file));
+    }
+    put_control(s, RETURN_STENCIL);
+}
+
+static void put_trap(struct selection *s, u32 place) {
+    s->value[TRAP_WORD_VALUE] = trap_word(s->c->request->function_number, place >> 4, place & 15);
+    put_control(s, TRAP_EXIT_STENCIL);
+}

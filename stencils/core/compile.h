@@ -1,0 +1,132 @@
+/* The state of one compilation and the passes over it, in the order in which cnp_compile runs them. */
+#ifndef CNP_COMPILE_H
+#define CNP_COMPILE_H
+#include "layout.h"
+#include "memory.h"
+
+/* Operands: a register's index, or ~index of a constant. */
+#define NOTHING_DEFINED (-0x7fffffff - 1)
+
+enum kind { PLAIN_OP, LOAD_OP, STORE_OP, BRANCH_OP, JUMP_OP, TABLE_OP, RETURN_OP, CALL_OP, TRAP_OP, PLACE_OP, SAFEPOINT_KIND };
+enum instruction_flag { NEEDS_SAFEPOINT = 1 };
+
+struct instruction {
+    u16 op;         /* row of the op table */
+    u8 n;           /* source operands */
+    u8 kind : 6, flags : 2;
+    s32 d;          /* register defined, or NOTHING_DEFINED */
+    s32 operand[3]; /* call: operand[0] is the number of arguments */
+    s32 target;     /* branch, jump, place: label; load, store: offset; call: callee; table: default label */
+    s32 other;      /* rotated branch: label of the other way, else -1; call, table: handle of the list */
+    u32 number;     /* the user's op */
+};
+
+/* Where a register's value is needed, as one range: uses at even positions, definitions at odd ones. */
+struct interval {
+    s32 start, end;
+    f32 weight;  /* loop-weighted number of uses and definitions */
+    s32 hint;    /* register of the IR whose place would save a move, or -1 */
+    s16 place;   /* hardware register, or -1 */
+    s16 wish;    /* hardware register that would save a move, or -1 */
+    s32 slot;    /* frame slot, or -1 */
+};
+#define NOWHERE (-1)
+
+struct block {
+    u32 first, end; /* instructions */
+    s32 successor[2];
+    u32 predecessors, n_predecessors; /* range of c->predecessors */
+    u16 depth;
+    u8 reachable, loop_head;
+};
+
+struct compilation {
+    const struct library *library;
+    const struct python *python;
+    struct request *request;
+    const u8 *types;
+    char *next, *end; /* scratch: arrays grow from the front, constants from the back */
+    i64 *constants;   /* one past constant 0 */
+    u32 n_constants;
+
+    struct instruction *instructions;
+    u32 n_instructions, n_registers;
+    s32 fuel;         /* register that counts down to the next safepoint, or -1 */
+    s32 *label_at;    /* instruction that a label is bound to */
+    u32 n_labels;
+
+    struct block *blocks;
+    u32 n_blocks;
+    u32 *block_at;    /* of an instruction that leads a block */
+    u32 *predecessors;
+    u8 calls_code, calls_c;
+
+    struct interval *intervals;
+    s32 *first_starting; /* of a position: register whose interval starts there, then next_starting */
+    s32 *next_starting;
+    u32 n_slots;
+
+    struct item *items;
+    u32 n_items;
+    struct event *events; /* one past event 0: they grow downwards, towards the items */
+    u32 n_events;
+    u32 *target_position;
+    u32 code_end, table_offset; /* bytes of code; where its jump tables are */
+    struct trace *traces;
+    u32 n_traces, max_traces;
+};
+
+static inline s64 constant(const struct compilation *c, s32 operand) { return (s64)c->constants[-1 - ~operand]; }
+static inline s32 position_of(u32 instruction) { return 2 * (s32)instruction + 2; }
+
+static inline int in_float_file(const struct compilation *c, s32 r) { return r != c->fuel && IS_FLOAT(c->types[r]); }
+
+static int fail(struct compilation *c, u32 code, u32 op, u32 operand) {
+    c->request->error = code;
+    c->request->error_op = op;
+    c->request->error_operand = operand;
+    return 0;
+}
+
+/* Scratch for n objects; zeroed by the caller if it must be. Too little of it is not an error of the user's: the
+ * run time brings twice as much and asks again. */
+static void *allocate(struct compilation *c, u64 size) {
+    size = (size + 15) & ~15ull;
+    if ((u64)(c->end - c->next) < size) {
+        c->request->scratch_used = 2 * (c->request->scratch_size + size);
+        fail(c, NEED_SCRATCH, 0, 0);
+        return 0;
+    }
+    void *result = c->next;
+    c->next += size;
+    return result;
+}
+#define ALLOCATE(c, pointer, n) ((pointer) = allocate((c), (u64)(n) * sizeof *(pointer)))
+
+static inline void fill(void *start, u8 byte, u64 size) { memset(start, byte, size); }
+
+/* A list kept at the back of the scratch: its handle, and where it is. */
+static s32 reserve_list(struct compilation *c, u32 n) {
+    u32 units = (n + 1) / 2;
+    if ((u64)(c->end - c->next) < units * 8ull + 64) {
+        c->request->scratch_used = 2 * (c->request->scratch_size + units * 8ull + 64);
+        fail(c, NEED_SCRATCH, 0, 0);
+        return -1;
+    }
+    c->end -= units * 8ull;
+    c->n_constants += units;
+    return (s32)c->n_constants;
+}
+static inline s32 *list_at(const struct compilation *c, s32 handle) { return (s32 *)(c->constants - handle); }
+
+static inline int add_constant(struct compilation *c, i64 value, s32 *operand) {
+    if (c->end - c->next < 64) {
+        c->request->scratch_used = 2 * (c->request->scratch_size + 64);
+        return fail(c, NEED_SCRATCH, 0, 0);
+    }
+    c->end -= 8;
+    *operand = ~(s32)c->n_constants++;
+    c->constants[-1 - ~*operand] = value;
+    return 1;
+}
+#endif

@@ -1,0 +1,41 @@
+/* The core: one translation unit, so that everything but its entry points is static and the object needs no linking
+ * beyond its own sections. Read in this order. */
+#include "layout.h"
+#include "compile.h"
+#include "events.h"
+#include "magic.h"
+#include "decode.c"
+#include "flow.c"
+#include "liveness.c"
+#include "allocate.c"
+#include "put.c"
+#include "select.c"
+#include "calls.c"
+#include "settle.c"
+#include "function.c"
+#include "emit.c"
+#include "enter.c"
+#include "python.c"
+
+/* Everything but the copying: afterwards request->code_size says how much code memory cnp_emit wants. */
+int cnp_compile(const struct library *library, const struct python *python, struct request *request) {
+    struct compilation *c = (struct compilation *)request->scratch;
+    *c = (struct compilation){
+        .library = library, .python = python, .request = request, .n_registers = request->n_registers, .fuel = -1};
+    c->next = request->scratch + sizeof *c;
+    c->next += -(u64)c->next & 15;
+    c->end = request->scratch + request->scratch_size;
+    c->constants = (i64 *)c->end;
+    c->types = (const u8 *)python->PyByteArray_AsString(request->types);
+    request->compilation = c;
+    request->error = OK;
+    if (decode(c) && analyse_flow(c) && find_intervals(c) && allocate_registers(c) && select_function(c)) {
+        request->n_items = c->n_items;
+        request->n_traces = c->n_traces;
+        request->traces = c->traces;
+        request->intervals = c->intervals;
+        request->scratch_used = request->scratch_size - (u64)(c->end - c->next);
+    }
+    return (int)request->error;
+}
+

@@ -1,0 +1,33 @@
+/* What selection leaves to be settled once positions are known: labels, branches, alignment, addresses. */
+#ifndef CNP_EVENTS_H
+#define CNP_EVENTS_H
+#include "compile.h"
+
+enum event_kind {
+    LABEL_EVENT,   /* target is bound here */
+    ALIGN_EVENT,   /* item is padding */
+    BRANCH_EVENT,  /* item holds a displacement to target; short_form may replace it */
+    EXIT_EVENT,    /* the same, to a trap's place out of line: op number and kind in extra */
+    POLL_EVENT,    /* the same, to a safepoint's slow path, which comes back to target + 1 */
+    LIBRARY_EVENT, /* item holds a displacement to extra, an address */
+    CALLEE_EVENT,  /* the same, to callee number target */
+    TABLE_EVENT,   /* item holds (half of) the address of the jump table of instruction target */
+    FRAME_EVENT    /* item holds the size of the frame */
+};
+
+struct event {
+    u32 item;
+    u32 position; /* of the hole, or of the label; bytes from the start of the function */
+    s32 target;
+    s32 addend;
+    u32 extra;      /* exit: op << 4 | trap kind; branch: index of the short stencil; table: 1 for the high half */
+    u16 stencil_size; /* branch: of the long form */
+    u8 kind;
+    u8 is_short;
+};
+
+static inline struct event *event_at(const struct compilation *c, u32 k) { return c->events - 1 - k; }
+
+/* Loop heads start at a multiple of this; entries do anyway. */
+#define LOOP_ALIGNMENT 16
+#endif

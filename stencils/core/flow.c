@@ -1,0 +1,239 @@
+/* Instructions -> basic blocks: labels resolved, jumps threaded, loops turned, dead code found, loop depths. */
+#include "compile.h"
+
+static int check_label(struct compilation *c, u32 i, s32 label, u32 operand) {
+    return c->label_at[label] >= 0 ? 1 : fail(c, UNBOUND_LABEL, c->instructions[i].number, operand);
+}
+
+static int check_labels(struct compilation *c) {
+    for (u32 i = 0; i < c->n_instructions; i++) {
+        const struct instruction *at = &c->instructions[i];
+        if (at->kind == BRANCH_OP || at->kind == JUMP_OP) {
+            if (!check_label(c, i, at->target, at->kind == BRANCH_OP ? at->n : 0))
+                return 0;
+        } else if (at->kind == TABLE_OP) {
+            if (!check_label(c, i, at->target, 1))
+                return 0;
+            for (s32 k = 0; k < at->operand[1]; k++)
+                if (!check_label(c, i, list_at(c, at->other)[k], 2 + (u32)k))
+                    return 0;
+        }
+    }
+    return 1;
+}
+
+/* The first instruction behind a label that does anything; n_instructions when there is none. */
+static u32 real_instruction(const struct compilation *c, s32 label) {
+    u32 i = (u32)c->label_at[label];
+    while (i < c->n_instructions && c->instructions[i].kind == PLACE_OP)
+        i++;
+    return i;
+}
+
+/* A jump to a jump goes where that one goes. The bound ends cycles of empty loops. */
+static s32 thread(const struct compilation *c, s32 label) {
+    for (u32 hops = 0; hops < 16; hops++) {
+        u32 i = real_instruction(c, label);
+        if (i == c->n_instructions || c->instructions[i].kind != JUMP_OP)
+            break;
+        label = c->instructions[i].target;
+    }
+    return label;
+}
+
+/* Labels of the core's own, for places behind a branch: the array holds as many more as there are instructions. */
+static s32 label_behind(struct compilation *c, u32 instruction) {
+    c->label_at[c->n_labels] = (s32)instruction + 1;
+    return (s32)c->n_labels++;
+}
+
+/* `jump head` where head is `branch if done`: test again at the bottom instead, as compilers turn loops, which saves
+ * one jump a round. The branch is inverted, goes behind the one at the head, and else falls to where that one went. */
+static void turn_loops(struct compilation *c) {
+    for (u32 i = 0; i < c->n_instructions; i++) {
+        struct instruction *jump = &c->instructions[i];
+        if (jump->kind != JUMP_OP || c->label_at[jump->target] > (s32)i)
+            continue;
+        u32 head = real_instruction(c, jump->target);
+        const struct instruction *branch = &c->instructions[head];
+        if (head >= i || branch->kind != BRANCH_OP || branch->other >= 0 || c->library->ops[branch->op].inverse == NO_OP)
+            continue;
+        u32 number = jump->number;
+        s32 way_out = branch->target;
+        *jump = *branch;
+        jump->number = number;
+        jump->op = c->library->ops[branch->op].inverse;
+        jump->target = label_behind(c, head);
+        jump->other = way_out;
+    }
+}
+
+static int ends_block(u8 kind) { return kind == BRANCH_OP || kind == JUMP_OP || kind == TABLE_OP || kind == RETURN_OP || kind == TRAP_OP; }
+
+static int find_blocks(struct compilation *c) {
+    u32 n = c->n_instructions;
+    if (!ALLOCATE(c, c->block_at, n + 1))
+        return 0;
+    fill(c->block_at, 0, (n + 1ull) * sizeof *c->block_at);
+    c->block_at[0] = 1; /* marks first, numbers of blocks later */
+    for (u32 i = 0; i < n; i++) {
+        struct instruction *at = &c->instructions[i];
+        if (at->kind == BRANCH_OP || at->kind == JUMP_OP)
+            at->target = thread(c, at->target);
+        if (at->other >= 0 && at->kind == BRANCH_OP)
+            at->other = thread(c, at->other);
+        if (at->kind == PLACE_OP)
+            c->block_at[i] = 1;
+        if (ends_block(at->kind))
+            c->block_at[i + 1] = 1;
+    }
+    u32 count = 0;
+    for (u32 i = 0; i < n; i++)
+        count += c->block_at[i];
+    if (!ALLOCATE(c, c->blocks, count + 1))
+        return 0;
+    fill(c->blocks, 0, (count + 1ull) * sizeof *c->blocks);
+    c->n_blocks = 0;
+    for (u32 i = 0; i < n; i++) {
+        if (c->block_at[i])
+            c->blocks[c->n_blocks++].first = i;
+        c->block_at[i] = c->n_blocks - 1;
+        c->blocks[c->n_blocks - 1].end = i + 1;
+    }
+    return 1;
+}
+
+/* A block's successors, without the entries of a table. -1: none; n_blocks: past the end. */
+static void find_successors(struct compilation *c) {
+    for (u32 b = 0; b < c->n_blocks; b++) {
+        struct block *block = &c->blocks[b];
+        const struct instruction *last = &c->instructions[block->end - 1];
+        s32 next = (s32)b + 1;
+        block->successor[0] = block->successor[1] = -1;
+        switch (last->kind) {
+        case BRANCH_OP:
+            block->successor[0] = (s32)c->block_at[c->label_at[last->target]];
+            block->successor[1] = last->other >= 0 ? (s32)c->block_at[c->label_at[last->other]] : next;
+            break;
+        case JUMP_OP: block->successor[0] = (s32)c->block_at[c->label_at[last->target]]; break;
+        case TABLE_OP: case RETURN_OP: case TRAP_OP: break;
+        default: block->successor[1] = next;
+        }
+    }
+}
+
+static u32 n_successors(const struct compilation *c, const struct block *block) {
+    const struct instruction *last = &c->instructions[block->end - 1];
+    return last->kind == TABLE_OP ? (u32)last->operand[1] + 1 : 2;
+}
+static s32 successor(const struct compilation *c, const struct block *block, u32 k) {
+    const struct instruction *last = &c->instructions[block->end - 1];
+    return last->kind == TABLE_OP ? (s32)c->block_at[c->label_at[list_at(c, last->other)[k]]] : block->successor[k];
+}
+
+static int find_reachable(struct compilation *c) {
+    u32 *stack, depth = 0;
+    if (!ALLOCATE(c, stack, c->n_blocks))
+        return 0;
+    stack[depth++] = 0;
+    c->blocks[0].reachable = 1;
+    u32 falls_off = ~0u;
+    while (depth) {
+        const struct block *block = &c->blocks[stack[--depth]];
+        for (u32 k = 0; k < n_successors(c, block); k++) {
+            s32 to = successor(c, block, k);
+            if (to == (s32)c->n_blocks)
+                falls_off = c->instructions[block->end - 1].number;
+            else if (to >= 0 && !c->blocks[to].reachable) {
+                c->blocks[to].reachable = 1;
+                stack[depth++] = (u32)to;
+            }
+        }
+    }
+    c->next = (char *)stack;
+    return falls_off == ~0u ? 1 : fail(c, FALLS_OFF_THE_END, falls_off, 0);
+}
+
+static int find_predecessors(struct compilation *c) {
+    u32 total = 0;
+    for (u32 pass = 0; pass < 2; pass++) {
+        for (u32 b = 0; b < c->n_blocks; b++) {
+            const struct block *block = &c->blocks[b];
+            if (!block->reachable)
+                continue;
+            for (u32 k = 0; k < n_successors(c, block); k++) {
+                s32 to = successor(c, block, k);
+                if (to < 0)
+                    continue;
+                if (pass)
+                    c->predecessors[c->blocks[to].predecessors + c->blocks[to].n_predecessors] = b;
+                c->blocks[to].n_predecessors++;
+                total++;
+            }
+        }
+        if (pass)
+            return 1;
+        if (!ALLOCATE(c, c->predecessors, total + 1))
+            return 0;
+        u32 start = 0;
+        for (u32 b = 0; b < c->n_blocks; b++) {
+            c->blocks[b].predecessors = start;
+            start += c->blocks[b].n_predecessors;
+            c->blocks[b].n_predecessors = 0;
+        }
+    }
+    return 1;
+}
+
+/* A loop is what lies between the target of a backward edge and its source. Depths are the running sum of loops
+ * entered and left; marks where safepoints belong. */
+static int find_loops(struct compilation *c, int *has_loops) {
+    s32 *change, *last;
+    if (!ALLOCATE(c, change, c->n_blocks + 1) || !ALLOCATE(c, last, c->n_blocks + 1))
+        return 0;
+    fill(change, 0, (c->n_blocks + 1ull) * sizeof *change);
+    fill(last, 0xff, (c->n_blocks + 1ull) * sizeof *last);
+    for (u32 b = 0; b < c->n_blocks; b++) {
+        const struct block *block = &c->blocks[b];
+        if (!block->reachable)
+            continue;
+        for (u32 k = 0; k < n_successors(c, block); k++) {
+            s32 to = successor(c, block, k);
+            if (to < 0 || to > (s32)b)
+                continue;
+            last[to] = (s32)b;
+            c->instructions[block->end - 1].flags |= NEEDS_SAFEPOINT;
+            *has_loops = 1;
+        }
+    }
+    for (u32 b = 0; b < c->n_blocks; b++)
+        if (last[b] >= 0) {
+            c->blocks[b].loop_head = 1;
+            change[b]++;
+            change[last[b] + 1]--;
+        }
+    s32 depth = 0;
+    for (u32 b = 0; b < c->n_blocks; b++) {
+        depth += change[b];
+        c->blocks[b].depth = (u16)(depth > 0xffff ? 0xffff : depth);
+    }
+    c->next = (char *)change;
+    return 1;
+}
+
+static int analyse_flow(struct compilation *c) {
+    int has_loops = 0;
+    if (!check_labels(c))
+        return 0;
+    turn_loops(c);
+    if (!find_blocks(c))
+        return 0;
+    find_successors(c);
+    if (!find_reachable(c) || !find_predecessors(c) || !find_loops(c, &has_loops))
+        return 0;
+    for (u32 i = 0; i < c->n_instructions; i++)
+        has_loops |= c->instructions[i].kind == SAFEPOINT_KIND;
+    if (has_loops && c->request->safepoints)
+        c->fuel = (s32)c->n_registers++;
+    return 1;
+}

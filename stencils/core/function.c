@@ -1,0 +1,146 @@
+/* A whole function: every block's instructions through selection, then what is out of line, then final positions. */
+#include "events.h"
+
+/* What one instruction may need: a call with all registers live is the most. */
+enum { ITEMS_AN_INSTRUCTION = 512, EVENTS_AN_INSTRUCTION = 16 };
+
+static int has_room(struct compilation *c) {
+    char *items_end = (char *)&c->items[c->n_items + ITEMS_AN_INSTRUCTION];
+    char *events_end = (char *)event_at(c, c->n_events + EVENTS_AN_INSTRUCTION);
+    if (items_end < events_end)
+        return 1;
+    c->request->scratch_used = 2 * (c->request->scratch_size + 65536);
+    return fail(c, NEED_SCRATCH, 0, 0);
+}
+
+static s32 select_instruction(struct selection *s, const struct instruction *at, s32 block) {
+    s32 next = next_block(s->c, block);
+    switch (at->kind) {
+    case PLAIN_OP: select_value(s, at); break;
+    case LOAD_OP: select_load(s, at); break;
+    case STORE_OP: select_store(s, at); break;
+    case BRANCH_OP: return select_branch(s, at, block);
+    case JUMP_OP:
+        if (block_of(s->c, at->target) != next)
+            jump_to(s, block_of(s->c, at->target));
+        break;
+    case TABLE_OP: select_table(s, at); break;
+    case RETURN_OP: select_return(s, at); break;
+    case CALL_OP: select_call(s, at); break;
+    case TRAP_OP: put_trap(s, at->number << 4 | UNREACHABLE); break;
+    }
+    return next;
+}
+
+/* Around calls registers are saved, lost and restored; elsewhere none of it is looked at. */
+static void track_operands(struct selection *s, const struct instruction *at, s32 position, int is_last) {
+    if (at->kind != CALL_OP)
+        for (u32 k = 0; k < at->n; k++)
+            restore_operand(s, at->operand[k]);
+    if (at_safepoint(s->c, at))
+        restore_operand(s, s->c->fuel);
+    if (is_last && at->kind != CALL_OP && at->kind != RETURN_OP && at->kind != TRAP_OP)
+        restore_live(s, position);
+}
+
+static s32 select_block(struct selection *s, s32 b) {
+    struct compilation *c = s->c;
+    const struct block *block = &c->blocks[b];
+    s32 next = next_block(c, b);
+    int tracks = c->calls_code || c->calls_c;
+    if (block->loop_head && block->depth) {
+        add_event(s, ALIGN_EVENT, c->n_items, s->position, 0);
+        c->items[c->n_items++] = (struct item){0, 0};
+        s->position += LOOP_ALIGNMENT - 1;
+    }
+    bind(s, b);
+    s->saved[0] = s->saved[1] = s->lost[0] = s->lost[1] = 0;
+    for (u32 i = block->first; i < block->end; i++) {
+        const struct instruction *at = &c->instructions[i];
+        s32 position = position_of(i);
+        if (!has_room(c))
+            return -1;
+        s->number = at->number;
+        s->instruction = i;
+        if (tracks) {
+            occupy(s, position);
+            track_operands(s, at, position, i + 1 == block->end);
+        }
+        if (at_safepoint(c, at)) {
+            put_safepoint(s);
+            if (tracks)
+                defined(s, c->fuel);
+        }
+        next = select_instruction(s, at, b);
+        if (tracks) {
+            occupy(s, position + 1);
+            if (at->d >= 0)
+                defined(s, at->d);
+            if (i + 1 == block->end && at->kind != BRANCH_OP && at->kind != JUMP_OP && at->kind != TABLE_OP && at->kind != RETURN_OP)
+                restore_live(s, position + 1);
+        }
+    }
+    return next;
+}
+
+/* Slow paths, behind the code: each exit of a trap, and each safepoint's way to the host and back. */
+static int put_cold(struct selection *s, u32 first_item) {
+    struct compilation *c = s->c;
+    u32 n = c->n_events;
+    for (u32 k = 0; k < n; k++) {
+        const struct event event = *event_at(c, k);
+        if (event.kind != EXIT_EVENT && event.kind != POLL_EVENT)
+            continue;
+        if (!has_room(c))
+            return 0;
+        bind(s, event.target);
+        if (event.kind == EXIT_EVENT) {
+            s->number = event.extra >> 4;
+            put_trap(s, event.extra);
+            continue;
+        }
+        put_control(s, POLL_STENCIL);
+        if (event.item >= first_item) /* the one at the function's entry counts in the context */
+            move(s, 0, locate(s, c->fuel, 0), (struct location){.is_constant = 1, .value = ROUNDS_BETWEEN_POLLS, .slot = -2});
+        jump_to(s, event.target + 1);
+    }
+    return 1;
+}
+
+static int select_function(struct compilation *c) {
+    struct selection *s = (struct selection *)c->next;
+    if (!ALLOCATE(c, s, 1))
+        return 0;
+    *s = (struct selection){.c = c, .library = c->library, .n_targets = (s32)c->n_blocks};
+    fill(s->occupant, 0xff, sizeof s->occupant);
+    if (c->request->trace) {
+        c->max_traces = 8 * c->n_instructions + 64;
+        if (!ALLOCATE(c, c->traces, c->max_traces))
+            return 0;
+    }
+    c->items = (struct item *)c->next;
+    c->events = (struct event *)((i64)c->end & ~7ull);
+    if (!has_room(c))
+        return 0;
+    if (c->calls_code || c->calls_c)
+        occupy(s, 0);
+    put_entry(s);
+    u32 entry_items = c->n_items;
+    for (s32 b = 0, next; b < (s32)c->n_blocks; b = next) {
+        if ((next = select_block(s, b)) < 0)
+            return 0;
+        if (c->calls_code || c->calls_c) /* intervals may start in a jump that its branch took the place of */
+            for (s32 skipped = next_block(c, b); skipped < next; skipped = next_block(c, skipped))
+                occupy(s, position_of(c->blocks[skipped].first));
+    }
+    if (!put_cold(s, entry_items) || c->request->error)
+        return 0;
+    c->next = (char *)&c->items[c->n_items];
+    c->end = (char *)event_at(c, c->n_events);
+    u32 frame = (c->n_slots + s->temporary_slots) * 8;
+    frame = (frame + 15) & ~15u;
+    c->request->frame_size = frame < CNP_MINIMUM_FRAME ? CNP_MINIMUM_FRAME : frame;
+    if (frame > CNP_STACK_SIZE / 2)
+        return fail(c, TOO_LARGE, 0, 0);
+    return settle(c, s->position, (u32)s->n_targets);
+}

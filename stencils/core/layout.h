@@ -1,0 +1,225 @@
+/* The data the core works on. The first half mirrors the library file (docs/library-format.md, cnp/stencil/library.py),
+ * the second is shared with cnp/runtime/core.py: a test compares sizes and offsets. */
+#ifndef CNP_LAYOUT_H
+#define CNP_LAYOUT_H
+#include "../context.h"
+
+/* ---- the library file ---- */
+
+struct op {
+    u32 name;
+    u8 shape;
+    u8 result_type;
+    u8 n_operands;
+    u8 operand_type[3];
+    u8 flags;
+    u8 forms;
+    u16 swapped, inverse, branch, reserved;
+    u8 n_d, n_a, n_b, n_c;
+    u8 classes_a, classes_b, classes_c, n_a_reversed;
+    u32 base[5];
+    u32 doc, source_line;
+    u8 zero[24];
+};
+enum shape { VALUE, LOAD, STORE, BRANCH, COUNTDOWN, TABLE, MAGIC };
+enum op_flag { COMMUTATIVE = 1, COMPARISON = 2, MAY_TRAP = 4, HIDDEN = 8 };
+enum form { FREE, TIED, REVERSED, FREE_IMMEDIATE, SLOT_RESULT };
+#define HAS(op, form) ((op)->forms >> (form) & 1)
+#define NO_OP 0xFFFF
+
+/* An immediate's class is the narrowest of these that the op's stencils offer and the value fits. */
+enum immediate_class { CLASS_ZERO = 1, CLASS_I8 = 2, CLASS_U32 = 4, CLASS_I32 = 8, CLASS_I64 = 16 };
+
+struct stencil {
+    u32 chunk, last, hole;
+    u8 chunks, holes;
+    u16 size;
+    u32 short_form;
+};
+
+enum hole_flag { PC_RELATIVE = 1, HIGH_HALF = 2 };
+enum hole_value {
+    IMMEDIATE_A, IMMEDIATE_B, IMMEDIATE_C, SLOT_D, SLOT_A, SLOT_B, SLOT_C, OFFSET_VALUE, TARGET_VALUE, EXIT_VALUE, LIBRARY_VALUE,
+    FRAME_SIZE_VALUE, ADDRESS_VALUE, TRAP_WORD_VALUE, SIGNATURE_VALUE, CALLEE_VALUE, TABLE_VALUE, COUNT_VALUE, MULTIPLIER_VALUE, DIVISOR_VALUE,
+    HOLE_VALUES
+};
+struct hole {
+    u8 chunk, value, width, flags;
+    s32 addend;
+    u32 extra;
+    u16 offset, zero;
+};
+
+/* Code bytes end where the field ends, so that emitting backwards needs no offset: see emit.c. */
+struct chunk {
+    u8 code[16];
+    s64 minus_size;
+};
+static inline u32 last_four(const struct chunk *chunk) {
+    return (u32)chunk->code[12] | (u32)chunk->code[13] << 8 | (u32)chunk->code[14] << 16 | (u32)chunk->code[15] << 24;
+}
+
+/* ---- what the run time hands to the core ---- */
+
+enum { MAXIMUM_INTEGER_REGISTERS = 16, MAXIMUM_FLOAT_REGISTERS = 16, ARGUMENTS = 8 };
+
+/* Rows and stencils that the core asks for by name; cnp/runtime/core.py fills them in from the same lists. */
+enum known_op {
+    INTEGER_MOVE, FLOAT_MOVE, INTEGER_SELECT, FLOAT_SELECT, SAFEPOINT_OP, BRANCH_TABLE_OP, ZERO_EXTEND,
+    I32_MUL, I64_MUL, I32_SHL, I64_SHL, I32_SHR_U, I64_SHR_U, I32_AND, I64_AND,
+    I32_DIV_S, I32_DIV_U, I32_REM_S, I32_REM_U, I64_DIV_S, I64_DIV_U, I64_REM_S, I64_REM_U,
+    I32_DIV_S_MAGIC, I32_DIV_U_MAGIC, I32_REM_S_MAGIC, I32_REM_U_MAGIC,
+    I64_DIV_S_MAGIC, I64_DIV_U_MAGIC, I64_REM_S_MAGIC, I64_REM_U_MAGIC,
+    I64_DIV_S_MAGIC_ADD, I64_DIV_U_MAGIC_ADD, I64_REM_S_MAGIC_ADD, I64_REM_U_MAGIC_ADD,
+    I32_SUB, I64_SUB, I32_ADD, I64_ADD,
+    KNOWN_OPS
+};
+enum known_control {
+    JUMP_STENCIL, RETURN_STENCIL, ENTER_STENCIL, TRAP_EXIT_STENCIL, POLL_STENCIL, CALL_STENCIL, CALL_C_INTEGER, CALL_C_FLOAT,
+    CALL_C_INTEGER_STACK, CALL_C_FLOAT_STACK, C_ENTRY_INTEGER, C_ENTRY_FLOAT, KNOWN_CONTROLS
+};
+
+struct library {
+    const struct op *ops;
+    const u32 *placements;
+    const struct stencil *stencils;
+    const struct hole *holes;
+    const struct chunk *chunks;
+    i64 blob; /* where the core and the constants are executable */
+    u32 n_ops;
+    u32 integer_registers, float_registers;
+    /* The calling convention of compiled code: registers of the first arguments, of a result, and those that a call to C leaves alone. */
+    u32 n_integer_arguments, n_float_arguments;
+    u8 integer_argument[MAXIMUM_INTEGER_REGISTERS];
+    u32 integer_result, float_result;
+    u32 survivors; /* bit per integer register */
+    u32 padding[16];
+    u32 control[KNOWN_CONTROLS];
+    u16 known[KNOWN_OPS];
+};
+
+/* CPython, as far as the core needs it, by address: the core links against nothing. */
+typedef struct object object;
+struct python {
+    object *(*PyList_GetItem)(object *, s64);
+    s64 (*PyList_Size)(object *);
+    object *(*PyTuple_GetItem)(object *, s64);
+    s64 (*PyTuple_Size)(object *);
+    char *(*PyByteArray_AsString)(object *);
+    s64 (*PyLong_AsLongLong)(object *);
+    s64 (*PyLong_AsLongLongAndOverflow)(object *, int *);
+    u64 (*PyLong_AsUnsignedLongLong)(object *);
+    object *(*PyLong_FromLongLong)(s64);
+    object *(*PyLong_FromUnsignedLongLong)(u64);
+    f64 (*PyFloat_AsDouble)(object *);
+    object *(*PyFloat_FromDouble)(f64);
+    object *(*PyNumber_Index)(object *);
+    object *(*PyErr_Occurred)(void);
+    void (*PyErr_Clear)(void);
+    object *(*PyErr_Format)(object *, const char *, ...);
+    int (*PyErr_CheckSignals)(void);
+    void (*PyErr_WriteUnraisable)(object *);
+    int (*PyObject_GetBuffer)(object *, void *, int);
+    int (*PyObject_CheckBuffer)(object *);
+    void (*PyBuffer_Release)(void *);
+    object *(*PyObject_CallFunctionObjArgs)(object *, ...);
+    int (*PyObject_IsInstance)(object *, object *);
+    void (*Py_IncRef)(object *);
+    void (*Py_DecRef)(object *);
+    void *(*PyEval_SaveThread)(void);
+    void (*PyEval_RestoreThread)(void *);
+    int (*PyGILState_Ensure)(void);
+    void (*PyGILState_Release)(int);
+    int (*PyGILState_Check)(void);
+    object *none, *type_error, *overflow_error, *long_type, *float_type, *register_type, *label_type;
+    object *raise_trap; /* Python: raise_trap(trap_word) */
+    s64 type_offset;    /* of ob_type in an object */
+    s64 slot_offset;    /* of the first __slots__ member in an object */
+};
+
+struct host {
+    struct python python;
+    void *(*pthread_getspecific)(u32);
+    int (*pthread_setspecific)(u32, const void *);
+    i64 (*pthread_self)(void);
+    int (*pthread_getattr_np)(i64, void *);
+    int (*pthread_attr_getstack)(const void *, char **, size_t *);
+    int (*pthread_attr_destroy)(void *);
+    char *(*mmap)(void *, size_t, int, int, int, s64);
+    int (*munmap)(void *, size_t);
+    u32 context_key, zero;
+};
+
+/* How a compiled function is called: by cnp_vectorcall, cnp_enter_from_c, and by other compiled code. */
+struct signature {
+    const struct host *host;
+    i64 entry;
+    object *name; /* str */
+    u32 number;   /* of the function, as in trap words */
+    u8 n_parameters;
+    u8 result_type; /* NO_TYPE for none */
+    u8 releases_gil;
+    u8 uses_floats;
+    u8 uses_buffers;
+    u8 zero[3];
+    u8 parameter_type[ARGUMENTS]; /* enum type, or the two pointer types */
+};
+enum type { TYPE_I32, TYPE_I64, TYPE_F32, TYPE_F64, TYPE_POINTER, TYPE_WRITABLE_POINTER, NO_TYPE = 255 };
+#define IS_FLOAT(type) ((type) == TYPE_F32 || (type) == TYPE_F64)
+
+/* The trap word: which place, in one number that a stencil carries. */
+static inline u64 trap_word(u32 function, u32 op, u32 kind) { return (u64)function << 32 | (u64)op << 4 | kind; }
+
+struct callee {
+    i64 address;      /* of compiled code or of a C function; for a member of this request, its index */
+    u8 kind;          /* enum callee_kind */
+    u8 result_type;
+    u8 n_parameters;
+    u8 zero[5];
+    u8 parameter_type[16];
+};
+enum callee_kind { CALLEE_CODE, CALLEE_C, CALLEE_MEMBER };
+
+/* One function to compile. `ops` is the Python list of tuples that cnp.ir.Function collects. */
+struct compilation;
+struct interval;
+struct request {
+    object *ops;
+    object *types; /* bytearray: enum type of each register */
+    const struct callee *callees;
+    char *scratch;
+    u64 scratch_size;
+    u32 serial, function_number;
+    u32 n_registers, n_parameters, n_labels, n_callees;
+    u8 result_type;
+    u8 safepoints;
+    u8 trace;
+    u8 zero;
+    const s8 *pins; /* NULL, or the hardware register of each register of the function, -1 for its slot: for tests */
+    /* results */
+    u32 error, error_op, error_operand;
+    u32 code_size, frame_size, n_items, n_traces;
+    u64 scratch_used; /* or, when it was too small, how much to bring next time */
+    struct compilation *compilation; /* in the scratch, for cnp_emit */
+    const struct trace *traces;
+    const struct interval *intervals;
+};
+
+/* What the emission loop reads: a chunk and the four bytes that end it. */
+struct item {
+    u32 chunk; /* byte offset into the chunks */
+    u32 value;
+};
+
+/* For listings: which stencil stands where, and for which op. */
+struct trace {
+    u32 op, stencil, offset, item;
+};
+
+enum verify_code {
+    OK, BAD_OPCODE, WRONG_OPERAND_COUNT, NOT_A_REGISTER, WRONG_TYPE, NOT_AN_OPERAND, CONSTANT_OUT_OF_RANGE, NOT_A_LABEL,
+    UNBOUND_LABEL, LABEL_PLACED_TWICE, FOREIGN_REGISTER, FOREIGN_LABEL, USE_BEFORE_DEFINITION, FALLS_OFF_THE_END,
+    OFFSET_OUT_OF_RANGE, RETURN_VALUE_MISMATCH, FLOAT_FOR_INTEGER, BAD_CALLEE, WRONG_ARGUMENT_TYPE, TOO_LARGE, EMPTY,
+    NEED_SCRATCH = 100, MISSING_STENCIL = 101
+};
+#endif

@@ -1,0 +1,194 @@
+/* Blocks -> one interval a register: from where its value is first made or needed to where it is last needed.
+ * Each register is followed backwards from the blocks that need it to those that define it (after Boissinot et al.,
+ * 2008), so that the work is the size of the answer, not registers times blocks. */
+#include "compile.h"
+
+/* Blocks that define a register, or need it from their predecessors: linked lists in one array. */
+struct mention {
+    u32 block, next; /* next: index + 1 */
+};
+struct mentions {
+    struct mention *all;
+    u32 n, capacity;
+    u32 *needs, *defines;        /* by register: index + 1 of the first */
+    u32 *needed_in, *defined_in; /* by register: block + 1 of the latest */
+    struct compilation *c;
+};
+
+static int mention(struct mentions *m, u32 *list, s32 reg, u32 block) {
+    if (m->n == m->capacity) { /* the array is the last thing in the scratch: it grows in place */
+        if (!allocate(m->c, 4096 * sizeof *m->all))
+            return 0;
+        m->capacity += 4096;
+    }
+    m->all[m->n] = (struct mention){block, list[reg]};
+    list[reg] = ++m->n;
+    return 1;
+}
+
+static inline f32 weight_at(u16 depth) { return (f32)(1u << 3 * (depth < 6 ? depth : 6)); }
+
+static int use(struct mentions *m, s32 reg, u32 instruction, u32 block, f32 weight) {
+    struct interval *interval = &m->c->intervals[reg];
+    s32 position = position_of(instruction);
+    if (position < interval->start)
+        interval->start = position;
+    if (position > interval->end)
+        interval->end = position;
+    interval->weight += weight;
+    if (m->defined_in[reg] == block + 1 || m->needed_in[reg] == block + 1)
+        return 1;
+    m->needed_in[reg] = block + 1;
+    return mention(m, m->needs, reg, block);
+}
+
+static int definition(struct mentions *m, s32 reg, u32 instruction, u32 block, f32 weight) {
+    struct interval *interval = &m->c->intervals[reg];
+    s32 position = position_of(instruction) + 1;
+    if (position < interval->start)
+        interval->start = position;
+    if (position > interval->end)
+        interval->end = position;
+    interval->weight += weight;
+    if (m->defined_in[reg] == block + 1)
+        return 1;
+    m->defined_in[reg] = block + 1;
+    return mention(m, m->defines, reg, block);
+}
+
+/* A safepoint counts the fuel register down wherever it stands. */
+static inline int at_safepoint(const struct compilation *c, const struct instruction *at) {
+    return c->fuel >= 0 && (at->flags & NEEDS_SAFEPOINT || at->kind == SAFEPOINT_KIND);
+}
+
+static int scan_block(struct mentions *m, u32 b) {
+    struct compilation *c = m->c;
+    const struct block *block = &c->blocks[b];
+    f32 weight = weight_at(block->depth);
+    for (u32 i = block->first; i < block->end; i++) {
+        const struct instruction *at = &c->instructions[i];
+        if (at->kind == CALL_OP) {
+            const s32 *arguments = list_at(c, at->other);
+            for (s32 k = 0; k < at->operand[0]; k++)
+                if (arguments[k] >= 0 && !use(m, arguments[k], i, b, weight))
+                    return 0;
+        } else {
+            for (u32 k = 0; k < at->n; k++)
+                if (at->operand[k] >= 0 && !use(m, at->operand[k], i, b, weight))
+                    return 0;
+        }
+        if (at_safepoint(c, at) && (!use(m, c->fuel, i, b, weight) || !definition(m, c->fuel, i, b, weight)))
+            return 0;
+        if (at->d != NOTHING_DEFINED && !definition(m, at->d, i, b, weight))
+            return 0;
+    }
+    return 1;
+}
+
+/* Registers that the function is entered with. */
+static inline int given(const struct compilation *c, s32 reg) { return reg < (s32)c->request->n_parameters || reg == c->fuel; }
+
+/* Stretches a register's interval over the blocks it is live through. Returns whether it is live into the entry. */
+static int spread(struct compilation *c, const struct mentions *m, s32 reg, u32 *visited, u32 *defined, u32 *stack) {
+    struct interval *interval = &c->intervals[reg];
+    u32 depth = 0, mark = (u32)reg + 1;
+    int into_entry = 0;
+    for (u32 k = m->defines[reg]; k; k = m->all[k - 1].next)
+        defined[m->all[k - 1].block] = mark;
+    for (u32 k = m->needs[reg]; k; k = m->all[k - 1].next) {
+        visited[m->all[k - 1].block] = mark;
+        stack[depth++] = m->all[k - 1].block;
+    }
+    while (depth) {
+        u32 b = stack[--depth];
+        const struct block *block = &c->blocks[b];
+        s32 start = position_of(block->first);
+        if (start < interval->start)
+            interval->start = start;
+        into_entry |= b == 0;
+        for (u32 k = 0; k < block->n_predecessors; k++) {
+            u32 from = c->predecessors[block->predecessors + k];
+            s32 end = position_of(c->blocks[from].end - 1) + 1;
+            if (end > interval->end)
+                interval->end = end;
+            if (defined[from] == mark || visited[from] == mark)
+                continue;
+            visited[from] = mark;
+            stack[depth++] = from;
+        }
+    }
+    return into_entry;
+}
+
+/* For the error message: the lowest op that uses the register and can be reached without a definition. */
+static u32 first_undefined_use(struct compilation *c, s32 reg, u32 *visited, u32 *stack, u32 *operand) {
+    u32 lowest = ~0u, depth = 0;
+    fill(visited, 0, c->n_blocks * sizeof *visited);
+    visited[0] = 1;
+    stack[depth++] = 0;
+    while (depth) {
+        const struct block *block = &c->blocks[stack[--depth]];
+        int defined = 0;
+        for (u32 i = block->first; i < block->end && !defined; i++) {
+            const struct instruction *at = &c->instructions[i];
+            int call = at->kind == CALL_OP;
+            const s32 *sources = call ? list_at(c, at->other) : at->operand;
+            u32 n = call ? (u32)at->operand[0] : at->n;
+            for (u32 k = n; k-- > 0;)
+                if (sources[k] == reg && at->number < lowest) {
+                    lowest = at->number;
+                    *operand = call ? k + 2 : k + (at->d != NOTHING_DEFINED);
+                }
+            defined = at->d == reg;
+        }
+        for (u32 k = 0; !defined && k < n_successors(c, block); k++) {
+            s32 to = successor(c, block, k);
+            if (to >= 0 && !visited[to]) {
+                visited[to] = 1;
+                stack[depth++] = (u32)to;
+            }
+        }
+    }
+    return lowest;
+}
+
+/* The marks belong to the last register alone when blocks need it twice, so the stack never holds a block twice. */
+static int find_intervals(struct compilation *c) {
+    u32 n = c->n_registers;
+    if (!ALLOCATE(c, c->intervals, n))
+        return 0;
+    for (u32 r = 0; r < n; r++)
+        c->intervals[r] = (struct interval){.start = 0x7fffffff, .end = -1, .hint = -1, .place = NOWHERE, .wish = NOWHERE, .slot = -1};
+    char *temporary = c->next;
+    struct mentions m = {.c = c};
+    u32 *visited, *defined, *stack;
+    if (!ALLOCATE(c, m.needs, 4 * n) || !ALLOCATE(c, visited, 3 * c->n_blocks))
+        return 0;
+    fill(m.needs, 0, 4ull * n * sizeof *m.needs);
+    fill(visited, 0, 2ull * c->n_blocks * sizeof *visited);
+    m.defines = m.needs + n;
+    m.needed_in = m.defines + n;
+    m.defined_in = m.needed_in + n;
+    defined = visited + c->n_blocks;
+    stack = defined + c->n_blocks;
+    m.all = (struct mention *)c->next;
+    for (u32 b = 0; b < c->n_blocks; b++)
+        if (c->blocks[b].reachable && !scan_block(&m, b))
+            return 0;
+    u32 lowest = ~0u, lowest_operand = 0;
+    for (u32 r = 0; r < n; r++) {
+        if (given(c, (s32)r) && c->intervals[r].end >= 0)
+            c->intervals[r].start = 0;
+        if (!m.needs[r] || !spread(c, &m, (s32)r, visited, defined, stack) || given(c, (s32)r))
+            continue;
+        u32 operand = 0, at;
+        at = first_undefined_use(c, (s32)r, visited, stack, &operand);
+        if (at < lowest || (at == lowest && operand < lowest_operand)) {
+            lowest = at;
+            lowest_operand = operand;
+        }
+        fill(visited, 0, c->n_blocks * sizeof *visited);
+    }
+    c->next = temporary;
+    return lowest == ~0u ? 1 : fail(c, USE_BEFORE_DEFINITION, lowest, lowest_operand);
+}

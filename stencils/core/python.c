@@ -1,0 +1,186 @@
+/* Compiled functions as Python callables: the vectorcall protocol, conversions, buffers, traps as exceptions. */
+#include "layout.h"
+
+/* Py_buffer, whose layout is part of CPython's stable ABI since 3.11 and unchanged since 3.0. */
+struct buffer {
+    void *data;
+    object *owner;
+    s64 size, item_size;
+    int read_only, n_dimensions;
+    char *format;
+    s64 *shape, *strides, *suboffsets;
+    void *internal;
+};
+enum { SIMPLE_BUFFER = 0, WRITABLE_BUFFER = 1 };
+
+struct arguments {
+    i64 integers[ARGUMENTS];
+    f64 floats[ARGUMENTS];
+};
+
+static __attribute__((noinline)) int out_of_range(const struct signature *signature, u32 k, object *value) {
+    const struct python *python = &signature->host->python;
+    u8 type = signature->parameter_type[k];
+    static const char ranges[4][40] = {"i32 (-2**31 to 2**31 - 1)", "i64 (-2**63 to 2**63 - 1)", "f32 (magnitude below 2**128)", "f64"};
+    python->PyErr_Format(python->overflow_error, "%U() argument %d: %R does not fit %s", signature->name, (int)k + 1, value,
+                         ranges[type < 4 ? type : 1]);
+    return 0;
+}
+
+static inline int convert_integer(const struct signature *signature, u32 k, object *value, int is_i32, i64 *to) {
+    const struct python *python = &signature->host->python;
+    int overflow;
+    s64 x = python->PyLong_AsLongLongAndOverflow(value, &overflow);
+    if (__builtin_expect(x == -1, 0)) {
+        if (overflow)
+            return out_of_range(signature, k, value);
+        if (python->PyErr_Occurred())
+            return 0;
+    }
+    if (is_i32 && x != (s32)x)
+        return out_of_range(signature, k, value);
+    *to = is_i32 ? (i64)(u32)x : (i64)x;
+    return 1;
+}
+
+static inline int convert_float(const struct signature *signature, u32 k, object *value, int is_f32, f64 *to) {
+    const struct python *python = &signature->host->python;
+    f64 x = python->PyFloat_AsDouble(value);
+    if (__builtin_expect(x == -1.0, 0) && python->PyErr_Occurred())
+        return 0;
+    if (is_f32) {
+        f32 narrow = (f32)x;
+        if (__builtin_isinf(narrow) && !__builtin_isinf(x))
+            return out_of_range(signature, k, value);
+        x = cnp_put_f32(narrow, 0);
+    }
+    *to = x;
+    return 1;
+}
+
+/* An address, or a buffer that stays exported during the call. */
+static int convert_pointer(const struct signature *signature, u32 k, object *value, struct buffer *buffer, i64 *to) {
+    const struct python *python = &signature->host->python;
+    if (!python->PyObject_CheckBuffer(value))
+        return convert_integer(signature, k, value, 0, to);
+    int writable = signature->parameter_type[k] == TYPE_WRITABLE_POINTER;
+    if (python->PyObject_GetBuffer(value, buffer, writable ? WRITABLE_BUFFER : SIMPLE_BUFFER))
+        return 0;
+    *to = (i64)buffer->data;
+    return 1;
+}
+
+static int convert(const struct signature *signature, object *const *values, struct arguments *to, struct buffer *buffers) {
+    u32 integers = 0, floats = 0;
+    for (u32 k = 0; k < signature->n_parameters; k++) {
+        u8 type = signature->parameter_type[k];
+        int ok = IS_FLOAT(type) ? convert_float(signature, k, values[k], type == TYPE_F32, &to->floats[floats++])
+                 : type <= TYPE_I64
+                     ? convert_integer(signature, k, values[k], type == TYPE_I32, &to->integers[integers++])
+                     : convert_pointer(signature, k, values[k], &buffers[k], &to->integers[integers++]);
+        if (!ok)
+            return 0;
+    }
+    return 1;
+}
+
+static object *box(const struct signature *signature, struct cnp_result result) {
+    const struct python *python = &signature->host->python;
+    switch (signature->result_type) {
+    case TYPE_I32: return python->PyLong_FromLongLong((s32)result.i);
+    case TYPE_I64: return python->PyLong_FromLongLong((s64)result.i);
+    case TYPE_F32: return python->PyFloat_FromDouble((f64)cnp_get_f32(result.f));
+    case TYPE_F64: return python->PyFloat_FromDouble(result.f);
+    default: python->Py_IncRef(python->none); return python->none;
+    }
+}
+
+/* Sets the exception for a trap word; a signal handler's has been set already. */
+static __attribute__((noinline)) void *raise(const struct python *python, i64 word) {
+    if ((word & 15) == INTERRUPTED)
+        return 0;
+    object *number = python->PyLong_FromUnsignedLongLong(word);
+    if (!number)
+        return 0;
+    object *never = python->PyObject_CallFunctionObjArgs(python->raise_trap, number, (object *)0);
+    if (never)
+        python->Py_DecRef(never);
+    python->Py_DecRef(number);
+    return 0;
+}
+
+static inline object *run(const struct signature *signature, const struct arguments *arguments) {
+    const struct python *python = &signature->host->python;
+    struct cnp_result result;
+    void *state = 0;
+    if (signature->releases_gil)
+        state = python->PyEval_SaveThread();
+    i64 trap = enter(signature, arguments->integers, arguments->floats, &result);
+    if (signature->releases_gil)
+        python->PyEval_RestoreThread(state);
+    return __builtin_expect(trap != 0, 0) ? raise(python, trap) : box(signature, result);
+}
+
+static __attribute__((noinline)) object *call_with_buffers(const struct signature *signature, object *const *values) {
+    const struct python *python = &signature->host->python;
+    struct buffer buffers[ARGUMENTS];
+    struct arguments arguments;
+    for (u32 k = 0; k < ARGUMENTS; k++)
+        buffers[k].owner = 0;
+    object *result = convert(signature, values, &arguments, buffers) ? run(signature, &arguments) : 0;
+    for (u32 k = 0; k < ARGUMENTS; k++)
+        if (buffers[k].owner)
+            python->PyBuffer_Release(&buffers[k]);
+    return result;
+}
+
+static __attribute__((noinline)) object *wrong_arguments(const struct signature *signature, u64 n, int has_keywords) {
+    const struct python *python = &signature->host->python;
+    if (has_keywords)
+        return python->PyErr_Format(python->type_error, "%U() takes no keyword arguments", signature->name);
+    return python->PyErr_Format(python->type_error, "%U() takes exactly %d argument%s (%zd given)", signature->name,
+                                (int)signature->n_parameters, signature->n_parameters == 1 ? "" : "s", n);
+}
+
+static inline object *call(const struct signature *signature, object *const *values, u64 n, object *keywords) {
+    n &= ~(1ull << 63); /* PY_VECTORCALL_ARGUMENTS_OFFSET */
+    if (__builtin_expect(n != signature->n_parameters, 0) ||
+        (keywords && signature->host->python.PyTuple_Size(keywords)))
+        return wrong_arguments(signature, n, keywords != 0);
+    if (signature->uses_buffers)
+        return call_with_buffers(signature, values);
+    struct arguments arguments;
+    return convert(signature, values, &arguments, 0) ? run(signature, &arguments) : 0;
+}
+
+/* vectorcallfunc: the signature is the word behind the vectorcall slot, which is the first behind the object's head. */
+object *cnp_vectorcall(object *callable, object *const *values, u64 n, object *keywords) {
+    return call(*(const struct signature **)((char *)callable + 24), values, n, keywords);
+}
+/* The same where an object's head is 32 bytes: the free-threaded builds of CPython. */
+object *cnp_vectorcall_free_threaded(object *callable, object *const *values, u64 n, object *keywords) {
+    return call(*(const struct signature **)((char *)callable + 40), values, n, keywords);
+}
+
+/* A call from C. A trap becomes the thread's Python exception if it holds the GIL, so that ctypes raises it, and is
+ * reported as unraisable if it does not; the result is 0 then. */
+struct cnp_result cnp_enter_from_c(const struct signature *signature, i64 *integers, f64 *floats) {
+    struct cnp_result result = {0, 0};
+    for (u32 k = 0, n = 0; k < signature->n_parameters; k++)
+        if (!IS_FLOAT(signature->parameter_type[k])) {
+            if (signature->parameter_type[k] == TYPE_I32) /* C leaves the upper half of a register undefined */
+                integers[n] = (u32)integers[n];
+            n++;
+        }
+    i64 trap = enter(signature, integers, floats, &result);
+    if (__builtin_expect(!trap, 1))
+        return result;
+    const struct python *python = &signature->host->python;
+    int holds_gil = python->PyGILState_Check(), state = holds_gil ? 0 : python->PyGILState_Ensure();
+    raise(python, trap);
+    if (!holds_gil) {
+        python->PyErr_WriteUnraisable(signature->name);
+        python->PyGILState_Release(state);
+    }
+    return (struct cnp_result){0, 0};
+}

@@ -1,0 +1,281 @@
+/* Instructions -> stencils: one table lookup an op, its placement being the index. */
+#include "events.h"
+
+static int operand_file(const struct op *op, u32 k) { return IS_FLOAT(op->operand_type[k]); }
+static int narrow(const struct op *op, u32 k) { return op->operand_type[k] == TYPE_I32; }
+
+/* Of several operands the last is looked at first: what goes through a temporary slot uses the holes of operand a. */
+
+/* d = a op b in place: d is a already, or becomes it. */
+static void put_tied(struct selection *s, const struct op *op, struct location d, struct location b, struct location c) {
+    u32 ib = source_index(s, &b, operand_file(op, 1), op->classes_b, narrow(op, 1), SLOT_B, IMMEDIATE_B, 0), ic = 0;
+    if (op->n_operands > 2)
+        ic = source_index(s, &c, operand_file(op, 2), op->classes_c, narrow(op, 2), SLOT_C, IMMEDIATE_C, 1);
+    s->value[SLOT_D] = s->value[SLOT_A] = (i64)(s64)d.slot;
+    put(s, s->library->placements[op->base[TIED] + (d.place * op->n_b + ib) * op->n_c + ic]);
+}
+
+static void put_reversed(struct selection *s, const struct op *op, struct location a, struct location d, struct location c) {
+    int file = operand_file(op, 1);
+    u32 registers = registers_of(s, file), ic = 0;
+    u32 classes = op->n_a_reversed > registers + 1 ? (op->operand_type[0] == TYPE_I32 ? CLASS_I32 : CLASS_I64) : 0;
+    if (op->n_operands > 2)
+        ic = source_index(s, &c, operand_file(op, 2), op->classes_c, narrow(op, 2), SLOT_C, IMMEDIATE_C, 1);
+    u32 ia = source_index(s, &a, operand_file(op, 0), classes, narrow(op, 0), SLOT_A, IMMEDIATE_A, 0);
+    s->value[SLOT_D] = s->value[SLOT_B] = (i64)(s64)d.slot;
+    put(s, s->library->placements[op->base[REVERSED] + (ia * (registers + 1) + d.place) * op->n_c + ic]);
+}
+
+static void put_free(struct selection *s, const struct op *op, struct location d, struct location a, struct location b) {
+    u32 ib = 0;
+    if (op->n_operands > 1)
+        ib = source_index(s, &b, operand_file(op, 1), op->classes_b, narrow(op, 1), SLOT_B, IMMEDIATE_B, 1);
+    u32 ia = source_index(s, &a, operand_file(op, 0), op->classes_a, narrow(op, 0), SLOT_A, IMMEDIATE_A, 0);
+    s->value[SLOT_D] = (i64)(s64)d.slot;
+    put(s, s->library->placements[op->base[FREE] + (d.place * op->n_a + ia) * op->n_b + ib]);
+}
+
+/* Comparisons of floats leave 0 or 1 in the frame; few programs keep one. */
+static void put_slot_result(struct selection *s, const struct op *op, struct location d, struct location a, struct location b) {
+    u32 ib = source_index(s, &b, operand_file(op, 1), op->classes_b, 0, SLOT_B, IMMEDIATE_B, 1);
+    u32 ia = source_index(s, &a, operand_file(op, 0), op->classes_a, 0, SLOT_A, IMMEDIATE_A, 0);
+    struct location to = d.slot >= 0 ? d : in_slot(s, 0, temporary_slot(s, 2));
+    s->value[SLOT_D] = (i64)(s64)to.slot;
+    put(s, s->library->placements[op->base[SLOT_RESULT] + ia * op->n_b + ib]);
+    move(s, 0, d, to);
+}
+
+/* Whether `op d, a, constant` has a stencil of three addresses. */
+static int put_free_immediate(struct selection *s, const struct op *op, struct location d, struct location a, struct location b) {
+    int file = operand_file(op, 0);
+    u32 registers = registers_of(s, file);
+    if (!HAS(op, FREE_IMMEDIATE) || !b.is_constant || a.is_constant)
+        return 0;
+    s64 value = narrow(op, 1) ? (s64)(s32)b.value : (s64)b.value;
+    u32 index = class_index(op->classes_b, value, registers);
+    if (!index)
+        return 0;
+    s->value[IMMEDIATE_B] = (i64)value;
+    s->value[SLOT_A] = (i64)(s64)a.slot;
+    s->value[SLOT_D] = (i64)(s64)d.slot;
+    u32 classes = (u32)__builtin_popcount(op->classes_b);
+    put(s, s->library->placements[op->base[FREE_IMMEDIATE] + (d.place * (registers + 1) + a.place) * classes + index - registers - 1]);
+    return 1;
+}
+
+static void put_binary(struct selection *s, const struct op *op, struct location d, struct location a, struct location b,
+                       struct location c) {
+    const struct op *ops = s->library->ops;
+    int commutes = op->flags & COMMUTATIVE, mirrors = commutes || op->swapped != NO_OP;
+    int file = IS_FLOAT(op->result_type);
+    if (mirrors && ((a.is_constant && !b.is_constant) || (!HAS(op, FREE) && same_place(d, b) && !same_place(d, a)))) {
+        struct location t = a;
+        a = b;
+        b = t;
+        op = commutes ? op : &ops[op->swapped];
+    }
+    if (HAS(op, SLOT_RESULT)) {
+        put_slot_result(s, op, d, a, b);
+        return;
+    }
+    if (HAS(op, FREE)) {
+        put_free(s, op, d, a, b);
+        return;
+    }
+    if (put_free_immediate(s, op, d, a, b))
+        return;
+    if (!same_place(d, a)) {
+        if (same_place(d, b) && HAS(op, REVERSED)) {
+            put_reversed(s, op, a, d, c);
+            return;
+        }
+        if (same_place(d, b) || (op->n_operands > 2 && !operand_file(op, 2) == !file && same_place(d, c))) {
+            /* d is still needed where a would overwrite it */
+            struct location kept = in_slot(s, file, temporary_slot(s, 2));
+            move(s, file, kept, d);
+            if (same_place(d, b))
+                b = kept;
+            else
+                c = kept;
+        }
+        move(s, file, d, a);
+    }
+    put_tied(s, op, d, b, c);
+}
+
+/* Division and remainder by a constant: multiplication and shift (Granlund and Montgomery, 1994). */
+static int put_division(struct selection *s, u32 row, struct location d, struct location a, i64 divisor) {
+    const u16 *known = s->library->known;
+    static const u8 plain[] = {I32_DIV_S, I32_DIV_U, I32_REM_S, I32_REM_U, I64_DIV_S, I64_DIV_U, I64_REM_S, I64_REM_U};
+    u32 k = 0;
+    while (k < sizeof plain && known[plain[k]] != row)
+        k++;
+    if (k == sizeof plain || (s64)divisor < 2 || divisor > 0x7fffffff)
+        return 0;
+    int wide = k >= 4, is_unsigned = k & 1;
+    struct magic magic = wide ? (is_unsigned ? magic_u64(divisor) : magic_s64(divisor))
+                              : (is_unsigned ? magic_u32((u32)divisor) : magic_s32((u32)divisor));
+    const struct op *op = &s->library->ops[known[magic.add ? I64_DIV_S_MAGIC_ADD + (k - 4) : I32_DIV_S_MAGIC + k]];
+    s->value[MULTIPLIER_VALUE] = magic.multiplier;
+    s->value[DIVISOR_VALUE] = divisor;
+    move(s, 0, d, a);
+    s->value[IMMEDIATE_B] = magic.shift;
+    s->value[SLOT_D] = s->value[SLOT_A] = (i64)(s64)d.slot;
+    put(s, s->library->placements[op->base[TIED] + d.place]); /* the shift is b's only alternative */
+    return 1;
+}
+
+/* Multiplication, unsigned division and remainder by a power of two: a shift or a mask. Returns the op to use. */
+static u32 reduce_strength(const struct selection *s, u32 row, i64 *constant) {
+    const u16 *known = s->library->known;
+    i64 value = *constant;
+    if (!value || value & (value - 1))
+        return row;
+    u32 shift = (u32)__builtin_ctzll(value);
+    static const u8 rules[][3] = {{I32_MUL, I32_SHL, 1},   {I64_MUL, I64_SHL, 1},   {I32_DIV_U, I32_SHR_U, 1},
+                                  {I64_DIV_U, I64_SHR_U, 1}, {I32_REM_U, I32_AND, 0}, {I64_REM_U, I64_AND, 0}};
+    for (u32 k = 0; k < sizeof rules / 3; k++)
+        if (known[rules[k][0]] == row) {
+            *constant = rules[k][2] ? shift : value - 1;
+            return known[rules[k][1]];
+        }
+    return row;
+}
+
+static void select_value(struct selection *s, const struct instruction *at) {
+    const struct op *op = &s->library->ops[at->op];
+    int file = IS_FLOAT(op->result_type);
+    struct location d = locate(s, at->d, file), a = locate(s, at->operand[0], operand_file(op, 0));
+    if (at->op == s->library->known[INTEGER_MOVE] || at->op == s->library->known[FLOAT_MOVE]) {
+        move(s, file, d, a);
+        return;
+    }
+    if (at->n == 1) {
+        if (HAS(op, FREE))
+            put_free(s, op, d, a, a);
+        else
+            put_binary(s, op, d, a, (struct location){.is_constant = 1}, a);
+        return;
+    }
+    struct location b = locate(s, at->operand[1], operand_file(op, 1)), c = b;
+    if (at->n > 2)
+        c = locate(s, at->operand[2], operand_file(op, 2));
+    u32 row = at->op;
+    if (b.is_constant && !operand_file(op, 1)) {
+        row = reduce_strength(s, row, &b.value);
+        op = &s->library->ops[row];
+        if (op->n_b == registers_of(s, 0) + 2) /* shifts take their count modulo the width */
+            b.value &= op->result_type == TYPE_I32 ? 31 : 63;
+        else if (!a.is_constant && put_division(s, row, d, a, b.value))
+            return;
+    }
+    put_binary(s, op, d, a, b, c);
+}
+
+static u32 offset_index(const struct selection *s, u32 classes, s32 offset) {
+    return class_index(classes, offset, registers_of(s, 0)) - registers_of(s, 0) - 1;
+}
+
+static void select_load(struct selection *s, const struct instruction *at) {
+    const struct op *op = &s->library->ops[at->op];
+    struct location d = locate(s, at->d, IS_FLOAT(op->result_type)), base = locate(s, at->operand[0], 0);
+    u32 ibase = source_index(s, &base, 0, op->classes_a, 0, SLOT_A, IMMEDIATE_A, 0);
+    s->value[SLOT_D] = (i64)(s64)d.slot;
+    s->value[OFFSET_VALUE] = (i64)(s64)at->target;
+    put(s, s->library->placements[op->base[FREE] + (d.place * op->n_a + ibase) * op->n_b + offset_index(s, op->classes_b, at->target)]);
+}
+
+static void select_store(struct selection *s, const struct instruction *at) {
+    const struct op *op = &s->library->ops[at->op];
+    int file = operand_file(op, 0);
+    struct location value = locate(s, at->operand[0], file), base = locate(s, at->operand[1], 0);
+    u32 ibase = source_index(s, &base, 0, op->classes_b, 0, SLOT_B, IMMEDIATE_B, 1);
+    u32 ivalue = source_index(s, &value, file, op->classes_a, narrow(op, 0), SLOT_A, IMMEDIATE_A, 0);
+    s->value[OFFSET_VALUE] = (i64)(s64)at->target;
+    put(s, s->library->placements[op->base[FREE] + (ivalue * op->n_b + ibase) * op->n_c + offset_index(s, op->classes_c, at->target)]);
+}
+
+static s32 block_of(const struct compilation *c, s32 label) { return (s32)c->block_at[c->label_at[label]]; }
+
+/* The block that follows in the code: dead blocks leave no trace. */
+static s32 next_block(const struct compilation *c, s32 block) {
+    do
+        block++;
+    while (block < (s32)c->n_blocks && !c->blocks[block].reachable);
+    return block;
+}
+
+static void jump_to(struct selection *s, s32 target) {
+    s->branch_target = target;
+    put_control(s, JUMP_STENCIL);
+}
+
+/* Returns the block to go on with: a branch around a jump takes the jump's place. */
+static s32 select_branch(struct selection *s, const struct instruction *at, s32 block) {
+    struct compilation *c = s->c;
+    const struct op *op = &s->library->ops[at->op];
+    s32 next = next_block(c, block), taken = block_of(c, at->target);
+    s32 otherwise = at->other >= 0 ? block_of(c, at->other) : next;
+    if (at->other < 0 && op->inverse != NO_OP && next < (s32)c->n_blocks) {
+        const struct block *behind = &c->blocks[next];
+        const struct instruction *jump = &c->instructions[behind->first];
+        if (behind->n_predecessors == 1 && behind->end == behind->first + 1 && jump->kind == JUMP_OP &&
+            !(jump->flags & NEEDS_SAFEPOINT) && next_block(c, next) == taken) {
+            op = &s->library->ops[op->inverse];
+            otherwise = taken;
+            taken = block_of(c, jump->target);
+            next = taken == otherwise ? next : otherwise;
+        }
+    }
+    struct location a = locate(s, at->operand[0], operand_file(op, 0)), b = a;
+    if (at->n > 1) {
+        b = locate(s, at->operand[1], operand_file(op, 1));
+        if (a.is_constant && op->swapped != NO_OP) {
+            struct location t = a;
+            a = b;
+            b = t;
+            op = &s->library->ops[op->swapped];
+        }
+    }
+    s->branch_target = taken;
+    u32 ib = 0;
+    if (at->n > 1)
+        ib = source_index(s, &b, operand_file(op, 1), op->classes_b, narrow(op, 1), SLOT_B, IMMEDIATE_B, 1);
+    u32 ia = source_index(s, &a, operand_file(op, 0), op->classes_a, narrow(op, 0), SLOT_A, IMMEDIATE_A, 0);
+    put(s, s->library->placements[op->base[FREE] + ia * op->n_b + ib]);
+    if (otherwise != next)
+        jump_to(s, otherwise);
+    return next;
+}
+
+static void select_table(struct selection *s, const struct instruction *at) {
+    const struct op *op = &s->library->ops[at->op];
+    struct location index = locate(s, at->operand[0], 0);
+    u32 ia = source_index(s, &index, 0, op->classes_a, 1, SLOT_A, IMMEDIATE_A, 0);
+    s->value[COUNT_VALUE] = (i64)at->operand[1];
+    put(s, s->library->placements[op->base[FREE] + ia]);
+}
+
+/* A stencil whose TARGET is a safepoint's slow path, out of line, which comes back behind it. */
+static s32 begin_poll(struct selection *s) {
+    s->n_targets += 2;
+    return s->branch_target = s->n_targets - 2;
+}
+static void end_poll(struct selection *s, s32 slow) {
+    for (u32 k = s->c->n_events; k-- > 0;)
+        if (event_at(s->c, k)->kind == BRANCH_EVENT && event_at(s->c, k)->target == slow) {
+            event_at(s->c, k)->kind = POLL_EVENT;
+            break;
+        }
+    bind(s, slow + 1);
+}
+
+/* Counts the fuel down. */
+static void put_safepoint(struct selection *s) {
+    const struct op *op = &s->library->ops[s->library->known[SAFEPOINT_OP]];
+    struct location fuel = locate(s, s->c->fuel, 0);
+    s32 slow = begin_poll(s);
+    s->value[SLOT_A] = s->value[SLOT_D] = (i64)(s64)fuel.slot;
+    put(s, s->library->placements[op->base[FREE] + fuel.place]);
+    end_poll(s, slow);
+}

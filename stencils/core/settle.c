@@ -1,0 +1,90 @@
+/* Events -> final positions: short branches where they reach, padding before loops, displacements into items. */
+#include "events.h"
+
+static struct item padding(const struct library *library, u32 size) {
+    const struct stencil *stencil = &library->stencils[library->padding[size]];
+    return (struct item){stencil->chunk * (u32)sizeof(struct chunk), stencil->last};
+}
+
+/* Distances counted with every branch long and all padding are the most they can be, so a branch that is short by
+ * that measure is short: one pass in the order of the code decides, and no branch is looked at again. */
+static void choose_short_branches(struct compilation *c) {
+    for (u32 k = 0; k < c->n_events; k++) {
+        struct event *event = event_at(c, k);
+        if (event->kind != BRANCH_EVENT || !event->extra)
+            continue;
+        s64 distance = (s64)c->target_position[event->target] - (s64)event->position;
+        event->is_short = distance > -120 && distance < 120;
+    }
+}
+
+static u32 find_positions(struct compilation *c, u32 size) {
+    const struct library *library = c->library;
+    u32 removed = 0;
+    for (u32 k = 0; k < c->n_events; k++) {
+        struct event *event = event_at(c, k);
+        event->position -= removed;
+        if (event->kind == LABEL_EVENT)
+            c->target_position[event->target] = event->position;
+        else if (event->kind == ALIGN_EVENT) {
+            u32 pad = -event->position & (LOOP_ALIGNMENT - 1);
+            c->items[event->item] = padding(library, pad);
+            removed += LOOP_ALIGNMENT - 1 - pad;
+        } else if (event->is_short) {
+            const struct stencil *stencil = &library->stencils[event->extra];
+            u32 saved = event->stencil_size - stencil->size;
+            event->position += 4 - event->stencil_size + stencil->size - 1;
+            event->addend = library->holes[stencil->hole + stencil->holes - 1].addend;
+            c->items[event->item] = (struct item){(stencil->chunk + stencil->chunks - 1) * (u32)sizeof(struct chunk),
+                last_four(&library->chunks[stencil->chunk + stencil->chunks - 1])};
+            removed += saved;
+        }
+    }
+    return size - removed;
+}
+
+static void fill_in(struct compilation *c) {
+    u32 tables = c->table_offset;
+    for (u32 k = 0; k < c->n_events; k++) {
+        struct event *event = event_at(c, k);
+        struct item *item = &c->items[event->item];
+        s32 displacement;
+        switch (event->kind) {
+        case BRANCH_EVENT: case EXIT_EVENT: case POLL_EVENT:
+            displacement = (s32)(c->target_position[event->target] - event->position) + event->addend;
+            item->value = event->is_short ? item->value | (u32)displacement << 24 : (u32)displacement;
+            break;
+        case FRAME_EVENT: item->value = c->request->frame_size + (u32)event->addend; break;
+        case TABLE_EVENT:
+            event->addend = (s32)tables;
+            if (event->extra) /* the high half comes second */
+                tables += ((u32)c->instructions[event->target].operand[1] + 1) * 8;
+        }
+    }
+    c->request->code_size = tables;
+}
+
+static void trace_offsets(struct compilation *c) {
+    u32 offset = 0, item = 0;
+    for (u32 k = 0; k < c->n_traces; k++) {
+        for (; item < c->traces[k].item; item++)
+            offset -= (u32)((const struct chunk *)((const char *)c->library->chunks + c->items[item].chunk))->minus_size;
+        c->traces[k].offset = offset;
+    }
+}
+
+static int settle(struct compilation *c, u32 size, u32 n_targets) {
+    if (!ALLOCATE(c, c->target_position, n_targets))
+        return 0;
+    for (u32 k = 0; k < c->n_events; k++)
+        if (event_at(c, k)->kind == LABEL_EVENT)
+            c->target_position[event_at(c, k)->target] = event_at(c, k)->position;
+    choose_short_branches(c);
+    c->code_end = size = find_positions(c, size);
+    c->table_offset = (size + 7) & ~7u;
+    fill_in(c);
+    if (c->request->code_size == c->table_offset)
+        c->request->code_size = size;
+    trace_offsets(c);
+    return 1;
+}

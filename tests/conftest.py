@@ -1,0 +1,77 @@
+"""The op table of every test: the built stencil library's, or, where none is built, rows made from the names in
+SEMANTICS, which are enough for the IR and the reference interpreter."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnp.ir import set_default_ops
+from cnp.ir.semantics import LOADS, SEMANTICS, STORES
+from cnp.stencil.library import Library
+from cnp.stencil.model import OpFlag, Shape
+from cnp.types import NO_TYPE, Type
+
+if TYPE_CHECKING:
+    from cnp.ir.optable import OpRow
+
+_PLAIN = OpFlag(0)
+_COMPARISON = re.compile(r"(eq|ne|lt|gt|le|ge|eqz|nez)(_[su])?$")
+_UNARY = re.compile(r"(clz|ctz|popcnt|bswap|eqz|nez|extend\d+_s|abs|neg|sqrt|ceil|floor|trunc|nearest)$")
+_CONVERSION = re.compile(r"_([if](?:32|64))(?:_[su])?$")
+
+
+@dataclass(frozen=True)
+class Row:
+    """As much of an op row as the IR reads."""
+
+    method: str
+    shape: Shape
+    result_type: int
+    operand_types: tuple[int, ...]
+    flags: OpFlag
+    code: int
+    doc: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.method.replace("_", ".", 1)
+
+
+def rows_from_names() -> list[Row]:
+    """One row for every op that the reference interpreter knows, and for every fused branch."""
+    rows: list[Row] = []
+
+    def add(method: str, shape: Shape, result: int, operands: tuple[int, ...], flags: OpFlag = _PLAIN) -> None:
+        rows.append(Row(method, shape, result, operands, flags, len(rows)))
+
+    for name in SEMANTICS:
+        type_name, _, suffix = name.partition(".")
+        type = Type[type_name]
+        converted = _CONVERSION.search(suffix)
+        operands = (Type[converted[1]],) if converted else (type,) if _UNARY.match(suffix) else (type, type)
+        method = name.replace(".", "_")
+        if _COMPARISON.match(suffix):
+            add(method, Shape.VALUE, Type.i32, operands, OpFlag.COMPARISON)
+            add(f"branch_{method}", Shape.BRANCH, NO_TYPE, operands)
+        else:
+            add(method, Shape.VALUE, type, operands)
+    for name, (_, _, result) in LOADS.items():
+        add(name.replace(".", "_"), Shape.LOAD, Type[result], (Type.i64,))
+    for name, (_, stored) in STORES.items():
+        add(name.replace(".", "_"), Shape.STORE, NO_TYPE, (Type[stored], Type.i64))
+    return rows
+
+
+LIBRARY = Path(__file__).parent.parent / "cnp" / "data" / f"{platform.machine()}.cnpl"
+
+
+def rows() -> Iterable[OpRow]:
+    return Library.open(LIBRARY).ops if LIBRARY.exists() else rows_from_names()
+
+
+set_default_ops(rows)

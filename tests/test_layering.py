@@ -1,0 +1,166 @@
+"""Imports point downwards only, nothing that runs at run time is third-party, and `import cnp` stays light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "cnp"
+INIT = PACKAGE / "__init__.py"
+
+GROUND = {"errors", "types"}
+FACE = {*GROUND, "target", "stencil", "runtime", "ir", "backends", "staging"}
+ALLOWED = {
+    "errors": set(),
+    "types": {"errors"},
+    "target": GROUND,
+    "stencil": {*GROUND, "target"},
+    "build": {*GROUND, "target", "stencil"},
+    "runtime": {*GROUND, "target", "stencil"},
+    "ir": {*GROUND, "stencil"},
+    "backends": {*GROUND, "target", "stencil", "runtime", "ir"},
+    "staging": {*GROUND, "target", "stencil", "runtime", "ir", "backends"},
+    "__init__": FACE,
+    "tools": {*FACE, "__init__"},
+    "cli": {*FACE, "__init__", "build", "tools"},
+    "__main__": {"cli"},
+}
+"""What each part of cnp may import from the others. A new part is added here, at its place."""
+
+REACHES_UP = {("ir/function.py", "backends")}
+"""Function.compile needs a back end, and back ends need Function: this one import waits until compile is called."""
+
+THIRD_PARTY = {
+    "build": {"elftools", "rich"},
+    "tools": {"capstone", "rich", "matplotlib"},
+    "cli": {"rich"},
+}
+"""The parts that may use a package from PyPI; every other part has the standard library only."""
+
+STANDARD = sys.stdlib_module_names | {"_sha2", "_sha256"}  # in one version of Python or another
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(tree: ast.AST, package: str, deferred: bool = False) -> Iterator[tuple[str, int, bool]]:
+    """(dotted name, line, whether it waits for a function to be called) of every import below a node."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno, deferred) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = package.split(".")
+                base = ".".join([*parents[: len(parents) - node.level + 1], *filter(None, [base])])
+            if base == "cnp":  # `from cnp import ir` is the package ir, `from cnp import Function` the face
+                for alias in node.names:
+                    yield f"cnp.{alias.name}" if part_exists(alias.name) else "cnp", node.lineno, deferred
+            else:
+                yield base, node.lineno, deferred
+        else:
+            inside = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+            yield from imports(node, package, deferred or inside)
+
+
+def part_exists(name: str) -> bool:
+    return (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file()
+
+
+def imports_of(path: Path) -> list[tuple[str, int, bool]]:
+    package = ".".join(path.parent.relative_to(ROOT).parts)
+    return list(imports(ast.parse(path.read_text(), str(path)), package))
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_point_downwards(path: Path) -> None:
+    part = part_of(path)
+    assert part in ALLOWED, f"{path.relative_to(ROOT)} belongs to no layer: give it one in ALLOWED"
+    relative = path.relative_to(PACKAGE).as_posix()
+    for name, line, deferred in imports_of(path):
+        top, _, rest = name.partition(".")
+        if top != "cnp":
+            continue
+        wanted = rest.partition(".")[0] or "__init__"
+        if deferred and (relative, wanted) in REACHES_UP:
+            continue
+        assert wanted == part or wanted in ALLOWED[part], f"{relative}:{line}: {part} must not import cnp.{wanted}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_third_party_packages_stay_where_they_belong(path: Path) -> None:
+    allowed = THIRD_PARTY.get(part_of(path), set())
+    for name, line, _ in imports_of(path):
+        top = name.partition(".")[0]
+        known = top == "cnp" or top in STANDARD or top in allowed
+        assert known, f"{path.relative_to(ROOT)}:{line}: {part_of(path)} must not import {top}"
+
+
+def test_no_cycles() -> None:
+    """Among the imports that happen when a module is loaded."""
+    names = {name_of(path): path for path in MODULES}
+    graph = {
+        name: {found for found, _, deferred in imports_of(path) if not deferred and found in names and found != name}
+        for name, path in names.items()
+    }
+    for name, path in names.items():  # what is imported for type checkers only is never loaded
+        graph[name] -= {found for found, *_ in type_checking_imports(path)}
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join([*trail[trail.index(name) :], name])
+        if name not in done:
+            for other in sorted(graph[name]):
+                visit(other, (*trail, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+def type_checking_imports(path: Path) -> Iterator[tuple[str, int, bool]]:
+    package = ".".join(path.parent.relative_to(ROOT).parts)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            yield from imports(ast.Module(node.body, []), package)
+
+
+@pytest.mark.skipif(not INIT.exists(), reason="cnp/__init__.py does not exist yet")
+def test_import_cnp_loads_neither_the_build_nor_anything_third_party() -> None:
+    code = "import sys; before = set(sys.modules); import cnp; print(*sorted(set(sys.modules) - before))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = done.stdout.split()
+    assert "cnp" in loaded
+    allowed = sys.stdlib_module_names | {"cnp"}
+    assert not [name for name in loaded if name.startswith("cnp.build")]
+    assert not [name for name in loaded if name.partition(".")[0] not in allowed]
+
+
+def test_the_rules_bite() -> None:
+    """The reader of imports sees every form an import may take."""
+    source = "import a.b\nfrom cnp import ir, Function\nfrom . import x\nfrom ..types import y\ndef f(): import late\n"
+    found = list(imports(ast.parse(source), "cnp.ir"))
+    assert found == [
+        ("a.b", 1, False),
+        ("cnp.ir", 2, False),
+        ("cnp", 2, False),
+        ("cnp.ir", 3, False),
+        ("cnp.types", 4, False),
+        ("late", 5, True),
+    ]
