@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,36 +19,15 @@ class StencilBuildHook(BuildHookInterface):
 
     def dependencies(self) -> list[str]:
         """What the isolated environment of the build needs: a compiler, unless the machine has one."""
-        with _importable(self.root):
-            from cnp.build.clang import find_clang
-            from cnp.errors import BuildError
-
-            try:
-                find_clang()
-            except BuildError:
-                return [ZIGLANG]
-        return []
+        probe = "from cnp.build.clang import find_clang; find_clang()"
+        found = subprocess.run([sys.executable, "-c", probe], cwd=self.root, capture_output=True, check=False)
+        return [ZIGLANG] if found.returncode else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Runs before the files of a target are gathered; `version` is "standard" or "editable"."""
         if self.target_name != "wheel":
             return  # the source distribution carries sources
-        with _importable(self.root):
-            from cnp.build import build_libraries
-
-            build_libraries(Path(self.root, "stencils"), Path(self.root, "cnp", "data"))
+        # A process of its own, because the build starts worker processes and the installer's is not ours to fork.
+        subprocess.run([sys.executable, "build_stencils.py"], cwd=self.root, check=True)
         if version != "editable":  # from there the sources are reached where they lie
             build_data["force_include"][str(Path(self.root, "stencils"))] = "cnp/_stencils"
-
-
-class _importable:
-    """Makes the cnp of this directory importable, and leaves no trace of it."""
-
-    def __init__(self, root: str) -> None:
-        self._root = os.path.abspath(root)
-
-    def __enter__(self) -> None:
-        sys.path.insert(0, self._root)
-
-    def __exit__(self, *_: object) -> None:
-        sys.path.remove(self._root)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from cnp.errors import (
     BuildError,
     CnpError,
@@ -56,3 +58,8 @@ def _ops() -> object:
 
 
 set_default_ops(_ops)  # type: ignore[arg-type]
+
+if os.environ.get("CNP_DUMP"):
+    from cnp.tools import dump
+
+    dump.install(os.environ["CNP_DUMP"])

@@ -1,20 +1,33 @@
-"""The command line: cnp build, run, objdump, doctor."""
+"""The command line: cnp build, run, objdump, doctor, and what else surrounds the library."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
+import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import cnp
 from cnp.errors import CnpError, ParseError, Trap, UserError
+from cnp.types import ParameterType, PointerType
+
+_ELSEWHERE = {"build": "cnp.build.command"}
+"""Commands whose module has a parser and a main of its own; loaded only when asked for."""
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options of every command."""
-    result = argparse.ArgumentParser(prog="cnp", description="A copy-and-patch JIT back end: what surrounds the library.")
+    """The options that come before a command, and the list of commands."""
+    return _parsers()[0]
+
+
+def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The whole command's parser, and each command's own."""
+    result = argparse.ArgumentParser(
+        prog="cnp", description="A copy-and-patch JIT back end: what surrounds the library."
+    )
     result.add_argument("--version", action="version", version=f"cnp {cnp.__version__}")
     commands = result.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
@@ -23,8 +36,12 @@ def parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="compile a .cnp file and call one of its functions")
     run.add_argument("file", type=Path, metavar="FILE", help="functions in text form")
     run.add_argument("--call", metavar="NAME", help="the function to call (default: the only one, or `main`)")
-    run.add_argument("--backend", default="native", choices=("native", "reference"), help="what runs it (default: native)")
-    run.add_argument("arguments", nargs="*", metavar="ARG", help="integers, floats, or @FILE for a pointer to its bytes")
+    run.add_argument(
+        "--backend", default="native", choices=("native", "reference"), help="what runs it (default: native)"
+    )
+    run.add_argument(
+        "arguments", nargs="*", metavar="ARG", help="integers, floats, or @FILE for a pointer to its bytes"
+    )
 
     objdump = commands.add_parser("objdump", help="show ops, stencils, holes and machine code side by side")
     objdump.add_argument("file", type=Path, metavar="FILE", help="functions in text form")
@@ -32,35 +49,39 @@ def parser() -> argparse.ArgumentParser:
     objdump.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="default: on a terminal")
 
     commands.add_parser("doctor", help="say what cnp found on this machine, and what it chose")
-    return result
+    return result, dict(commands.choices)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command: 0, or 1 after an error on stderr, 2 for bad usage."""
+    """Run a command: 0, or 1 after an error on stderr. SystemExit with 2 for bad usage, with 0 after --help."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] == ["build"]:
-        from cnp.build.command import main as build
-
-        return build(words[1:])
-    options = parser().parse_intermixed_args(words) if words[:1] != ["run"] else parser().parse_args(_literal_arguments(words))
+    if words and words[0] in _ELSEWHERE:
+        return int(importlib.import_module(_ELSEWHERE[words[0]]).main(words[1:]))
+    whole, commands = _parsers()
+    if not words or words[0] not in commands:
+        whole.parse_args(words)  # --help, --version, or an error
+        return 2
+    # The command's own parser, because options may stand anywhere among positional arguments only where there is no
+    # subcommand left to find. A space keeps argparse from taking -0x10 or -1e9 for an option.
+    numbers = [" " + each if re.match(r"-(\d|\.\d|inf|nan)", each) else each for each in words[1:]]
+    options = commands[words[0]].parse_intermixed_args(numbers)
     try:
-        return _COMMANDS[options.command](options)
-    except (CnpError, ArithmeticError, TypeError, BufferError, OSError) as error:
+        result = _COMMANDS[words[0]](options)
+        sys.stdout.flush()
+        return result
+    except BrokenPipeError:  # `cnp objdump ... | head`: nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename else ""
+        print(f"error: {name}{error.strerror or error}", file=sys.stderr)
+        return 1
+    except (CnpError, ArithmeticError, TypeError, BufferError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        return 1
-
-
-def _literal_arguments(words: list[str]) -> list[str]:
-    """Lets negative numbers stand among a run's arguments without `--`."""
-    if "--" in words:
-        return words
-    numbers = [each for each in words[1:] if each.startswith("-") and each[1:2].isdigit()]
-    return words if not numbers else [each for each in words if each not in numbers] + ["--", *numbers]
 
 
 def _parse(path: Path) -> dict[str, cnp.Function]:
@@ -76,37 +97,53 @@ def _parse(path: Path) -> dict[str, cnp.Function]:
 def _chosen(functions: dict[str, cnp.Function], name: str | None, path: Path) -> cnp.Function:
     if name is None and len(functions) == 1:
         name = next(iter(functions))
+    accepted = f"accepted: {', '.join(functions) or 'it has none'}"
+    if name is None and "main" not in functions:
+        raise UserError(f"{path} has several functions and none is `main`: choose one with --call; {accepted}")
     name = name or "main"
     if name not in functions:
-        raise UserError(f"{path} has no function {name!r}; accepted: {', '.join(functions) or 'it has none'}")
+        raise UserError(f"{path} has no function {name!r}; {accepted}")
     return functions[name]
 
 
-def _argument(type: Any, text: str) -> Any:
-    if text.startswith("@") and isinstance(type, cnp.types.PointerType):
+def _argument(type: ParameterType, text: str) -> int | float | bytearray:
+    text = text.strip()
+    is_pointer = isinstance(type, PointerType)
+    if text.startswith("@") and is_pointer:
         return bytearray(Path(text[1:]).read_bytes())
     try:
         return float(text) if type.register_type.is_float else int(text, 0)
     except ValueError:
         kind = "a float" if type.register_type.is_float else "an integer"
-        raise UserError(f"argument {text!r} is not {kind}, which its type {type} wants") from None
+        raise UserError(f"argument {text!r} is not {kind}{' or @FILE' * is_pointer}, as type {type} wants") from None
 
 
 def _run(options: argparse.Namespace) -> int:
-    function = _chosen(_parse(options.file), options.call, options.file)
+    functions = _parse(options.file)
+    function = _chosen(functions, options.call, options.file)
     types = function.parameter_types
     if len(types) != len(options.arguments):
-        wanted = ", ".join(map(str, types)) or "none"
-        raise UserError(f"{function.name} takes {len(types)} arguments ({wanted}), not {len(options.arguments)}")
+        wanted = f"{len(types)} argument{'s' * (len(types) != 1)} ({', '.join(map(str, types)) or 'none'})"
+        raise UserError(f"{function.name} takes {wanted}, not {len(options.arguments)}")
     values = [_argument(type, text) for type, text in zip(types, options.arguments)]
     try:
         result = function.compile(backend=options.backend)(*values)
     except Trap as trap:
-        print(f"trap: {trap}", file=sys.stderr)
+        print(f"trap: {_described(trap, functions)}", file=sys.stderr)
         return 1
     if result is not None:
         print(result)
     return 0
+
+
+def _described(trap: Trap, functions: dict[str, cnp.Function]) -> str:
+    """`integer divide by zero in function 'divide' at op 0: i64.div_s a, a, b`"""
+    from cnp.ir.text import print_op
+
+    function = functions.get(trap.function)
+    if function is None or trap.op >= len(function.ops):
+        return str(trap)
+    return f"{trap}: {print_op(function, function.ops[trap.op]).strip()}"
 
 
 def _objdump(options: argparse.Namespace) -> int:

@@ -14,12 +14,13 @@ CONTROL(jump) { CNP_GO(TARGET); }
 
 CONTROL(ret) { return (struct cnp_result){r10, f0}; }
 
-/* frame points into a stack of CNP_STACK_SIZE bytes aligned to its size, so its low bits say how much is used. */
+/* The context is at the start of the frame stack, so how far frame is from it says how much is used. */
 CONTROL(enter) {
-    if (__builtin_expect(((i64)frame & (CNP_STACK_SIZE - 1)) + HOLE32(FRAME_SIZE) > CNP_STACK_SIZE - CNP_STACK_RESERVE, 0))
+    struct context *context = context_of(frame);
+    if (__builtin_expect(frame + (HOLE32(FRAME_SIZE) - (s64)(CNP_STACK_SIZE - CNP_STACK_RESERVE)) > (char *)context, 0))
         CNP_GO(EXIT_STACK_OVERFLOW);
     /* Recursion without a loop can be stopped too. */
-    if (__builtin_expect(--context_of(frame)->ticks <= 0, 0))
+    if (__builtin_expect(--context->ticks == 0, 0))
         CNP_GO(TARGET);
     CNP_GO(NEXT);
 }

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 
-from cnp import dump
+from cnp.backends.requests import Group
 from cnp.errors import Trap, TrapKind, Unsupported
 from cnp.ir.function import Function, Label, Register
+from cnp.ir.signature import op_name
+from cnp.runtime import listeners
 from cnp.runtime.callable import NativeFunction, check_platform, make_callable
-from cnp.runtime.code import compile_group, function_name
+from cnp.runtime.code import function_of
 from cnp.runtime.codememory import CodeMemory
 from cnp.runtime.core import Core
 from cnp.runtime.default import default_library
@@ -34,30 +36,38 @@ def core() -> Core:
 
 def _raise_trap(word: int) -> NoReturn:
     """Called by the core: a trap word as an exception."""
-    raise Trap(TrapKind(word & 15), function_name(word >> 32), word >> 4 & 0xFFFFFFF)
+    function, op = function_of(word >> 32), word >> 4 & 0xFFFFFFF
+    name = op_name(function.ops[op][0]) if isinstance(function, Function) and op < len(function.ops) else ""
+    raise Trap(TrapKind(word & 15), function.name if function is not None else "?", op, name)
 
 
 def compile(
-    function: Function, target: str | None = None, *, nogil: bool = False, safepoints: bool = True, trace: bool = False
+    function: Function,
+    target: str | None = None,
+    *,
+    nogil: bool = False,
+    safepoints: bool = True,
+    trace: bool = False,
+    pins: bytes | None = None,
 ) -> NativeFunction:
     """Compile `function` and every Function that it calls and that has not been compiled yet.
 
     `nogil` releases the GIL while the function runs. `safepoints` lets Ctrl-C stop loops and recursion; without them
-    loops are a little faster. `trace` keeps what listings need. VerifyError if a function is not well formed,
+    loops are a little faster. `trace` keeps what listings need. `pins`, for tests, says where each
+    register of `function` is to be: see Group. VerifyError if a function is not well formed,
     Unsupported for a target other than this machine's.
     """
     running = core()
     if target is not None and target != running.library.target:
         raise Unsupported(f"target {target!r}: only {running.library.target!r}, this machine's, can run here")
-    trace = trace or dump.wanted("as")
-    code = compile_group(running, _group(function), _compiled, safepoints, trace)
+    group = Group(running, _reached(function), _compiled, safepoints=safepoints, trace=trace or listeners.wants_trace, pins=pins)
+    code = group.compile()
     made = make_callable(function, code, 0, nogil)
-    if dump.enabled:
-        dump.native(made)
+    listeners.tell(made)
     return made
 
 
-def _group(function: Function) -> list[Function]:
+def _reached(function: Function) -> list[Function]:
     """The function, and all Functions that it reaches by calls, in the order they are found."""
     if not function._callees:
         return [function]

@@ -13,7 +13,8 @@ from cnp.build.extract import Code, CodeHole
 from cnp.build.placements import canonical_index
 from cnp.build.table import BuildOp, form_size
 from cnp.errors import BuildError
-from cnp.stencil.model import CHUNK_SIZE, Chunk, Form, Hole, OpFlag, Stencil, Value
+from cnp.stencil.model import CHUNK_SIZE, Form, OpFlag, Value
+from cnp.stencil.records import Chunk, Hole, Stencil
 from cnp.stencil.writer import Contents
 from cnp.target.record import Target
 
@@ -52,9 +53,7 @@ class StencilTable:
             end = hole.offset + hole.width
             chunks += _cut(code.data[start:end])
             flags, value = hole.flags, hole.value
-            holes.append(
-                Hole(len(chunks) - 1, value, hole.width, flags, hole.addend, self._extra(hole), hole.offset)
-            )
+            holes.append(Hole(len(chunks) - 1, value, hole.width, flags, hole.addend, self._extra(hole), hole.offset))
             start = end
         chunks += _cut(code.data[start:])
         if len(chunks) > _MOST_CHUNKS or len(code.data) > _MOST_SIZE:

@@ -6,7 +6,8 @@ import re
 
 from cnp.build.compile import Compiler
 from cnp.errors import BuildError
-from cnp.stencil.model import CHUNK_SIZE, Stencil, Value
+from cnp.stencil.model import CHUNK_SIZE, NO_OP, Value
+from cnp.stencil.records import Stencil
 from cnp.stencil.writer import Contents
 from cnp.target.record import Target, arguments
 
@@ -41,13 +42,13 @@ def check_contents(contents: Contents, target: Target) -> None:
     codes = range(len(contents.ops))
     for op in contents.ops:
         for other in (op.swapped, op.inverse, op.branch):
-            if other != 0xFFFF and other not in codes:
+            if other != NO_OP and other not in codes:
                 raise BuildError(f"{target.name}: op {op.method} names op {other}, which does not exist")
 
 
 def _problem(stencil: Stencil, contents: Contents) -> str:
     """What is wrong with a stencil; empty if nothing is."""
-    ends = []
+    ends: list[int] = []
     for chunk in stencil.chunks:
         if len(chunk.code) > CHUNK_SIZE:
             return f"a chunk of {len(chunk.code)} bytes"

@@ -116,9 +116,7 @@ def compile_placements(compiler: Compiler, name: str, placements: Sequence[Place
 Pending = Sequence[tuple[Placement, Sequence[Immediate]]]
 
 
-def _compile(
-    compiler: Compiler, name: str, writer: Writer, pending: Pending, attempt: int
-) -> dict[str, Function]:
+def _compile(compiler: Compiler, name: str, writer: Writer, pending: Pending, attempt: int) -> dict[str, Function]:
     text = [PRELUDE]
     text += [f'#include "{source}"\n' for source in sorted({p.op.source.source for p, _ in pending})]
     for p, immediates in pending:

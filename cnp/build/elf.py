@@ -92,9 +92,7 @@ def read_object(path: Path, machine: str) -> ObjectFile:
                 symbols = _symbols(section.data(), strings)
             elif flags & SH_FLAGS.SHF_ALLOC and section["sh_size"] and not section.name.startswith(_NOTES):
                 sections[index] = _section(section, kind, flags)
-    relocations = {
-        target: _relocations(data, symbols) for target, data in relocation_sections if target in sections
-    }
+    relocations = {target: _relocations(data, symbols) for target, data in relocation_sections if target in sections}
     return ObjectFile(sections, relocations, symbols)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnp.build.elf import Constant, Function, Reference
+from cnp.build.jumps import END, Piece, simplify
 from cnp.errors import BuildError, TrapKind
 from cnp.stencil.model import HoleFlag, Value
 from cnp.target.record import Instruction, JumpEncoding, PatchKind, Target
@@ -13,7 +14,6 @@ from cnp.target.record import Instruction, JumpEncoding, PatchKind, Target
 LITERAL_RELOCATION = {1: -1, 4: -4}
 """Relocation types, by width in bytes, of fields that sampling found."""
 _LITERAL_KINDS = {-1: PatchKind(1, signed=True), -4: PatchKind(4, signed=True)}
-_END = "NEXT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +48,6 @@ class Rules:
     routines: frozenset[str] = frozenset()  # exported by the core
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """An instruction: either bytes with references, or a jump whose encoding is chosen later."""
-
-    data: bytes
-    references: tuple[Reference, ...] = ()  # offsets within data
-    jump: bool = False
-    condition: int | None = None
-    symbol: str | None = None  # of a jump that leaves the stencil; _END is the next one
-    piece: int = -1  # of a jump within the stencil: index of the piece it goes to
-
-
 def extract(function: Function, target: Target, rules: Rules) -> Code:
     """The stencil of a function. BuildError, naming the function and the offset, at anything not foreseen."""
     try:
@@ -69,8 +57,8 @@ def extract(function: Function, target: Target, rules: Rules) -> Code:
     _check(function, instructions, rules)
     pieces = _pieces(function, instructions)
     _check_balance(function, instructions, pieces)
-    pieces = _drop_final_jump(pieces, function, instructions, rules)
-    pieces = _invert_final_branch(pieces, target)
+    _check_end(function, instructions, rules)
+    pieces = simplify(pieces, target)
     code = _assemble(pieces, target, function, rules, shorten_last=False)
     if target.short_jump is None or not pieces or not (pieces[-1].jump and pieces[-1].symbol == "TARGET"):
         return code
@@ -97,30 +85,31 @@ def _check(function: Function, instructions: Sequence[Instruction], rules: Rules
             raise BuildError(f"{function.name}: {what} at offset {each.offset} ({shown}), where none is accepted")
 
 
-def _check_balance(function: Function, instructions: Sequence[Instruction], pieces: Sequence[_Piece]) -> None:
+def _check_balance(function: Function, instructions: Sequence[Instruction], pieces: Sequence[Piece]) -> None:
     """Prove that the stack is as it was wherever the code leaves, and the same on every way to an instruction."""
+    number = {each.offset: index for index, each in enumerate(instructions)}
     depths: dict[int, int] = {}
     ways = [(0, 0)]
     while ways:
         index, depth = ways.pop()
         if index in depths:
             if depths[index] != depth:
-                raise BuildError(f"{function.name}: the stack differs on two ways to offset {instructions[index].offset}")
+                at = instructions[index].offset
+                raise BuildError(f"{function.name}: the stack differs on two ways to offset {at}")
             continue
         depths[index] = depth
         each, piece = instructions[index], pieces[index]
         depth += each.frame or 0
-        if depth and (piece.symbol is not None or each.returns or each.indirect_jump):
+        if depth and (piece.leaves or each.returns or each.indirect_jump):
             raise BuildError(f"{function.name}: {depth} bytes are on the stack at the jump at offset {each.offset}")
-        if piece.jump and piece.symbol is None:
-            ways.append((piece.piece, depth))
-        goes_on = not (each.returns or each.indirect_jump or (each.jump and each.condition is None))
-        if goes_on and index + 1 < len(instructions):
+        if piece.jump and not piece.leaves:
+            ways.append((number[piece.to], depth))
+        if not piece.ends and index + 1 < len(instructions):
             ways.append((index + 1, depth))
 
 
-def _pieces(function: Function, instructions: Sequence[Instruction]) -> list[_Piece]:
-    number = {each.offset: index for index, each in enumerate(instructions)}
+def _pieces(function: Function, instructions: Sequence[Instruction]) -> list[Piece]:
+    known = {each.offset for each in instructions}
     pieces, remaining = [], list(function.references)
     for each in instructions:
         data = function.code[each.offset : each.offset + each.size]
@@ -129,18 +118,19 @@ def _pieces(function: Function, instructions: Sequence[Instruction]) -> list[_Pi
             row = remaining.pop(0)
             references.append(Reference(row.offset - each.offset, row.type, row.symbol, row.addend))
         if not each.jump:
-            pieces.append(_Piece(data, tuple(references)))
+            final = each.returns or each.indirect_jump
+            pieces.append(Piece(each.offset, data, tuple(references), final=final))
         elif references:
             pieces.append(_outside_jump(function, each, references))
         else:
             destination = each.offset + each.size + (each.displacement or 0)
-            if destination not in number:
+            if destination not in known:
                 raise BuildError(f"{function.name}: the jump at offset {each.offset} goes to {destination}, outside")
-            pieces.append(_Piece(data, (), True, each.condition, None, number[destination]))
+            pieces.append(Piece(each.offset, jump=True, condition=each.condition, to=destination))
     return pieces
 
 
-def _outside_jump(function: Function, instruction: Instruction, references: Sequence[Reference]) -> _Piece:
+def _outside_jump(function: Function, instruction: Instruction, references: Sequence[Reference]) -> Piece:
     row = references[0]
     place = f"{function.name}: the jump at offset {instruction.offset}"
     if not isinstance(row.symbol, str):
@@ -148,74 +138,37 @@ def _outside_jump(function: Function, instruction: Instruction, references: Sequ
     width = instruction.size - instruction.field
     if len(references) != 1 or row.offset != instruction.field or row.addend != -width or width != 4:
         raise BuildError(f"{place} to {row.symbol} does not have one 32-bit field that arrives there")
-    return _Piece(b"", (), True, instruction.condition, row.symbol)
+    if row.symbol == "NEXT":
+        return Piece(instruction.offset, jump=True, condition=instruction.condition, to=END)
+    return Piece(instruction.offset, jump=True, condition=instruction.condition, symbol=row.symbol)
 
 
-def _drop_final_jump(
-    pieces: list[_Piece], function: Function, instructions: Sequence[Instruction], rules: Rules
-) -> list[_Piece]:
-    """Remove the jump to the next stencil that follows anyway; prove that the code does not run off its end."""
-    last, final = pieces[-1], instructions[-1]
-    if not last.jump or last.condition is not None:
-        if rules.indirect_jump and final.indirect_jump:
-            return pieces
-        if rules.hand_written and (final.returns or final.calls):
-            return pieces
-        shown = function.code[final.offset :].hex(" ")
-        raise BuildError(f"{function.name}: ends in {shown} at offset {final.offset}, not in a jump to NEXT or TARGET")
-    while pieces and pieces[-1].jump and pieces[-1].symbol == _END:
-        pieces = pieces[:-1]
-    return _thread(pieces)
+def _check_end(function: Function, instructions: Sequence[Instruction], rules: Rules) -> None:
+    """Prove that the code does not run off its end."""
+    final = instructions[-1]
+    if final.jump and final.condition is None:
+        return
+    if (rules.indirect_jump and final.indirect_jump) or (rules.hand_written and (final.returns or final.calls)):
+        return
+    shown = function.code[final.offset :].hex(" ")
+    raise BuildError(f"{function.name}: ends in {shown} at offset {final.offset}, not in a jump to NEXT or TARGET")
 
 
-def _thread(pieces: list[_Piece]) -> list[_Piece]:
-    """Let jumps that arrive at the end, or at a jump to it, say so."""
-    result = []
-    for each in pieces:
-        while each.jump and each.symbol is None:
-            if each.piece >= len(pieces):
-                each = _Piece(each.data, (), True, each.condition, _END)
-                break
-            to = pieces[each.piece]
-            if not (to.jump and to.condition is None and (to.symbol == _END or to.symbol is None)):
-                break
-            each = _Piece(each.data, (), True, each.condition, to.symbol, to.piece)
-        result.append(each)
-    return result
-
-
-def _invert_final_branch(pieces: list[_Piece], target: Target) -> list[_Piece]:
-    """`jcc NEXT; jmp X` becomes `jncc X`, unless something jumps to the second jump."""
-    if len(pieces) < 2:
-        return pieces
-    branch, jump = pieces[-2:]
-    if not (branch.jump and branch.symbol == _END and branch.condition is not None):
-        return pieces
-    if not (jump.jump and jump.condition is None and jump.symbol is not None):
-        return pieces
-    if any(each.jump and each.symbol is None and each.piece == len(pieces) - 1 for each in pieces):
-        return pieces
-    return [*pieces[:-2], _Piece(b"", (), True, target.invert(branch.condition), jump.symbol)]
-
-
-def _encoding(piece: _Piece, target: Target, last: bool, shorten_last: bool) -> JumpEncoding:
-    outside = piece.symbol not in (None, _END)
-    short = target.short_jump is not None and ((last and shorten_last) or not outside)
+def _encoding(piece: Piece, target: Target, last: bool, shorten_last: bool) -> JumpEncoding:
+    short = target.short_jump is not None and ((last and shorten_last) or piece.symbol is None)
     return target.short_jump if short and target.short_jump else target.long_jump
 
 
-def _assemble(
-    pieces: Sequence[_Piece], target: Target, function: Function, rules: Rules, shorten_last: bool
-) -> Code:
+def _assemble(pieces: Sequence[Piece], target: Target, function: Function, rules: Rules, shorten_last: bool) -> Code:
     encodings = [
         _encoding(each, target, index == len(pieces) - 1, shorten_last) if each.jump else None
         for index, each in enumerate(pieces)
     ]
-    starts, at = [], 0
+    starts, at = {}, 0
     for each, encoding in zip(pieces, encodings):
-        starts.append(at)
+        starts[each.label] = at
         at += len(each.data) if encoding is None else len(encoding.opcodes[each.condition]) + encoding.kind.width
-    starts.append(at)
+    starts[END] = at
     data, holes = bytearray(), []
     for each, encoding in zip(pieces, encodings):
         if encoding is None:
@@ -224,11 +177,10 @@ def _assemble(
             data += _cleared(each, target)
             continue
         data += encoding.opcodes[each.condition]
-        if each.symbol in (None, _END):
-            arrival = at if each.symbol == _END else starts[each.piece]
-            data += _field(arrival - len(data) + encoding.addend, encoding.kind, function)
+        if each.symbol is None:
+            data += _field(starts[each.to] - len(data) + encoding.addend, encoding.kind, function)
         else:
-            row = Reference(0, 0, each.symbol or "", encoding.addend)
+            row = Reference(0, 0, each.symbol, encoding.addend)
             holes.append(_hole(row, len(data), encoding.kind, function, rules))
             data += bytes(encoding.kind.width)
     return Code(bytes(data), tuple(holes))
@@ -241,7 +193,7 @@ def _field(value: int, kind: PatchKind, function: Function) -> bytes:
         raise BuildError(f"{function.name}: a jump within the stencil is too far for its short form") from None
 
 
-def _cleared(piece: _Piece, target: Target) -> bytes:
+def _cleared(piece: Piece, target: Target) -> bytes:
     """A piece's bytes with zeros where holes are, so that equal stencils are equal bytes."""
     data = bytearray(piece.data)
     for row in piece.references:
@@ -283,9 +235,7 @@ def _hole(row: Reference, offset: int, kind: PatchKind, function: Function, rule
     return CodeHole(offset, value, kind.width, flags, row.addend, extra)
 
 
-def _value(
-    symbol: str | Constant, offset: int, function: Function, rules: Rules
-) -> tuple[Value, int | Constant | str]:
+def _value(symbol: str | Constant, offset: int, function: Function, rules: Rules) -> tuple[Value, int | Constant | str]:
     if isinstance(symbol, Constant):
         return Value.LIBRARY, symbol
     if symbol in Value.__members__ and symbol not in ("EXIT", "LIBRARY"):

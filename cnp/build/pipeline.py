@@ -91,8 +91,9 @@ def build_library(settings: Settings, progress: Progress) -> Statistics:
         compiler = replace(compiler, routines=routines)
         controls = compile_controls(compiler, CONTROL_SOURCE, sources.controls) if sources.controls else {}
         codes, functions = _compile_all(compiler, placements, settings.jobs, progress)
-    meta = {"clang": settings.clang.version, "flags": arguments(target.flags), "inputs": key}
+    meta: dict[str, object] = {"clang": settings.clang.version, "flags": arguments(target.flags), "inputs": key}
     meta |= {"core_flags": arguments(target.core_flags), "sources": digests}
+    meta |= {"features": list(target.features)}
     assembled = assemble(target, ops, codes, controls, core, abi_hash(directory), meta)
     contents = assembled.contents
     check_contents(contents, target)

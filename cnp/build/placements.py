@@ -27,7 +27,7 @@ PRELUDE = (
     + "typedef i32 i32_slot __attribute__((may_alias));\ntypedef i64 i64_slot __attribute__((may_alias));\n"
     "typedef f32 f32_slot __attribute__((may_alias));\ntypedef f64 f64_slot __attribute__((may_alias));\n"
     "typedef CNP_CONVENTION struct cnp_result (*continuation)(CNP_PARAMETERS);\n"
-    # The upper half of an f32's register is nothing: whatever makes the code shortest.
+    # The upper half of an f32's register is undefined, which makes the code shortest.
     "static inline f64 cnp_from_f32(f32 x) { cnp_f32x4 v; v[0] = x; return ((cnp_f64x2)v)[0]; }\n"
     "static inline f64 cnp_f64_of(i64 bits) { return ((union { i64 from; f64 to; }){bits}).to; }\n"
     "static inline f32 cnp_f32_of(i64 bits) { return ((union { i32 from; f32 to; }){(i32)bits}).to; }\n"
@@ -40,7 +40,11 @@ PRELUDE = (
 LITERALS: Mapping[ImmediateClass, Mapping[str, tuple[int, int]]] = {
     ImmediateClass.I8: {"A": (107, -109), "B": (103, -101), "C": (83, -91)},
     ImmediateClass.U32: {"A": (0x5B7D3F17, 0x9A6C57B1), "B": (0x5A7C3D19, 0x9B6D55B3), "C": (0x597B3B1D, 0x9C6E53B5)},
-    ImmediateClass.I32: {"A": (0x15A7C3D9, -0x25B9E7C3), "B": (0x16A8C5DB, -0x26BAE9C5), "C": (0x17A9C7DD, -0x27BBEBC7)},
+    ImmediateClass.I32: {
+        "A": (0x15A7C3D9, -0x25B9E7C3),
+        "B": (0x16A8C5DB, -0x26BAE9C5),
+        "C": (0x17A9C7DD, -0x27BBEBC7),
+    },
 }
 SHIFT_LITERALS = (13, 22)
 """Literals of a shift's count: valid for 32 bits."""
@@ -188,8 +192,10 @@ class Writer:
         declarations = "".join(
             f'register {type} p{n}_ __asm__("{register}") = {value}; ' for n, (value, type, register) in enumerate(pins)
         )
-        inputs = ", ".join(f'"{"r" if type == "i64" else target.float_constraint}"(p{n}_)' for n, (_, type, _) in enumerate(pins))
-        return f'{declarations}__asm__ volatile("{target.indirect_jump}" : : "r"(to_), {inputs}); __builtin_unreachable();'
+        constraints = {"i64": "r", "f64": target.float_constraint}
+        inputs = ", ".join(f'"{constraints[type]}"(p{n}_)' for n, (_, type, _) in enumerate(pins))
+        jump = f'__asm__ volatile("{target.indirect_jump}" : : "r"(to_), {inputs});'
+        return f"{declarations}{jump} __builtin_unreachable();"
 
     def _exits(self, p: Placement) -> str:
         """C that leaves on a trap. Nothing but the frame is needed then: undefined registers need not be restored."""

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cnp.build.ops import SourceOp
-from cnp.stencil.model import NO_OP, NO_RESULT, Form, ImmediateClass, Op, OpFlag, Shape
+from cnp.stencil.model import NO_OP, NO_RESULT, Form, ImmediateClass, OpFlag, Shape
+from cnp.stencil.records import Op
 from cnp.target.record import Target
 from cnp.types import Type
 

@@ -12,8 +12,7 @@ TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
     from typing import Any
 
-    from cnp.ir.function import Function
-    from cnp.runtime.code import Code
+    from cnp.runtime.code import Code, Described
     from cnp.runtime.core import Core
 
 _HEAD = object.__basicsize__
@@ -87,7 +86,7 @@ class NativeFunction(_Head):
 
     __slots__ = ("__weakref__", "_code", "_entry", "_index", "_signature", "function")
 
-    function: Function
+    function: Any
     """What was compiled."""
     _code: Code
     _index: int  # among the functions that share a block
@@ -159,7 +158,7 @@ class NativeFunction(_Head):
     @property
     def ctypes(self) -> Any:
         """The function as a ctypes function pointer, which raises on a trap and keeps this object alive."""
-        kinds = {
+        kinds: dict[str, Any] = {
             "i32": ctypes.c_int32,
             "i64": ctypes.c_int64,
             "f32": ctypes.c_float,
@@ -169,7 +168,7 @@ class NativeFunction(_Head):
         }
         function = self.function
         result = kinds[function.result.name] if function.result is not None else None
-        pointer = ctypes.PYFUNCTYPE(result, *(kinds[each.name] for each in function.parameter_types))(self.address)
+        pointer: Any = ctypes.PYFUNCTYPE(result, *(kinds[each.name] for each in function.parameter_types))(self.address)
         pointer.compiled = self
         return pointer
 
@@ -207,7 +206,7 @@ def _leaf() -> Any:
     return _NativeLeaf
 
 
-def make_callable(function: Function, code: Code, index: int, nogil: bool) -> NativeFunction:
+def make_callable(function: Described, code: Code, index: int, nogil: bool) -> NativeFunction:
     """A callable for member `index` of a piece of code."""
     core = code.core
     types = function.parameter_types
@@ -215,7 +214,7 @@ def make_callable(function: Function, code: Code, index: int, nogil: bool) -> Na
         core.host_address, code.entry(index), id(function.name), code.parts[index].number, len(types),
         255 if function.result is None else function.result.code, nogil,
         any(each.register_type.is_float for each in types),
-        any(isinstance(each, PointerType) for each in types),
+        any(isinstance(each, PointerType) for each in types), code.parts[index].is_bare,
     )  # fmt: skip
     for position, each in enumerate(types):
         signature.parameter_type[position] = each.code
@@ -225,8 +224,10 @@ def make_callable(function: Function, code: Code, index: int, nogil: bool) -> Na
     self._index = index
     self._signature = signature
     self._entry = None
-    routine = core.routine("cnp_vectorcall" if _HEAD == 16 else "cnp_vectorcall_free_threaded")
-    (ctypes.c_uint64 * 2).from_address(id(self) + _HEAD)[:] = (routine, ctypes.addressof(signature))
+    bare = signature.is_bare and not (nogil or signature.uses_floats or signature.uses_buffers)
+    routine = core.routine(f"cnp_vectorcall{'_bare' if bare else ''}{'' if _HEAD == 16 else '_free_threaded'}")
+    fields = (ctypes.c_uint64 * 2).from_address(id(self) + _HEAD)
+    fields[0], fields[1] = routine, ctypes.addressof(signature)
     return self
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 import threading
+from contextlib import contextmanager
 
 from cnp.errors import InternalError, LibraryError
 from cnp.runtime.buffer import Buffer
@@ -21,7 +23,7 @@ from cnp.stencil.layout import SectionName
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from cnp.runtime.block import Block
     from cnp.stencil.library import Library as StencilLibrary
@@ -70,6 +72,7 @@ class Core:
         self.host_address = ctypes.addressof(self.host)
         self.lock = threading.RLock()
         self._scratch: list[ctypes.Array[ctypes.c_char]] = []
+        self._first_scratch = 0
 
     def routine(self, name: str) -> int:
         """The address of one of the core's exported routines."""
@@ -93,6 +96,7 @@ class Core:
         names = ("none", "type_error", "overflow_error", "long_type", "float_type", "register_type", "label_type")
         for name, each in zip((*names, "raise_trap"), objects):
             setattr(host, name, id(each))
+        host.long_layout = _long_layout()
         host.type_offset = object.__basicsize__ - ctypes.sizeof(ctypes.c_void_p)
         host.slot_offset = object.__basicsize__
         key = ctypes.c_uint32()
@@ -129,6 +133,20 @@ class Core:
         """Run the core's passes over a request. Returns 0, or the code of what is wrong, with details in the request."""
         return self._compile(self._library_address, self.host_address, ctypes.addressof(request))
 
+    @contextmanager
+    def compiling(self, functions: int) -> Iterator[int]:
+        """Alone with the core; gives the number of the first of as many scratch memories.
+
+        It is not 0 if the __index__ of a constant compiles something in the middle of another compilation.
+        """
+        with self.lock:
+            first = self._first_scratch
+            self._first_scratch += functions
+            try:
+                yield first
+            finally:
+                self._first_scratch = first
+
     def scratch(self, index: int, size: int = 0) -> tuple[int, int]:
         """Address and size of scratch memory number `index`, of at least `size` bytes. Reused by the next request."""
         while len(self._scratch) <= index:
@@ -137,3 +155,26 @@ class Core:
             self._scratch[index] = ctypes.create_string_buffer(size)
         buffer = self._scratch[index]
         return ctypes.addressof(buffer), len(buffer)
+
+
+_LONG_UNKNOWN, _LONG_SIZE, _LONG_TAG = range(3)
+
+
+def _long_layout() -> int:
+    """How this CPython keeps small ints (`enum long_layout`), found out by looking at some."""
+    head, samples = object.__basicsize__, (0, 1, -1, 7, -300, 2**30 - 1, 1 - 2**30)
+
+    def matches(size_of: Callable[[int], int]) -> bool:
+        return all(
+            ctypes.c_int64.from_address(id(each) + head).value == size_of(each)
+            and ctypes.c_uint32.from_address(id(each) + head + 8).value == abs(each)
+            for each in samples
+        )
+
+    if sys.int_info.bits_per_digit != 30 or int.__itemsize__ != 4:
+        return _LONG_UNKNOWN
+    if matches(lambda each: (each > 0) - (each < 0)):
+        return _LONG_SIZE
+    if matches(lambda each: 1 if each == 0 else 8 + 2 * (each < 0)):
+        return _LONG_TAG
+    return _LONG_UNKNOWN

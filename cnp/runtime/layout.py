@@ -74,6 +74,7 @@ class Host(ctypes.Structure):
 
     _fields_ = (
         *((name, c_void_p) for name in (*PYTHON_FUNCTIONS, *PYTHON_OBJECTS)),
+        ("long_layout", c_int64),
         ("type_offset", c_int64),
         ("slot_offset", c_int64),
         *((name, c_void_p) for name in LIBC_FUNCTIONS),
@@ -95,7 +96,8 @@ class Signature(ctypes.Structure):
         ("releases_gil", c_uint8),
         ("uses_floats", c_uint8),
         ("uses_buffers", c_uint8),
-        ("zero", c_uint8 * 3),
+        ("is_bare", c_uint8),
+        ("zero", c_uint8 * 2),
         ("parameter_type", c_uint8 * ARGUMENTS),
     )
 
@@ -163,10 +165,20 @@ class Request(ctypes.Structure):
         ("frame_size", c_uint32),
         ("n_items", c_uint32),
         ("n_traces", c_uint32),
+        ("is_bare", c_uint32),
+        ("zero_2", c_uint32),
         ("scratch_used", c_uint64),
         ("compilation", c_void_p),
         ("traces", c_void_p),
         ("intervals", c_void_p),
     )
 
+    def read_traces(self) -> list[tuple[int, int, int]]:
+        """(op, stencil, offset) of each stencil, in the order of the code."""
+        rows = (Trace * self.n_traces).from_address(self.traces) if self.n_traces else ()
+        return [(row.op, row.stencil, row.offset) for row in rows]
 
+    def read_intervals(self) -> list[tuple[int, int, int, int]]:
+        """(start, end, hardware register or -1, slot or -1) of each register; end is -1 where nothing uses it."""
+        rows = (Interval * self.n_registers).from_address(self.intervals) if self.n_registers else ()
+        return [(row.start, row.end, row.place, row.slot) for row in rows]

@@ -6,8 +6,6 @@ import enum
 import struct
 import zlib
 
-from cnp.stencil.sources import sha256
-
 MAGIC = b"CNPL\r\n\x1a\n"
 """Shows a file that a text mode or a 7-bit channel has damaged, as PNG's does."""
 
@@ -52,8 +50,9 @@ def library_checksum(data: bytes | bytearray | memoryview) -> int:
 
 def library_digest(data: bytes | bytearray | memoryview) -> bytes:
     """SHA-256 of a library file whose digest field is taken as zeros: its identity."""
+    from hashlib import sha256  # late: it brings OpenSSL, which is slow to load
+
     digest = sha256(bytes(data[:DIGEST_OFFSET]))
     digest.update(bytes(DIGEST_SIZE))
     digest.update(memoryview(data)[DIGEST_OFFSET + DIGEST_SIZE :])
-    result: bytes = digest.digest()
-    return result
+    return digest.digest()

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
-from collections.abc import Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 from cnp.errors import LibraryError
 from cnp.stencil.layout import (
@@ -24,7 +20,14 @@ from cnp.stencil.layout import (
     library_checksum,
     library_digest,
 )
-from cnp.stencil.model import FORMAT_VERSION, Chunk, Form, Hole, HoleFlag, Stencil, Value
+from cnp.stencil.model import FORMAT_VERSION, Form, HoleFlag, Value
+
+TYPE_CHECKING = False  # the `typing` module is slow to import; so are json, pathlib and dataclasses
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    from cnp.stencil.records import Chunk, Hole, Stencil
 
 _REBUILD = "rebuild it with `python build_stencils.py`"
 
@@ -124,7 +127,7 @@ class OpRow:
 class Library:
     """An open stencil library. Use as a context manager, or keep it for as long as the process lives."""
 
-    def __init__(self, path: Path, view: memoryview, map: mmap.mmap) -> None:
+    def __init__(self, path: str, view: memoryview, map: mmap.mmap) -> None:
         self.path = path
         self._view = view
         self._map = map
@@ -154,7 +157,7 @@ class Library:
         LibraryError says whether the file is missing, foreign, truncated, altered, too new, too old, or made for
         another target or other headers, and what is accepted.
         """
-        path = Path(path)
+        path = os.fspath(path)
         library = cls(path, *_map_file(path))
         try:
             library._check_sections()
@@ -198,6 +201,8 @@ class Library:
     @cached_property
     def meta(self) -> dict[str, Any]:
         """What the library says of its making, its control stencils and the core's exports."""
+        import json
+
         result: dict[str, Any] = json.loads(bytes(self.section(SectionName.META)))
         return result
 
@@ -219,10 +224,13 @@ class Library:
 
     def __len__(self) -> int:
         """How many stencils there are, the absent one included."""
-        return self._sections[SectionName.STENCILS][1] // STENCIL.size
+        size: int = self._sections[SectionName.STENCILS][1]
+        return size // STENCIL.size
 
     def stencil(self, index: int) -> Stencil:
         """One stencil. IndexError if there is none of that index."""
+        from cnp.stencil.records import Stencil
+
         if not 0 <= index < len(self):
             raise IndexError(f"stencil {index} of {len(self)}")
         chunk, _, hole, chunks, holes, _, short = STENCIL.unpack_from(
@@ -239,10 +247,14 @@ class Library:
         return (self.stencil(index) for index in range(len(self)))
 
     def _chunk(self, index: int) -> Chunk:
+        from cnp.stencil.records import Chunk
+
         code, minus_size = CHUNK.unpack_from(self.section(SectionName.CHUNKS), index * CHUNK.size)
         return Chunk(code[len(code) + minus_size :])
 
     def _hole(self, index: int) -> Hole:
+        from cnp.stencil.records import Hole
+
         chunk, value, width, flags, addend, extra, offset, _ = HOLE.unpack_from(
             self.section(SectionName.HOLES), index * HOLE.size
         )
@@ -286,9 +298,9 @@ class Library:
         return f"<stencil library {self.path} for {self.target}: {len(self.ops)} ops, {len(self)} stencils>"
 
 
-def _map_file(path: Path) -> tuple[memoryview, mmap.mmap]:
+def _map_file(path: str) -> tuple[memoryview, mmap.mmap]:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size == 0:
                 raise LibraryError(f"{path} is empty: not a stencil library; {_REBUILD}")
@@ -305,7 +317,7 @@ def _map_file(path: Path) -> tuple[memoryview, mmap.mmap]:
     return view, map
 
 
-def _check_header(path: Path, view: memoryview) -> None:
+def _check_header(path: str, view: memoryview) -> None:
     start = bytes(view[: len(MAGIC)])
     if start != MAGIC:
         if MAGIC.startswith(start):

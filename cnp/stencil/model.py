@@ -1,9 +1,11 @@
-"""What a stencil library holds: ops, stencils, holes and chunks, in the words of the file format."""
+"""The words of the stencil library's format: shapes, forms, classes of immediates, values of holes.
+
+What they describe is in cnp.stencil.records, which the run time seldom needs and `dataclasses` makes slow to import.
+"""
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
 FORMAT_VERSION = 1
 NO_OP = 0xFFFF
@@ -85,72 +87,6 @@ class HoleFlag(enum.IntFlag):
 
     PC_RELATIVE = 1  # value + addend - address of the hole
     HIGH_HALF = 2  # bits 32 to 63 of value + addend
-
-
-@dataclass(frozen=True, slots=True)
-class Hole:
-    """A field of a stencil's code that is patched; it holds zero in the library."""
-
-    chunk: int  # which of the stencil's chunks ends with it
-    value: Value
-    width: int  # bytes: 1 or 4
-    flags: HoleFlag
-    addend: int
-    extra: int  # what `value` needs beside its kind
-    offset: int  # of its first byte, from the start of the stencil
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """At most CHUNK_SIZE bytes of code; if it has a hole, the hole ends it."""
-
-    code: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Stencil:
-    """The machine code of one op in one placement, or of one control stencil."""
-
-    chunks: tuple[Chunk, ...]
-    holes: tuple[Hole, ...]
-    short_form: int = 0  # index of the stencil whose final jump is short; 0 if there is none
-
-    @property
-    def size(self) -> int:
-        """Bytes of code."""
-        return sum(len(chunk.code) for chunk in self.chunks)
-
-    @property
-    def code(self) -> bytes:
-        """The code, with zeros in its holes."""
-        return b"".join(chunk.code for chunk in self.chunks)
-
-
-@dataclass(frozen=True, slots=True)
-class Op:
-    """One row of the op table: a signature, and where the stencils of its placements are."""
-
-    method: str  # "i64_add"
-    shape: Shape
-    result_type: int  # a Type, or NO_RESULT
-    operand_types: tuple[int, ...]  # Types
-    flags: OpFlag
-    forms: int  # bit per Form
-    swapped: int  # index of the op that gives the same with a and b exchanged, or NO_OP
-    inverse: int  # index of the op with the opposite outcome, or NO_OP
-    branch: int  # index of a comparison's fused branch, or NO_OP
-    alternatives: tuple[int, int, int, int]  # at d, a, b and c; 1 where there is no such operand
-    classes: tuple[int, int, int]  # ImmediateClass masks of a, b and c
-    reversed_alternatives: int  # at a, in form REVERSED
-    bases: tuple[int, int, int, int, int]  # index of each form's first placement
-    doc: str  # the body, as C
-    source_line: str  # "integer.c:12"
-    code: int = 0  # its index in the table
-
-    @property
-    def name(self) -> str:
-        """The public name: `i64.add`."""
-        return self.method.replace("_", ".", 1)
 
 
 def alternative_of_class(registers: int, mask: int, immediate: int) -> int:

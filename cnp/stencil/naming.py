@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cnp.stencil.model import NO_RESULT, Form, ImmediateClass, Shape
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cnp.stencil.library import Library, OpRow
 

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 from cnp.errors import BuildError
 from cnp.stencil.model import FORMAT_VERSION
-
-try:  # hashlib brings OpenSSL, whose loading alone takes milliseconds
-    from _sha2 import sha256
-except ImportError:
-    try:
-        from _sha256 import sha256
-    except ImportError:
-        from hashlib import sha256
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 SHARED_HEADERS = ("cnp.h", "context.h", "core/layout.h")

@@ -29,7 +29,8 @@ from cnp.stencil.layout import (
     library_checksum,
     library_digest,
 )
-from cnp.stencil.model import CHUNK_SIZE, FORMAT_VERSION, NO_OP, Hole, Op, Stencil
+from cnp.stencil.model import CHUNK_SIZE, FORMAT_VERSION, NO_OP
+from cnp.stencil.records import Hole, Op, Stencil
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ def _chunk_row(code: bytes) -> bytes:
 
 
 class _Runs:
-    """Rows of the chunk table. A stencil's chunks are consecutive rows; a run of rows that is there already is shared."""
+    """Rows of the chunk table. A stencil's are consecutive; a run of rows that is there already is shared."""
 
     def __init__(self, stencils: Sequence[Stencil]) -> None:
         self.codes: list[bytes] = []

@@ -100,7 +100,8 @@ class Target:
     indirect_jump: str
     float_constraint: str  # of inline assembly: any float register
     convention_order: tuple[str, ...]  # registers of the convention's integer arguments, first to last
-    missing_features: Callable[[], tuple[str, ...]]  # processor features that this machine lacks
+    features: tuple[str, ...]  # of the processor, that code for this target uses, as /proc/cpuinfo spells them
+    missing_features: Callable[[], tuple[str, ...]]  # those that this machine lacks
 
     def registers(self, type: Type) -> int:
         """How many registers hold values of a type."""

@@ -26,6 +26,7 @@ _COMMON_FLAGS = (
     Flag("-fno-stack-protector", "its canary is a hidden extern symbol and a frame"),
     Flag("-fcf-protection=none", "endbr64 at the head of every stencil would be executed for nothing"),
     Flag("-fno-asynchronous-unwind-tables", "unwind tables of snippets describe nothing that exists at run time"),
+    Flag("-fno-unwind-tables", "the same, as zig asks for them"),
     Flag("-fomit-frame-pointer", "a frame pointer costs a prologue (and zig asks for one)"),
     Flag("-fno-jump-tables", "jump tables are hidden relocations into data"),
     Flag("-mno-red-zone", "compiled code is entered and left in the middle of frames"),
@@ -121,5 +122,6 @@ X86_64 = Target(
     indirect_jump="jmpq *%0",
     float_constraint="x",
     convention_order=("r12", "r13", "r14", "r15", "rdi", "rsi", "rdx", "rcx", "r8", "r9", "r11", "rax"),
+    features=_FEATURES,
     missing_features=missing_features,
 )

@@ -1,4 +1,4 @@
-"""Splits x86-64 code into instructions: lengths, jumps and what moves the stack pointer, for what clang emits at x86-64-v2."""
+"""Splits x86-64 code into instructions, as far as clang emits them for x86-64-v2."""
 
 from __future__ import annotations
 

@@ -21,7 +21,10 @@ def report() -> Iterator[tuple[str, str]]:
     try:
         library = default.default_library()
         meta = library.meta
-        yield "library", f"{library.path}\n{library!r}\nbuilt by {meta.get('compiler', meta.get('clang', 'an unknown compiler'))}"
+        yield (
+            "library",
+            f"{library.path}\n{library!r}\nbuilt by {meta.get('compiler', meta.get('clang', 'an unknown compiler'))}",
+        )
     except CnpError as error:
         yield "library", f"none: {error}"
     try:

@@ -2,88 +2,231 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cnp.errors import UserError
+from cnp.errors import TrapKind, UserError
+from cnp.ir.optable import Code
+from cnp.ir.signature import register_name
 from cnp.ir.text import print_function
-from cnp.tools.disassembly import Instruction, disassemble, instructions
+from cnp.stencil.model import Form, HoleFlag, Value
+from cnp.stencil.naming import form_size, placement_name
+from cnp.tools.disassembly import Instruction, disassemble, instructions, jump_tables, quads
 
 if TYPE_CHECKING:
+    from cnp.ir.function import Function
     from cnp.runtime.callable import NativeFunction
     from cnp.stencil.library import Library
+    from cnp.stencil.records import Hole, Stencil
+
+_MOVES = {
+    Code.MOVE: ("i64_move", "f64_move"),
+    Code.CONST32: ("i64_move",),
+    Code.CONST64: ("i64_move",),
+    Code.CONSTF32: ("f64_move",),
+    Code.CONSTF64: ("f64_move",),
+    Code.SELECT: ("i64_select", "f64_select"),
+}
+"""Rows that the core serves ops without a row of their own with."""
+_FRAME_OFFSETS = {Value.SLOT_D, Value.SLOT_A, Value.SLOT_B, Value.SLOT_C, Value.OFFSET}
+_LARGE = 4096  # from here on numbers are shown in hexadecimal
+
 
 @dataclass(frozen=True)
 class Row:
-    """One stencil of a function, as it stands in the code."""
+    """One stencil of a function as it stands in the code, or what is between and behind them."""
 
-    op: int  # number of the op it was chosen for
+    op: int | None  # number of the op it was chosen for; None for what serves no single op
     offset: int  # bytes from the start of the function
     stencil: str  # its op and placement
-    holes: tuple[str, ...]  # `value=bytes in hex`, in the order of the code
+    holes: tuple[str, ...]  # `value=what it was patched with`, in the order of the code
     instructions: tuple[Instruction, ...]
+    out_of_line: bool = False  # behind the code: reached by a trap, or when a safepoint's count has run out
 
 
-def rows(made: NativeFunction) -> list[Row]:
-    """The stencils of a function compiled with trace=True, in the order of the code. UserError without the trace."""
+def rows(made: NativeFunction, decode: bool = True) -> list[Row]:
+    """The stencils of a function compiled with trace=True, in the order of the code; without instructions if told so.
+
+    UserError without the trace, MissingExtra without capstone.
+    """
     part = made._code.parts[made._index]
     library = made._code.core.library
     if not part.traces:
         raise UserError(f"function {made.function.name!r} was compiled without trace=True, which listings need")
-    code = made.code
-    decoded = instructions(code, made.entry, library.target)
-    ends = [offset for _, _, offset in part.traces[1:]] + [len(code)]
-    result, next_instruction = [], 0
-    for (op, stencil, offset), end in zip(part.traces, ends):
-        mine = []
-        while next_instruction < len(decoded) and decoded[next_instruction].offset < end:
-            mine.append(decoded[next_instruction])
-            next_instruction += 1
-        result.append(Row(op, offset, library.placement_name(stencil), _holes(library, stencil, code[offset:end]), tuple(mine)))
+    code, addresses, namer = made.code, _Addresses(made), _Namer(library)
+    tables = jump_tables(code, made.entry)
+
+    def decoded(start: int, end: int) -> tuple[Instruction, ...]:
+        if start == end or not decode:
+            return ()
+        found = instructions(code[start:end], made.entry + start, library.target)
+        return tuple(Instruction(start + each.offset, each.code, addresses.named(each.text)) for each in found)
+
+    result: list[Row] = []
+    ends = [offset for _, _, offset in part.traces[1:]] + [tables]
+    cold = False
+    for (op, index, offset), end in zip(part.traces, ends):
+        control = namer.control(index)
+        cold = cold or control == "poll" or (control == "trap_exit" and made.function.ops[op][0] != Code.TRAP)
+        stencil = _form_in_use(library, index, code[offset:end])
+        serves = None if control == "enter" or (cold and control != "trap_exit") else op
+        name = control or namer.name(made.function, None if cold else op, index)
+        behind = offset + stencil.size
+        result.append(Row(serves, offset, name, _holes(addresses, stencil, offset), decoded(offset, behind), cold))
+        if behind < end != tables:
+            result.append(Row(None, behind, "alignment", (), decoded(behind, end)))
+    if tables < len(code):
+        entries = [Instruction(each.offset, each.code, addresses.named(each.text)) for each in quads(code, tables)]
+        result.append(Row(None, tables, "jump table", (), tuple(entries if decode else ()), cold))
     return result
 
 
-def _holes(library: Library, index: int, code: bytes) -> tuple[str, ...]:
-    """Holes in the order of the code. A branch that became short has lost its hole's place: it has one byte, the last."""
+class _Addresses:
+    """Says what addresses in a function's code are: offsets in the function, other functions, routines of the core."""
+
+    def __init__(self, made: NativeFunction) -> None:
+        code, core = made._code, made._code.core
+        self.library = core.library
+        self.entry, self.code = made.entry, made.code
+        self._names = {core.routine(name): name for name in self.library.meta["exports"]}
+        self._names |= {code.entry(index): each.function.name for index, each in enumerate(code.parts)}
+
+    def name(self, address: int) -> str:
+        if address in self._names:
+            return self._names[address]
+        offset = address - self.entry
+        return f"{offset:04x}" if 0 <= offset <= len(self.code) else f"{address:#x}"
+
+    def named(self, text: str) -> str:
+        """An instruction with what it names as an address put into words."""
+        return re.sub(r"\b0x[0-9a-f]{6,}\b", lambda match: self.name(int(match[0], 16)), text)
+
+
+def _form_in_use(library: Library, index: int, code: bytes) -> Stencil:
+    """The stencil itself or its short form: the one whose bytes, but for the holes, are those of the code."""
     stencil = library.stencil(index)
-    if len(code) < stencil.size and stencil.short_form:
-        stencil = library.stencil(stencil.short_form)
-    return tuple(
-        f"{hole.value.name.lower()}={code[hole.offset : hole.offset + hole.width].hex()}"
-        for hole in sorted(stencil.holes, key=lambda hole: hole.offset)
-        if hole.offset + hole.width <= len(code)
-    )
+    for candidate in (stencil, library.stencil(stencil.short_form)) if stencil.short_form else ():
+        patched = {at for hole in candidate.holes for at in range(hole.offset, hole.offset + hole.width)}
+        fixed = [at for at in range(candidate.size) if at not in patched]
+        if candidate.size <= len(code) and all(candidate.code[at] == code[at] for at in fixed):
+            return candidate
+    return stencil
+
+
+class _Namer:
+    """Says what stencils are. Of the placements that share one, it picks one of the op that the stencil was chosen for.
+
+    Otherwise r0 = 0 would be listed as the subtraction of r0 from itself, whose code is the same.
+    """
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._names: dict[str, dict[int, str]] = {}  # by method, then by stencil
+        self._controls = {index: name for name, index in library.meta["control"].items()}
+
+    def control(self, index: int) -> str:
+        """The name of a control stencil, empty for any other."""
+        return str(self._controls.get(index, ""))
+
+    def name(self, function: Function, op: int | None, index: int) -> str:
+        """`i64.add d=r1 a=r2 b=I8`, for a stencil chosen for an op, or for none."""
+        wanted: tuple[str, ...] = ()
+        if op is not None:
+            code = function.ops[op][0]
+            wanted = _MOVES.get(code, ()) if code >= Code.PLACE else (self._library.ops[code].method,)
+        for method in (*wanted, "i64_move", "f64_move"):
+            if index in (names := self._names_of(method)):
+                return _readable(names[index])
+        return _readable(self._library.placement_name(index))
+
+    def _names_of(self, method: str) -> dict[int, str]:
+        if method not in self._names:
+            names = self._names[method] = {}
+            library, row = self._library, self._library.op_by_method[method]
+            for form in Form:
+                if row.forms >> form & 1:
+                    for number in range(form_size(library, row, form)):
+                        stencil = library.placements[row.bases[form] + number]
+                        if stencil not in names:
+                            names[stencil] = placement_name(library, row, form, number)
+        return self._names[method]
+
+
+def _readable(name: str) -> str:
+    """`branch.i64_ge_s a=r1` as the text form spells it: `branch i64.ge_s a=r1`."""
+    op, space, placement = name.partition(" ")
+    if op == "branch.table":
+        return f"branch_table{space}{placement}"
+    if op.startswith("branch."):
+        words = op.removeprefix("branch.").partition("not_")
+        op = f"branch {'not ' * bool(words[1])}{(words[2] or words[0]).replace('_', '.', 1)}"
+    return op + space + placement
+
+
+def _holes(addresses: _Addresses, stencil: Stencil, start: int) -> tuple[str, ...]:
+    """Holes in the order of the code, two halves of one value together."""
+    shown = []
+    code = addresses.code
+    holes = sorted(stencil.holes, key=lambda hole: hole.offset)
+    highs = {start + hole.offset for hole in holes if hole.flags & HoleFlag.HIGH_HALF}
+    for hole in holes:
+        if not hole.flags & HoleFlag.HIGH_HALF:
+            at = start + hole.offset
+            end = at + hole.width + 4 * (at + hole.width in highs)
+            field = int.from_bytes(code[at:end], "little", signed=True)
+            shown.append(f"{hole.value.name.lower()}={_value(addresses, hole, field, at)}")
+    return tuple(shown)
+
+
+def _value(addresses: _Addresses, hole: Hole, field: int, at: int) -> str:
+    """What a hole was patched with: the field, with what the hole adds to the value taken off again."""
+    value = field - hole.addend
+    if hole.flags & HoleFlag.PC_RELATIVE:
+        value += addresses.entry + at
+        exact = hole.value != Value.LIBRARY or hole.extra in addresses.library.meta["exports"].values()
+        return addresses.name(value) if exact else f"constant {hole.extra:#x}"
+    if hole.value == Value.TRAP_WORD:
+        return str(TrapKind(value & 15)).replace(" ", "_")
+    if hole.value == Value.TABLE:
+        return addresses.name(value)
+    if hole.value in _FRAME_OFFSETS:
+        return f"{value:+d}"
+    return str(value) if abs(value) < _LARGE else f"{value:#x}"
 
 
 def stencils_text(made: NativeFunction) -> str:
     """A stencil a line: offset, op number, placement, holes."""
-    return "".join(f"{row.offset:04x}  op {row.op:4}  {row.stencil:44} {' '.join(row.holes)}\n" for row in rows(made))
+    return "".join(
+        f"{row.offset:04x}  op {'-' if row.op is None else row.op:>4}  {row.stencil:44} {' '.join(row.holes)}".rstrip()
+        + "\n"
+        for row in rows(made, decode=False)
+    )
 
 
 def allocation_text(made: NativeFunction) -> str:
     """A register a line: the range of positions it lives in (two an op), and where."""
-    from cnp.ir.signature import register_name
-
+    function = made.function
     part = made._code.parts[made._index]
     lines = []
-    for index, (start, end, place, slot) in enumerate(part.intervals):
-        if index < len(made.function._types):
-            type, name = made.function.register_types[index], register_name(made.function, index)
-        else:
-            continue
-        file = "f" if type.is_float else "r"
-        where = [f"{file}{place}"] if place >= 0 else []
+    for index, (type, interval) in enumerate(zip(function.register_types, part.intervals)):
+        start, end, place, slot = interval
+        where = [f"{'f' if type.is_float else 'r'}{place}"] if place >= 0 else []
         where += [f"slot {slot}"] if slot >= 0 else []
-        lines.append(f"{name:16} {type}  {f'{start} to {end}' if end >= 0 else 'unused':16} {' and '.join(where)}\n")
+        life = f"{start} to {end}" if end >= 0 else "unused"
+        lines.append(f"{register_name(function, index):16} {type}  {life:16} {' and '.join(where)}".rstrip() + "\n")
     return "".join(lines)
 
 
-def stages(made: NativeFunction) -> Iterator[tuple[str, str]]:
-    """What CNP_DUMP shows, by its letters; each text is made only when it is asked for."""
-    name, library = made.function.name, made._code.core.library
-    yield "i", f"-- {name}: ops\n{print_function(made.function)}"
-    yield "a", f"-- {name}: registers\n{allocation_text(made)}"
-    yield "s", f"-- {name}: stencils\n{stencils_text(made)}"
-    yield "d", f"-- {name}: machine code\n{disassemble(made.code, made.entry, library.target)}"
+def _machine_code_text(made: NativeFunction) -> str:
+    return disassemble(made.code, made.entry, made._code.core.library.target)
 
+
+STAGES: dict[str, tuple[str, Callable[[NativeFunction], str]]] = {
+    "i": ("ops", lambda made: print_function(made.function)),
+    "a": ("registers", allocation_text),
+    "s": ("stencils", stencils_text),
+    "d": ("machine code", _machine_code_text),
+}
+"""What CNP_DUMP shows, by its letters: a heading, and what makes the text."""

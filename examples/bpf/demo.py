@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 import time
 from array import array
@@ -39,34 +40,41 @@ class Row:
 
 def best_of(rounds: int, run: Callable[[], _T]) -> tuple[float, _T]:
     """The shortest time of some runs, in seconds, and the last result: the least disturbed by the machine."""
-    shortest = float("inf")
+    return side_by_side(rounds, run)[0]
+
+
+def side_by_side(rounds: int, *runs: Callable[[], _T]) -> list[tuple[float, _T]]:
+    """best_of() for each of some things to compare, taking turns, so that a disturbance meets them alike."""
+    best: list[tuple[float, _T]] = []
     for _ in range(rounds):
-        start = time.perf_counter()
-        result = run()
-        shortest = min(shortest, time.perf_counter() - start)
-    return shortest, result
+        for number, run in enumerate(runs):
+            start = time.perf_counter()
+            result = run()
+            seconds = time.perf_counter() - start
+            if number == len(best):
+                best.append((seconds, result))
+            else:
+                best[number] = (min(best[number][0], seconds), result)
+    return best
 
 
 def measure(name: str, program: list[Instruction], packets: Capture, loop: Loop | None, backend: str) -> Row:
     """Run one filter in every way there is and compare all verdicts."""
     compile_time, compiled = best_of(20, lambda: compile_filter(program, backend=backend))
     python_time, expected = best_of(1, lambda: interpret(program, packets))
-    libpcap_time = None
-    agree = True
+    runs: list[Callable[[], array[int]]] = [lambda: compiled.run(packets)]
     if loop is not None:
-        run_loop = loop
-        libpcap_time, verdicts = best_of(7, lambda: run_loop(program, packets))
-        agree = verdicts == expected
-    cnp_time, verdicts = best_of(7, lambda: compiled.run(packets))
+        runs.append(functools.partial(loop, program, packets))
+    (cnp_time, verdicts), *others = side_by_side(11, *runs)
     return Row(
         name=name,
         instructions=len(program),
         code_bytes=len(getattr(compiled.compiled, "code", b"")),
         accepted=sum(map(bool, expected)),
-        agree=agree and verdicts == expected,
+        agree=verdicts == expected and all(each == expected for _, each in others),
         compile=compile_time,
         python=python_time,
-        libpcap=libpcap_time,
+        libpcap=others[0][0] if others else None,
         cnp=cnp_time,
     )
 

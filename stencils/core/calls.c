@@ -160,6 +160,7 @@ static void select_return(struct selection *s, const struct instruction *at) {
 }
 
 static void put_trap(struct selection *s, u32 place) {
+    s->leaves = 1;
     s->value[TRAP_WORD_VALUE] = trap_word(s->c->request->function_number, place >> 4, place & 15);
     put_control(s, TRAP_EXIT_STENCIL);
 }

@@ -138,6 +138,7 @@ static int select_function(struct compilation *c) {
     c->next = (char *)&c->items[c->n_items];
     c->end = (char *)event_at(c, c->n_events);
     u32 frame = (c->n_slots + s->temporary_slots) * 8;
+    c->request->is_bare = !frame && !s->leaves && c->fuel < 0 && !c->calls_code && !c->calls_c;
     frame = (frame + 15) & ~15u;
     c->request->frame_size = frame < CNP_MINIMUM_FRAME ? CNP_MINIMUM_FRAME : frame;
     if (frame > CNP_STACK_SIZE / 2)

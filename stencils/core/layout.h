@@ -133,8 +133,17 @@ struct python {
     int (*PyGILState_Check)(void);
     object *none, *type_error, *overflow_error, *long_type, *float_type, *register_type, *label_type;
     object *raise_trap; /* Python: raise_trap(trap_word) */
+    s64 long_layout;    /* enum long_layout */
     s64 type_offset;    /* of ob_type in an object */
     s64 slot_offset;    /* of the first __slots__ member in an object */
+};
+
+/* How CPython keeps an int of one digit (30 bits), where a probe has found it so: size behind the object's head, then
+ * the digit. Elsewhere, and for larger ints, the C API is asked. */
+enum long_layout {
+    LONG_UNKNOWN,
+    LONG_SIZE, /* up to 3.11: the number of digits, negated for a negative int */
+    LONG_TAG,  /* from 3.12: the number of digits times 8, plus 1 for zero or 2 for a negative int */
 };
 
 struct host {
@@ -161,7 +170,8 @@ struct signature {
     u8 releases_gil;
     u8 uses_floats;
     u8 uses_buffers;
-    u8 zero[3];
+    u8 is_bare; /* never traps, calls, waits or touches its frame: it can be called like a leaf of C */
+    u8 zero[2];
     u8 parameter_type[ARGUMENTS]; /* enum type, or the two pointer types */
 };
 enum type { TYPE_I32, TYPE_I64, TYPE_F32, TYPE_F64, TYPE_POINTER, TYPE_WRITABLE_POINTER, NO_TYPE = 255 };
@@ -199,6 +209,7 @@ struct request {
     /* results */
     u32 error, error_op, error_operand;
     u32 code_size, frame_size, n_items, n_traces;
+    u32 is_bare, zero_2;
     u64 scratch_used; /* or, when it was too small, how much to bring next time */
     struct compilation *compilation; /* in the scratch, for cnp_emit */
     const struct trace *traces;

@@ -13,6 +13,7 @@ struct selection {
     u32 temporary_slots;        /* beyond c->n_slots: the most used at once */
     i64 value[HOLE_VALUES];
     s32 occupant[2][MAXIMUM_INTEGER_REGISTERS]; /* around calls: register of the IR in a hardware register */
+    u8 leaves;                  /* something traps, calls or waits */
     u32 saved[2], lost[2];      /* bit per hardware register: its slot is up to date; only its slot is */
 };
 

@@ -27,6 +27,21 @@ static __attribute__((noinline)) int out_of_range(const struct signature *signat
     return 0;
 }
 
+/* An int of one digit without a call. `head`: where ob_size or lv_tag is. */
+static inline int small_integer(const struct python *python, object *value, u32 head, s64 *x) {
+    const char *p = (const char *)value;
+    if (*(object **)(p + head - 8) != python->long_type)
+        return 0;
+    u64 size = *(const u64 *)(p + head);
+    s64 digit = *(const u32 *)(p + head + 8);
+    if (python->long_layout == LONG_SIZE && size + 1 <= 2) {
+        *x = (s64)size * digit;
+        return 1;
+    }
+    *x = size & 2 ? -digit : digit;
+    return python->long_layout == LONG_TAG && size < 16;
+}
+
 static inline int convert_integer(const struct signature *signature, u32 k, object *value, int is_i32, i64 *to) {
     const struct python *python = &signature->host->python;
     int overflow;
@@ -151,6 +166,34 @@ static inline object *call(const struct signature *signature, object *const *val
         return call_with_buffers(signature, values);
     struct arguments arguments;
     return convert(signature, values, &arguments, 0) ? run(signature, &arguments) : 0;
+}
+
+/* The way in for integer arguments of functions that need neither a context nor a way out. */
+static inline object *call_bare(const struct signature *signature, object *const *values, u64 n, object *keywords, u32 head) {
+    n &= ~(1ull << 63);
+    if (__builtin_expect(n != signature->n_parameters, 0) || __builtin_expect(keywords != 0, 0))
+        return call(signature, values, n, keywords);
+    i64 a[ARGUMENTS];
+    for (u64 k = 0; k < n; k++) {
+        s64 x;
+        int is_i32 = signature->parameter_type[k] == TYPE_I32;
+        if (__builtin_expect(small_integer(&signature->host->python, values[k], head, &x), 1))
+            a[k] = is_i32 ? (u32)x : (i64)x;
+        else if (!convert_integer(signature, (u32)k, values[k], is_i32, &a[k]))
+            return 0;
+    }
+    i64 i_;
+    f64 f_;
+    char *frame;
+    struct cnp_result result = ((code *)signature->entry)(i_, frame, i_, i_, a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], f_,
+                                                          f_, f_, f_, f_, f_, f_, f_);
+    return box(signature, result);
+}
+object *cnp_vectorcall_bare(object *callable, object *const *values, u64 n, object *keywords) {
+    return call_bare(*(const struct signature **)((char *)callable + 24), values, n, keywords, 16);
+}
+object *cnp_vectorcall_bare_free_threaded(object *callable, object *const *values, u64 n, object *keywords) {
+    return call_bare(*(const struct signature **)((char *)callable + 40), values, n, keywords, 32);
 }
 
 /* vectorcallfunc: the signature is the word behind the vectorcall slot, which is the first behind the object's head. */

@@ -79,7 +79,10 @@ static void put_binary(struct selection *s, const struct op *op, struct location
         return;
     }
     if (HAS(op, FREE)) {
-        put_free(s, op, d, a, b);
+        if (commutes && !a.is_constant && !b.is_constant && a.place > b.place) /* one stencil serves both orders */
+            put_free(s, op, d, b, a);
+        else
+            put_free(s, op, d, a, b);
         return;
     }
     if (put_free_immediate(s, op, d, a, b))
@@ -125,10 +128,15 @@ static int put_division(struct selection *s, u32 row, struct location d, struct 
     return 1;
 }
 
-/* Multiplication, unsigned division and remainder by a power of two: a shift or a mask. Returns the op to use. */
+/* Subtraction of a constant: addition of its opposite, which has stencils of three addresses and short immediates.
+ * Multiplication, unsigned division and remainder by a power of two: a shift or a mask. Returns the op to use. */
 static u32 reduce_strength(const struct selection *s, u32 row, i64 *constant) {
     const u16 *known = s->library->known;
     i64 value = *constant;
+    if (row == known[I64_SUB] || row == known[I32_SUB]) {
+        *constant = row == known[I64_SUB] ? -value : (i64)(u32)-value;
+        return known[row == known[I64_SUB] ? I64_ADD : I32_ADD];
+    }
     if (!value || value & (value - 1))
         return row;
     u32 shift = (u32)__builtin_ctzll(value);

@@ -1,0 +1,7 @@
+"""`python -m cnp` is `cnp`."""
+
+import sys
+
+from cnp.cli import main
+
+sys.exit(main())

@@ -1,0 +1,116 @@
+"""Functions that call one another -> requests to the core -> one piece of code."""
+
+from __future__ import annotations
+
+import ctypes
+
+from cnp.errors import InternalError
+from cnp.ir.function import Extern, Function, callee_signature
+from cnp.ir.verify_message import message
+from cnp.runtime.code import Code, Part
+from cnp.runtime.core import MISSING_STENCIL, NEED_SCRATCH
+from cnp.runtime.layout import CALLEE_C, CALLEE_CODE, CALLEE_MEMBER, Callee, Request
+from cnp.types import NO_TYPE
+
+TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from cnp.runtime.callable import NativeFunction
+    from cnp.runtime.core import Core
+
+    Resolve = Callable[[Any], NativeFunction]
+
+_ALIGNMENT = 16
+
+
+class Group:
+    """Functions to be compiled into one block. `resolve` gives the native code of callees from outside the group.
+
+    `pins` takes the place of register allocation in the first function, for tests: a signed byte for each register,
+    the hardware register to be in, or -1 for a frame slot.
+    """
+
+    def __init__(
+        self, core: Core, functions: Sequence[Function], resolve: Resolve, *, safepoints: bool, trace: bool, pins: bytes | None
+    ) -> None:
+        self._core = core
+        self._resolve = resolve
+        self._safepoints, self._trace, self._pins = safepoints, trace, pins
+        self._functions = functions
+        self._member = {id(function): index for index, function in enumerate(functions)}
+        self._keeps: list[Any] = []
+
+    def compile(self) -> Code:
+        """VerifyError if a function is not well formed, CodeMemoryFull if there is no room."""
+        core = self._core
+        with core.compiling(len(self._functions)) as scratch:
+            parts = [Part(function) for function in self._functions]
+            requests = [self._prepare(index, part, scratch) for index, part in enumerate(parts)]
+            size = 0
+            for part in parts:
+                part.offset = size
+                size = (size + part.code_size + _ALIGNMENT - 1) & -_ALIGNMENT
+            block = core.memory.allocate(parts[-1].offset + parts[-1].code_size)
+            code = Code(core, parts, self._keeps, block)
+            for part, (request, callees) in zip(parts, requests):
+                for row in callees or ():
+                    if row.kind == CALLEE_MEMBER:
+                        row.address = code.entry(row.address)
+                writable = block.writable_address + part.offset
+                if core.emit(ctypes.addressof(request), writable, block.executable_address + part.offset):
+                    raise InternalError(f"function {part.function.name!r}: a call does not reach its target")
+            core.memory.commit(block)
+        return code
+
+    def _prepare(self, index: int, part: Part, scratch: int) -> tuple[Request, Any]:
+        """Everything but the copying. The request's scratch holds the result until it is emitted."""
+        function: Function = part.function
+        result, callees, pinned = function.result, None, None
+        request = Request(ops=id(function._ops), types=id(function._types), serial=function._serial)
+        request.function_number = part.number
+        request.n_registers = len(function._types)
+        request.n_parameters = len(function.parameter_types)
+        request.n_labels = function._label_count
+        request.result_type = NO_TYPE if result is None else result
+        request.safepoints, request.trace = self._safepoints, self._trace
+        if self._pins is not None and index == 0:
+            pinned = ctypes.create_string_buffer(self._pins, len(function._types))  # ValueError if there are too many
+            request.pins = ctypes.addressof(pinned)
+        if function._callees:
+            callees = self._describe_callees(function)
+            request.callees, request.n_callees = ctypes.addressof(callees), len(callees)
+        error = self._run(request, scratch + index)
+        if error == MISSING_STENCIL:
+            raise InternalError(f"function {function.name!r}: no stencil for op {request.error_op}")
+        if error:
+            raise message(function, error, request.error_op, request.error_operand)
+        part.read(request)
+        return request, callees
+
+    def _run(self, request: Request, scratch: int) -> int:
+        size = 0
+        while True:
+            request.scratch, request.scratch_size = self._core.scratch(scratch, size)
+            error = self._core.compile(request)
+            if error != NEED_SCRATCH:
+                return error
+            size = request.scratch_used
+
+    def _describe_callees(self, function: Function) -> Any:
+        rows = (Callee * len(function._callees))()
+        for row, callee in zip(rows, function._callees):
+            _, params, result = callee_signature(callee) or ("", (), None)
+            row.n_parameters = len(params)
+            row.result_type = NO_TYPE if result is None else result
+            row.parameter_type[: len(params)] = params
+            if isinstance(callee, Extern):
+                row.kind, row.address = CALLEE_C, callee.address
+            elif isinstance(callee, Function):
+                row.kind, row.address = CALLEE_MEMBER, self._member[id(callee)]
+            else:
+                native = self._resolve(callee)
+                self._keeps.append(native)
+                row.kind, row.address = CALLEE_CODE, native.entry
+        return rows

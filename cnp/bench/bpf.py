@@ -1,0 +1,2 @@
+from cnp.bench.registry import Bench
+BENCH = Bench("bpf", "", lambda r: None)

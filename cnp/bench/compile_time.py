@@ -1,0 +1,116 @@
+"""Bench: what compiling costs, inside the core and from Python, and whether it stays linear."""
+
+from __future__ import annotations
+
+from cnp.bench import callgrind, programs
+from cnp.bench.figure import Recorder
+from cnp.bench.harness import Prepared
+from cnp.bench.measure import interleaved, median, repeats_for, seconds, slope
+from cnp.bench.registry import Bench
+
+CORE_LIMIT = 60.0  # ns an op
+PYTHON_LIMIT = 0.25  # us an op
+TINY_LIMIT = 30.0  # us a function of three ops
+SLOPE_LIMIT = 1.1
+COUNTED = ("straight", "many_registers", "loops", "memory", "calls", "mix")
+SMALL, LARGE = 1_000, 100_000
+
+
+def run(recorder: Recorder) -> None:
+    """ns an op in the core, us an op from Python, instructions, the exponent of growth."""
+    with recorder.part("core_instructions_per_op", "python_instructions_per_op"):
+        _count(recorder, COUNTED[:2] if recorder.quick else COUNTED)
+    _core(recorder)
+    _growth(recorder)
+    _python(recorder)
+    _tiny(recorder)
+
+
+def _count(recorder: Recorder, shapes: tuple[str, ...]) -> None:
+    # The names of emission's run where all are counted, so that valgrind starts once.
+    from cnp.bench.emission import COUNTED as ALL
+
+    counts = callgrind.counts(SMALL, *(ALL[:3] if recorder.quick else ALL))
+    for shape in [each for each in shapes if f"{each}.compile" in counts]:
+        ops = len(programs.SHAPES[shape](SMALL).ops)
+        recorder.value(f"core_instructions_per_op.{shape}", counts[f"{shape}.compile"] / ops)
+        recorder.value(f"python_instructions_per_op.{shape}", counts[f"{shape}.python"] / ops)
+
+
+def _core(recorder: Recorder) -> None:
+    for size in (SMALL,) if recorder.quick else (SMALL, LARGE):
+        prepared = {name: Prepared(make(size)) for name, make in programs.SHAPES.items()}
+        repeats = {name: repeats_for(each.compile_and_emit, 0.003) for name, each in prepared.items()}
+        works = {name: lambda each=each, n=repeats[name]: each.compile_and_emit(n) for name, each in prepared.items()}
+        samples = interleaved(works, recorder.rounds(15))
+        total = [0.0] * len(next(iter(samples.values())))
+        for name, each in prepared.items():
+            per_op = [taken / repeats[name] / each.ops * 1e9 for taken in samples[name]]
+            recorder.sampled(f"core_ns_per_op.{name}.{size}", per_op, "ns", at_most=CORE_LIMIT)
+            total = [a + b for a, b in zip(total, per_op)]
+            each.close()
+        mean = [each / len(prepared) for each in total]
+        recorder.sampled(f"core_ns_per_op.{size}", mean, "ns", at_most=CORE_LIMIT, note="mean of the programs")
+
+
+def _growth(recorder: Recorder) -> None:
+    largest = 10_000 if recorder.quick else 1_000_000
+    for name in ("straight", "loops", "many_registers"):
+        points: dict[int, float] = {}
+        size = 100
+        while size <= largest:
+            prepared = Prepared(programs.SHAPES[name](size))
+            n = repeats_for(prepared.compile_and_emit, 0.002)
+            rounds = [seconds(lambda: prepared.compile_and_emit(n)) / n for _ in range(5)]  # noqa: B023
+            points[prepared.ops] = median(rounds)
+            prepared.close()
+            size *= 10
+        note = ", ".join(f"{ops:,}: {taken / ops * 1e9:.0f} ns" for ops, taken in points.items())
+        recorder.value(f"growth.{name}", slope(points), at_most=SLOPE_LIMIT, note=f"exponent; {note}")
+
+
+def _python(recorder: Recorder) -> None:
+    shapes = {name: make for name, make in programs.SHAPES.items() if name != "calls"}
+    compiled: dict[str, object] = {}
+    built: dict[str, programs.Function] = {}
+
+    def build(name: str) -> None:
+        built[name] = shapes[name](SMALL)
+
+    def finish(name: str) -> None:
+        compiled[name] = built[name].compile()
+
+    works = {}
+    for name in shapes:
+        works[f"build {name}"] = lambda name=name: build(name)
+        works[f"finish {name}"] = lambda name=name: finish(name)
+        works[f"drop {name}"] = lambda name=name: compiled.pop(name, None)
+    samples = interleaved(works, recorder.rounds(101, 5), warm=3)
+    for name in shapes:
+        ops = len(built[name].ops)
+        whole = [(a + b) / ops * 1e6 for a, b in zip(samples[f"build {name}"], samples[f"finish {name}"])]
+        parts = [median(samples[f"{part} {name}"]) / ops * 1e9 for part in ("build", "finish", "drop")]
+        note = f"building {parts[0]:.0f} ns an op, compile() {parts[1]:.0f} ns, dropping {parts[2]:.0f} ns besides"
+        recorder.sampled(f"python_us_per_op.{name}", whole, "us", at_most=PYTHON_LIMIT, note=note)
+
+
+def _tiny(recorder: Recorder) -> None:
+    kept: list[object] = []
+    n = 50
+
+    def whole() -> None:
+        for _ in range(n):
+            kept.append(programs.tiny().compile())
+
+    def build() -> None:
+        for _ in range(n):
+            kept.append(programs.tiny())
+
+    samples = interleaved({"whole": whole, "drop": kept.clear, "build": build, "clear": kept.clear}, recorder.rounds(101), 5)
+    per_function = {name: [taken / n * 1e6 for taken in each] for name, each in samples.items()}
+    note = f"building {median(per_function['build']):.1f} us of it"
+    recorder.sampled("tiny_us", per_function["whole"], "us", at_most=TINY_LIMIT, note=note)
+    recorder.sampled("tiny_drop_us", per_function["drop"], "us", note="dropping such a function")
+
+
+BENCH = Bench("compile", "ns an op inside the core, us an op from Python, linearity", run)

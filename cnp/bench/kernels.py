@@ -1,0 +1,2 @@
+from cnp.bench.registry import Bench
+BENCH = Bench("kernels", "", lambda r: None)

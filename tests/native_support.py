@@ -1,0 +1,433 @@
+"""Compiles one op in one placement for many operand values, and says what that must leave behind.
+
+A *trial* is an op, the operands that are constants, and which of the others share a place and which lie in the frame.
+It becomes one function, which is compiled once for every choice of hardware registers: `pins` take the place of the
+register allocator. The function sets all other registers to sentinels, runs the op on each tuple of values, and
+stores results, operands and sentinels in a row of memory that its caller compares.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from cnp.backends import native
+from cnp.errors import Trap, TrapKind
+from cnp.ir import Function, Register
+from cnp.ir.semantics import TrapSignal, load, store
+from cnp.types import Type
+
+INTEGER_REGISTERS, FLOAT_REGISTERS = 11, 8
+SLOT = -1
+
+Value = int | float
+Emit = Callable[[Function, "Register | None", list[Any]], None]
+"""Appends the op under test: function, destination (None if it has none), sources as registers or numbers."""
+
+
+def integers(bits: int) -> list[int]:
+    """Edges of the type and of every immediate's range, counts of shifts, and two numbers without a pattern."""
+    half = 1 << (bits - 1)
+    near = [0, 1, -1, 2, 5, 31, 32, 33, 63, 64, 127, 128, -127, -128, -129, 255, 256, 65535, 0x7FFFFFFF, -0x7FFFFFFF]
+    wide = [-0x80000000, 0x80000000, 0xFFFFFFFF, 0x100000000, half - 1, -half, -half + 1, 0x123456789ABCDEF0 % half]
+    found = dict.fromkeys(near + [each for each in wide if -half <= each < half] + [-0x1234567890ABCDEF % half - half])
+    return list(found)
+
+
+FLOATS = [
+    *(0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, -1.5, 2.5, -2.5, math.inf, -math.inf, math.nan, -math.nan, 0.99999, 3.14159),
+    *(-0.99999, 2.0**31, -(2.0**31), 2.0**31 - 1, -(2.0**31) - 1, 2.0**32, 2.0**32 - 1, 2.0**63, -(2.0**63), 2.0**64),
+    *(2.0**52 + 1, -(2.0**23) - 1, 1e300, 5e-324, 16777217.0, 1e-40),
+]
+
+
+def to_f32(value: float) -> float:
+    return float(np.float32(value)) if abs(value) < 2.0**128 or not math.isfinite(value) else math.inf
+
+
+EDGES: dict[Type, list[Any]] = {
+    Type.i32: integers(32),
+    Type.i64: integers(64),
+    Type.f32: list({struct.pack("<f", to_f32(each)): to_f32(each) for each in FLOATS}.values()),
+    Type.f64: FLOATS,
+}
+_FORMAT = {Type.i32: "<Ixxxx", Type.i64: "<Q", Type.f32: "<fxxxx", Type.f64: "<d"}
+_CONST = {Type.i32: "i32_const", Type.i64: "i64_const", Type.f32: "f32_const", Type.f64: "f64_const"}
+_STORE = {Type.i32: "i32_store", Type.i64: "i64_store", Type.f32: "f32_store", Type.f64: "f64_store"}
+INTEGER_SENTINEL, FLOAT_SENTINEL = 0x5EA1_0000_C0DE_0001, 0x7001_BEEF_0000_0001
+
+
+def pack(type: Type, value: Value) -> bytes:
+    """Eight bytes, as a cell of a row holds a value of the type."""
+    return struct.pack(_FORMAT[type], value % (1 << type.bits) if type.is_integer else value)  # type: ignore[operator]
+
+
+@dataclass
+class Place:
+    """Where one or more operands live: they share it."""
+
+    is_float: bool
+    in_frame: bool
+    operands: list[int]  # 0 is the destination, if the op has one, then the sources
+
+
+@dataclass
+class Trial:
+    """One op, with its operands' places but for the numbers of their registers."""
+
+    name: str
+    emit: Emit
+    result: Type | None
+    sources: Sequence[Type]
+    places: list[Place]
+    constant: Sequence[bool]  # of each source
+    tuples: Sequence[tuple[Value, ...]]
+    meaning: Callable[..., Value]
+    exact_nan: bool = False
+    function: Function = field(init=False)
+    expected: bytearray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.function = Function(self.name, [Type.i64])
+        self._roles: list[tuple[str, int]] = [("frame", 0)]  # of each register: where `pins` finds its place
+        self.expected = bytearray()
+        self._nan_cells: list[tuple[int, Type]] = []
+        self._op_number = 0
+        self._build()
+
+    # -- the function
+
+    def _new(self, type: Type, role: str, number: int = 0) -> Register:
+        self._roles.append((role, number))
+        return self.function.reg(type)
+
+    def _put(self, type: Type, register: Any, value: Value) -> None:
+        """Store a register in the next cell, which must then hold the value."""
+        if type.is_float and math.isnan(value) and not self.exact_nan:
+            self._nan_cells.append((len(self.expected), type))
+        getattr(self.function, _STORE[type])(register, self.function.params[0], len(self.expected))
+        self.expected += pack(type, value)
+
+    def _set(self, type: Type, register: Register, value: Value) -> None:
+        getattr(self.function, _CONST[type])(register, value)
+
+    def _registers(self) -> list[Register | None]:
+        """A register for each operand; those that share a place share the register, unless their types differ."""
+        types = [self.result, *self.sources]
+        registers: list[Register | None] = [None] * len(types)
+        for number, place in enumerate(self.places):
+            of_type: dict[Type, Register] = {}
+            for operand in place.operands:
+                type = types[operand]
+                assert type is not None
+                if type not in of_type:
+                    of_type[type] = self._new(type, "frame" if place.in_frame else "place", number)
+                registers[operand] = of_type[type]
+        return registers
+
+    def _build(self) -> None:
+        f = self.function
+        sentinels = self._sentinels()
+        registers = self._registers()
+        wide = self._wide_result()
+        for values in self.tuples:
+            self._run(registers, wide, values)
+        for register, type, value in sentinels:
+            self._put(type, register, value)
+        f.ret()
+
+    def _sentinels(self) -> list[tuple[Register, Type, Value]]:
+        used = [sum(not each.in_frame and each.is_float == kind for each in self.places) for kind in (False, True)]
+        extra = self._destination_in_frame()
+        found: list[tuple[Register, Type, Value]] = []
+        for number in range(INTEGER_REGISTERS - used[0] - extra):
+            found.append((self._new(Type.i64, "integer", number), Type.i64, INTEGER_SENTINEL + number))
+        for number in range(FLOAT_REGISTERS - used[1]):
+            value = struct.unpack("<d", struct.pack("<Q", FLOAT_SENTINEL + number))[0]
+            found.append((self._new(Type.f64, "float", number), Type.f64, value))
+        for number in range(2):
+            found.append((self._new(Type.i64, "frame"), Type.i64, ~INTEGER_SENTINEL + number))
+        for register, type, sentinel in found:
+            self._set(type, register, sentinel)
+        return found
+
+    def _destination_in_frame(self) -> bool:
+        return self.result is Type.i32 and any(each.in_frame and 0 in each.operands for each in self.places)
+
+    def _wide_result(self) -> tuple[Register | None, Register] | None:
+        """For an i32 result, an i64 register in the same place, which shows that the upper half is zero. One in the
+        frame is moved to a register first, because moves carry 64 bits."""
+        if self.result is not Type.i32:
+            return None
+        if self._destination_in_frame():
+            spare = len(self.places)
+            copy, wide = self._new(Type.i32, "integer", -1), self._new(Type.i64, "integer", -1)
+        else:
+            spare = next(n for n, each in enumerate(self.places) if 0 in each.operands)
+            copy, wide = None, self._new(Type.i64, "place", spare)  # type: ignore[assignment]
+        self._set(Type.i64, wide, 0)
+        return copy, wide
+
+    def _run(
+        self, registers: list[Register | None], wide: tuple[Register | None, Register] | None, values: tuple[Value, ...]
+    ) -> None:
+        f = self.function
+        kept: dict[int, tuple[Type, Register, Value]] = {}
+        operands: list[Any] = []
+        for number, (type, value) in enumerate(zip(self.sources, values)):
+            register = registers[number + 1]
+            operands.append(value if self.constant[number] else register)
+            if not self.constant[number] and register is not None and register.code not in kept:
+                self._set(type, register, value)
+                kept[register.code] = type, register, value
+        self.operate(registers[0], wide, operands, values)
+        gone = next((each for each in self.places if 0 in each.operands), None)
+        for number, register in enumerate(registers[1:], 1):
+            if register is not None and (gone is None or number not in gone.operands) and register.code in kept:
+                type, _, value = kept.pop(register.code)
+                exact, self.exact_nan = self.exact_nan, True
+                self._put(type, register, value)
+                self.exact_nan = exact
+
+    def operate(
+        self,
+        d: Register | None,
+        wide: tuple[Register | None, Register] | None,
+        operands: list[Any],
+        values: tuple[Value, ...],
+    ) -> None:
+        """Append the op, and a store of its result."""
+        self._op_number = len(self.function.ops)
+        self.emit(self.function, d, operands)
+        if self.result is None:
+            return
+        try:
+            result = self.meaning(*values)
+        except TrapSignal:  # nothing is stored
+            result = 0
+        if wide is None:
+            self._put(self.result, d, result)
+            return
+        if wide[0] is not None:
+            self.function.move(wide[0], d)  # type: ignore[arg-type]
+        self._put(Type.i64, wide[1], result % 2**32)  # type: ignore[operator]
+
+    # -- choices of registers
+
+    def pins(self) -> Iterator[bytes]:
+        """The pins of every choice of registers for the places that are not in the frame."""
+        files = [[n for n, each in enumerate(self.places) if not each.in_frame and each.is_float == k] for k in (0, 1)]
+        for integer in itertools.permutations(range(INTEGER_REGISTERS), len(files[0])):
+            for float_ in itertools.permutations(range(FLOAT_REGISTERS), len(files[1])):
+                hardware = dict(zip(files[0] + files[1], integer + float_))
+                free = {
+                    "integer": [each for each in range(INTEGER_REGISTERS) if each not in integer],
+                    "float": [each for each in range(FLOAT_REGISTERS) if each not in float_],
+                }
+                yield bytes(
+                    255 if role == "frame" else hardware[number] if role == "place" else free[role][number]
+                    for role, number in self._roles
+                )
+
+    # -- running
+
+    def run(self) -> int:
+        """Compile and call the function for every choice of registers. Returns how many there were."""
+        choices = list(self.pins())
+        rows = np.full((len(choices), len(self.expected)), 0xA5, np.uint8)
+        address, stride = rows.ctypes.data, rows.strides[0]
+        expected = np.frombuffer(bytes(self.expected), np.uint8)
+        stored = self._stored()
+        for number, pins in enumerate(choices):
+            poison()
+            native.compile(self.function, pins=pins)(address + number * stride)
+        for offset, type in self._nan_cells:
+            cells = rows[:, offset : offset + type.bits // 8].copy().view(np.float32 if type is Type.f32 else np.float64)
+            good = np.isnan(cells[:, 0])
+            rows[good, offset : offset + 8] = expected[offset : offset + 8]
+        wrong = np.flatnonzero(((rows != expected) & stored).any(axis=1))
+        if wrong.size:
+            row = int(wrong[0])
+            raise AssertionError(f"{wrong.size} of {len(choices)}; {self._explain(choices[row], np.where(stored, rows[row], expected))}")
+        return len(choices)
+
+    def _stored(self) -> Any:
+        """Which bytes of a row are written: an i32 or f32 fills half a cell."""
+        stored = np.zeros(len(self.expected), bool)
+        row = 0
+        for op in self.function.ops:
+            if op[0] in _STORE_WIDTH and op[-2] is self.function.params[0]:
+                stored[op[-1] : op[-1] + _STORE_WIDTH[op[0]]] = True
+                row += 1
+        return stored
+
+    def _explain(self, pins: bytes, row: Any) -> str:
+        expected = bytes(self.expected)
+        for offset in range(0, len(row), 8):
+            if bytes(row[offset : offset + 8]) != expected[offset : offset + 8]:
+                break
+        tuples = f"cell {offset // 8} of {len(row) // 8}: {bytes(row[offset : offset + 8])[::-1].hex()}"
+        return f"{self.describe(pins)}: {tuples}, expected {expected[offset : offset + 8][::-1].hex()}"
+
+    def describe(self, pins: bytes) -> str:
+        """The op with its operands as placed."""
+        names: dict[int, str] = {}
+        for number, place in enumerate(self.places):
+            index = next((i for i, role in enumerate(self._roles) if role == ("place", number)), None)
+            name = "frame" if place.in_frame or index is None else f"{'f' if place.is_float else 'r'}{pins[index]}"
+            names |= dict.fromkeys(place.operands, f"{name}#{number}" if place.in_frame else name)
+        shown = [names[0]] if 0 in names else []
+        shown += ["constant" if c else names.get(n, "?") for n, c in enumerate(self.constant, 1)]
+        return f"{self.name} {', '.join(shown)}; values {list(self.tuples)[:3]}..., pins {list(pins)}"
+
+    def run_traps(self, kind: TrapKind) -> int:
+        """The same for a single tuple on which the op traps."""
+        row = np.full(len(self.expected), 0xA5, np.uint8)
+        count = 0
+        for pins in self.pins():
+            poison()
+            try:
+                native.compile(self.function, pins=pins)(row.ctypes.data)
+            except Trap as trap:
+                found = trap.kind, trap.function, trap.op
+                assert found == (kind, self.name, self._op_number), (found, kind, self._op_number, self.describe(pins))
+            else:
+                raise AssertionError(f"no trap: {self.describe(pins)}")
+            assert (row == 0xA5).all(), f"went on after the trap: {self.describe(pins)}"
+            count += 1
+        return count
+
+
+_memory = np.zeros(64, np.uint8)
+MEMORY: int = _memory.ctypes.data + 16
+"""Where stores under test go."""
+
+
+class StoreTrial(Trial):
+    """A store: the 24 bytes around its address are copied to the row. `meaning` is (address, value) -> None, on a row
+    of memory that starts at address - 8."""
+
+    def operate(self, d: Any, wide: Any, operands: list[Any], values: tuple[Value, ...]) -> None:
+        f = self.function
+        copy = self._new(Type.i64, "frame")
+        for offset in (-8, 0, 8):
+            f.i64_store(INTEGER_SENTINEL, MEMORY + offset, 0)
+            store("i64.store", MEMORY + offset, INTEGER_SENTINEL)
+        self.emit(f, None, operands)
+        self.meaning(*values)
+        for offset in (-8, 0, 8):
+            f.i64_load(copy, MEMORY + offset, 0)
+            self._put(Type.i64, copy, load("i64.load", MEMORY + offset))
+
+
+class BranchTrial(Trial):
+    """A branch, near or far: the row shows which way it went. `meaning` gives the number of the label, from 0;
+    `emit` finds the labels behind the operands, and goes on where none is taken."""
+
+    def operate(self, d: Any, wide: Any, operands: list[Any], values: tuple[Value, ...]) -> None:
+        f = self.function
+        ways = self.ways
+        labels = [f.label() for _ in range(ways)]
+        end = f.label()
+        cell = len(self.expected)
+        self.emit(f, None, [*operands, labels])
+        self._arrive(cell, ways)
+        if cell % 3 == 0:  # so that every second or third branch needs its long form
+            for _ in range(20):
+                f.i64_store(0, MEMORY, 0)
+        f.jump(end)
+        for way, label in enumerate(labels):
+            f.place(label)
+            self._arrive(cell, way)
+            f.jump(end)
+        f.place(end)
+        self.expected += pack(Type.i32, self.meaning(*values))
+
+    ways = 1
+
+    def _arrive(self, cell: int, way: int) -> None:
+        self.function.i32_store(way, self.function.params[0], cell)
+
+
+class TableTrial(BranchTrial):
+    """A branch table of four labels, the last of which is the default."""
+
+    ways = 4
+
+
+def _store_widths() -> dict[int, int]:
+    probe = Function("probe")
+    for type, store in _STORE.items():
+        getattr(probe, store)(0, 0, 0)
+    return {op[0]: type.bits // 8 for op, type in zip(probe.ops, _STORE)}
+
+
+_STORE_WIDTH = _store_widths()
+
+_poison: Any = None
+
+
+def poison() -> None:
+    """Fill the frame that the next function gets with ones."""
+    global _poison
+    if _poison is None:
+        f = Function("poison")
+        registers = [f.reg(Type.i64) for _ in range(32)]
+        for each in registers:
+            f.i64_const(each, -1)
+        for each in registers:
+            f.i64_store(each, _scrap.ctypes.data, 0)
+        f.ret()
+        _poison = native.compile(f, pins=bytes([255] * 32))
+    _poison()
+
+
+_scrap = np.zeros(8, np.uint8)
+
+
+# -- trials of an op
+
+
+def groupings(operands: Sequence[tuple[int, Type]]) -> Iterator[list[list[int]]]:
+    """The ways in which operands may share places: those of one register file and, but for the destination (0), of
+    one type."""
+    if not operands:
+        yield []
+        return
+    (last, type), rest = operands[-1], operands[:-1]
+    types = dict(operands)
+    for grouping in groupings(rest):
+        for number, group in enumerate(grouping):
+            same_file = types[group[0]].is_float == type.is_float
+            if same_file and all(types[each] is type for each in group if each):
+                yield [*grouping[:number], [*group, last], *grouping[number + 1 :]]
+        yield [*grouping, [last]]
+
+
+def arrangements(result: Type | None, sources: Sequence[Type], constant: Sequence[bool]) -> Iterator[list[Place]]:
+    """Every way to place the operands that are not constants, but for the numbers of registers."""
+    operands = [(0, result)] if result is not None else []
+    operands += [(n, type) for n, (type, is_constant) in enumerate(zip(sources, constant), 1) if not is_constant]
+    types = dict(operands)
+    for grouping in groupings(operands):  # type: ignore[arg-type]
+        mixed = [len({types[each] for each in group}) > 1 for group in grouping]
+        for frames in itertools.product((False, True), repeat=len(grouping)):
+            if not any(map(all, zip(mixed, frames))):  # a slot belongs to one register
+                kinds = [types[group[0]].is_float for group in grouping]  # type: ignore[union-attr]
+                yield [Place(*each) for each in zip(kinds, frames, grouping)]
+
+
+def shared_values_agree(places: Sequence[Place], values: Sequence[Value], sources: Sequence[Type]) -> tuple[Value, ...]:
+    """The tuple with the values of sources in one place made equal to the last of them, which may be an address."""
+    found = list(values)
+    for place in places:
+        members = [each - 1 for each in place.operands if each]
+        for each in members[:-1]:
+            found[each] = found[members[-1]]
+    return tuple(found)

@@ -1,0 +1,246 @@
+"""Stencil libraries: what is written is read back, and every kind of damage is refused in words that say what it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cnp.errors import LibraryError
+from cnp.stencil.layout import CHUNK, HEADER, HOLE, OP, STENCIL, SectionName, library_checksum, library_digest
+from cnp.stencil.library import Library
+from cnp.stencil.model import NO_OP, NO_RESULT, Form, HoleFlag, OpFlag, Shape, Value, alternative_of_class
+from cnp.stencil.records import Chunk, Hole, Op, Stencil
+from cnp.stencil.sources import abi_hash, library_path, stencils_directory
+from cnp.stencil.writer import Contents, library_bytes, write_library
+from cnp.types import Type
+
+ABI = 0x1122334455667788
+HEADER_FIELDS = {
+    "magic": 0, "version": 8, "header size": 12, "target": 16, "ABI hash": 32, "digest": 40, "file size": 72,
+    "sections": 80, "integer registers": 84, "float registers": 88, "checksum": 92, "section table": 96,
+}  # fmt: skip
+
+
+def contents() -> Contents:
+    """A library of one op in three placements."""
+    hole = Hole(1, Value.TARGET, 4, HoleFlag.PC_RELATIVE, -4, 0, 17)
+    stencils = [
+        Stencil((Chunk(b""),), ()),
+        Stencil((Chunk(bytes(range(1, 17))), Chunk(b"\xe9\0\0\0\0")), (hole,), short_form=2),
+        Stencil((Chunk(b"\xeb\0"),), (Hole(0, Value.TARGET, 1, HoleFlag.PC_RELATIVE, -1, 0, 1),)),
+        Stencil((Chunk(b"\xe9\0\0\0\0"),), (Hole(0, Value.EXIT, 4, HoleFlag.PC_RELATIVE, -4, 2, 1),)),
+    ]
+    op = Op(
+        "i64_neg", Shape.VALUE, Type.i64, (Type.i64,), OpFlag.MAY_TRAP, 1, NO_OP, NO_OP, NO_OP, (3, 1, 1, 1), (0, 0, 0),
+        1, (1, 0, 0, 0, 0), "return -a;", "ops.c:7",
+    )  # fmt: skip
+    meta = {"exports": {"cnp_x": 3}, "control": {"jump": 3}, "padding": []}
+    return Contents("x86_64", ABI, 2, 1, [op], [0, 1, 3, 1], stencils, b"blob", meta)
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    path = tmp_path / "data" / "small.cnpl"
+    write_library(path, library_bytes(contents()))
+    return path
+
+
+def test_what_is_written_is_read_back(library: Path) -> None:
+    written = contents()
+    with Library.open(library, target="x86_64", abi_hash=ABI, verify_digest=True) as read:
+        (op,) = read.ops
+        assert (op.name, op.method, op.code, op.doc, op.source_line) == ("i64.neg", "i64_neg", 0, "return -a;", "ops.c:7")
+        assert (op.shape, op.result_type, op.operand_types, op.flags) == (Shape.VALUE, Type.i64, (Type.i64,), 4)
+        assert (op.forms, op.bases, op.alternatives) == (1, (1, 0, 0, 0, 0), (3, 1, 1, 1))
+        assert (op.swapped, op.inverse, op.branch) == (NO_OP, NO_OP, NO_OP)
+        assert list(read.stencils()) == list(written.stencils)
+        assert list(read.placements) == list(written.placements)
+        assert bytes(read.section(SectionName.BLOB)) == b"blob"
+        assert read.meta == written.meta
+        assert (read.integer_registers, read.float_registers) == (2, 1)
+        assert read.op_by_method["i64_neg"] is op
+        with pytest.raises(IndexError, match="stencil 4 of 4"):
+            read.stencil(4)
+        with pytest.raises(LibraryError, match=r"op i64\.neg has no form TIED"):
+            read.form_base(op, Form.TIED)
+
+
+def test_rows_have_the_sizes_of_the_format() -> None:
+    assert (OP.size, STENCIL.size, HOLE.size, CHUNK.size, HEADER.size + 8 * len(SectionName)) == (80, 20, 16, 24, 160)
+
+
+def test_equal_chunks_and_holes_are_stored_once(library: Path) -> None:
+    with Library.open(library) as read:
+        assert read.section_range(SectionName.CHUNKS)[1] == 4 * CHUNK.size  # the jump's is shared
+        rows = [STENCIL.unpack_from(read.section(SectionName.STENCILS), 20 * index) for index in range(4)]
+    assert [row[3:6] for row in rows] == [(1, 0, 0), (2, 1, 21), (1, 1, 2), (1, 1, 5)]
+    assert rows[1][1] == int.from_bytes(bytes((13, 14, 15, 16)), "little")  # what the emission loop adds a value to
+
+
+def test_sections_are_aligned(library: Path) -> None:
+    with Library.open(library) as read:
+        assert all(read.section_range(name)[0] % 64 == 0 for name in SectionName)
+
+
+def test_names_of_stencils(library: Path) -> None:
+    with Library.open(library) as read:
+        assert read.placement_name(1) == "i64.neg d=r0 a=r0"
+        assert read.placement_name(2) == "i64.neg d=r0 a=r0 (short)"
+        assert read.placement_name(3) == "jump"
+        assert read.placement_name(99) == "stencil 99"
+
+
+def test_number_of_an_immediate_alternative() -> None:
+    assert [alternative_of_class(11, 2 | 8 | 16, each) for each in (2, 8, 16)] == [12, 13, 14]
+    assert NO_RESULT == 255
+
+
+def refusal(path: Path, **wanted: object) -> str:
+    with pytest.raises(LibraryError) as caught:
+        Library.open(path, **wanted)  # type: ignore[arg-type]
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("length", [1, 7, 8, 39, 159, 160, 161, 500, -1])
+def test_truncated(library: Path, length: int) -> None:
+    data = library.read_bytes()
+    library.write_bytes(data[:length])
+    kept = len(data[:length])
+    assert f"is truncated: it has {kept} " in refusal(library)
+
+
+@pytest.mark.parametrize("field", HEADER_FIELDS)
+def test_altered_header(library: Path, field: str) -> None:
+    data = bytearray(library.read_bytes())
+    data[HEADER_FIELDS[field]] ^= 0x40
+    library.write_bytes(data)
+    words = {
+        "magic": "is not a stencil library: it starts with b'\\x03NPL",
+        "version": "has format version 65, newer than this cnp, which accepts 1: upgrade cnp",
+        "file size": "was altered: it has 896 bytes, ",
+    }
+    found = refusal(library, verify_digest=True)
+    if field == "file size":
+        assert "was altered: it has" in found or "is truncated: it has" in found
+    elif field == "digest":
+        assert "was altered: its SHA-256 is not the one it names" in found
+    else:
+        assert words.get(field, "was altered: its checksum is ") in found
+
+
+@pytest.mark.parametrize("where", [0.0, 0.3, 0.6, 0.999])
+def test_flipped_byte(library: Path, where: float) -> None:
+    data = bytearray(library.read_bytes())
+    data[160 + int(where * (len(data) - 160))] ^= 1
+    library.write_bytes(data)
+    assert "was altered: its checksum is " in refusal(library)
+
+
+def sealed(change: Callable[[bytearray], None], path: Path) -> None:
+    """Change a library and make its sums right again, as a build of another cnp would."""
+    data = bytearray(path.read_bytes())
+    change(data)
+    data[40:72] = bytes(32)
+    data[92:96] = library_checksum(data).to_bytes(4, "little")
+    data[40:72] = library_digest(data)
+    path.write_bytes(data)
+
+
+def test_foreign_target(library: Path) -> None:
+    assert "is a stencil library for target x86_64; aarch64 is accepted" in refusal(library, target="aarch64")
+
+
+def test_other_headers(library: Path) -> None:
+    words = "was built against other headers: its ABI hash is 1122334455667788, 0000000000000005 is accepted; rebuild"
+    assert words in refusal(library, abi_hash=5)
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [(2, "2, newer than this cnp, which accepts 1: upgrade cnp"), (0, "0, older than this cnp, which accepts 1: rebuild")],
+)
+def test_other_version(library: Path, version: int, words: str) -> None:
+    def change(data: bytearray) -> None:
+        data[8] = version
+
+    sealed(change, library)
+    assert words in refusal(library)
+
+
+def test_section_outside_the_file(library: Path) -> None:
+    def change(data: bytearray) -> None:
+        data[99] = 0x7F  # OPS begins beyond the end
+
+    sealed(change, library)
+    assert "was altered: section OPS does not lie in the file" in refusal(library)
+
+
+def test_appended_bytes(library: Path) -> None:
+    size = len(library.read_bytes())
+    library.write_bytes(library.read_bytes() + b"x")
+    assert f"was altered: it has {size + 1} bytes, {size} are accepted" in refusal(library)
+
+
+def test_text_mode_damage(library: Path) -> None:
+    library.write_bytes(library.read_bytes().replace(b"\r\n", b"\n"))
+    assert "is not a stencil library: it starts with" in refusal(library)
+
+
+def test_not_a_library(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"\x7fELF" + bytes(1000))
+    assert "is not a stencil library: it starts with b'\\x7fELF" in refusal(path)
+
+
+def test_empty_missing_and_directory(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    assert "is empty: not a stencil library" in refusal(tmp_path / "empty")
+    assert "No such file or directory; rebuild it with `python build_stencils.py`" in refusal(tmp_path / "none")
+    assert "Is a directory" in refusal(tmp_path)
+
+
+def test_writing_replaces_the_file_whole(library: Path) -> None:
+    before = library.read_bytes()
+    with pytest.raises(TypeError):
+        write_library(library, None)  # type: ignore[arg-type]
+    assert library.read_bytes() == before
+    assert [each.name for each in library.parent.iterdir()] == ["small.cnpl"]
+
+
+real = pytest.mark.skipif(not library_path("x86_64").exists(), reason="no stencil library is built")
+
+
+@real
+def test_the_real_library_is_sound() -> None:
+    with Library.open(library_path("x86_64"), abi_hash=abi_hash(stencils_directory()), verify_digest=True) as library:
+        assert library.op_by_method["i64_add"].name == "i64.add"
+        for stencil in library.stencils():
+            assert all(stencil.code[hole.offset : hole.offset + hole.width].strip(b"\0") == b"" for hole in stencil.holes)
+
+
+@real
+def test_opening_is_quick() -> None:
+    times = []
+    for _ in range(7):
+        start = time.perf_counter()
+        with Library.open(library_path("x86_64"), target="x86_64") as library:
+            assert library.ops
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.003
+
+
+@real
+def test_instruction_lengths_agree_with_capstone() -> None:
+    capstone = pytest.importorskip("capstone")
+    from cnp.target.x86_64_decode import decode
+
+    disassembler = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+    with Library.open(library_path("x86_64")) as library:
+        for index in range(0, len(library), 7):
+            code = library.stencil(index).code
+            expected = [size for _, size, _, _ in disassembler.disasm_lite(code, 0)]
+            assert [each.size for each in decode(code)] == expected, library.placement_name(index)
