@@ -14,7 +14,7 @@ import cnp
 from cnp.errors import CnpError, ParseError, Trap, UserError
 from cnp.types import ParameterType, PointerType
 
-_ELSEWHERE = {"build": "cnp.build.command"}
+_ELSEWHERE = {"build": "cnp.build.command", "bench": "cnp.bench.command"}
 """Commands whose module has a parser and a main of its own; loaded only when asked for."""
 
 
@@ -47,6 +47,8 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     objdump.add_argument("file", type=Path, metavar="FILE", help="functions in text form")
     objdump.add_argument("--function", metavar="NAME", help="only this one (default: all)")
     objdump.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="default: on a terminal")
+
+    commands.add_parser("bench", help="measure what cnp is judged by", add_help=False)
 
     commands.add_parser("doctor", help="say what cnp found on this machine, and what it chose")
     return result, dict(commands.choices)

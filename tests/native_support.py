@@ -98,7 +98,7 @@ class Trial:
         self._roles: list[tuple[str, int]] = [("frame", 0)]  # of each register: where `pins` finds its place
         self.expected = bytearray()
         self._nan_cells: list[tuple[int, Type]] = []
-        self._op_number = 0
+        self._op_number = self._runs = 0
         self._build()
 
     # -- the function
@@ -178,6 +178,7 @@ class Trial:
         self, registers: list[Register | None], wide: tuple[Register | None, Register] | None, values: tuple[Value, ...]
     ) -> None:
         f = self.function
+        self._runs += 1
         kept: dict[int, tuple[Type, Register, Value]] = {}
         operands: list[Any] = []
         for number, (type, value) in enumerate(zip(self.sources, values)):
@@ -327,32 +328,41 @@ class StoreTrial(Trial):
 
 
 class BranchTrial(Trial):
-    """A branch, near or far: the row shows which way it went. `meaning` gives the number of the label, from 0;
-    `emit` finds the labels behind the operands, and goes on where none is taken."""
+    """A branch: the row shows which way it went. `meaning` gives the number of the label, from 0; `emit` finds the
+    labels behind the operands, and goes on where none is taken.
 
-    def operate(self, d: Any, wide: Any, operands: list[Any], values: tuple[Value, ...]) -> None:
-        f = self.function
-        ways = self.ways
-        labels = [f.label() for _ in range(ways)]
-        end = f.label()
-        cell = len(self.expected)
-        self.emit(f, None, [*operands, labels])
-        self._arrive(cell, ways)
-        if cell % 3 == 0:  # so that every second or third branch needs its long form
-            for _ in range(20):
-                f.i64_store(0, MEMORY, 0)
-        f.jump(end)
-        for way, label in enumerate(labels):
-            f.place(label)
-            self._arrive(cell, way)
-            f.jump(end)
-        f.place(end)
-        self.expected += pack(Type.i32, self.meaning(*values))
+    It comes near to its target and far from it, and around a jump, whose place it then takes.
+    """
 
     ways = 1
 
-    def _arrive(self, cell: int, way: int) -> None:
-        self.function.i32_store(way, self.function.params[0], cell)
+    def operate(self, d: Any, wide: Any, operands: list[Any], values: tuple[Value, ...]) -> None:
+        f = self.function
+        layout = self._runs % 4
+        labels = [f.label() for _ in range(self.ways)]
+        other, end = f.label(), f.label()
+        self.emit(f, None, [*operands, labels])
+        if layout & 1:
+            f.jump(other)
+        else:
+            self._arrive(self.ways, layout)
+            f.jump(end)
+        for way, label in enumerate(labels):
+            f.place(label)
+            self._arrive(way, layout)
+            f.jump(end)
+        if layout & 1:
+            f.place(other)
+            self._arrive(self.ways, layout)
+        f.place(end)
+        self.expected += pack(Type.i32, self.meaning(*values))
+
+    def _arrive(self, way: int, layout: int) -> None:
+        f = self.function
+        f.i32_store(way, f.params[0], len(self.expected))
+        if layout & 2:  # too far for a short branch
+            for _ in range(20):
+                f.i64_store(0, MEMORY, 0)
 
 
 class TableTrial(BranchTrial):

@@ -19,6 +19,7 @@ OPS = """
 OP(i64_xor, COMMUTATIVE, i64, i64 a, i64 b) { return a ^ b; }
 OP(i64_lt_u, COMPARISON(i64_gt_u, NONE), i32, i64 a, i64 b) { return a < b; }
 OP(i64_gt_u, COMPARISON(i64_lt_u, NONE), i32, i64 a, i64 b) { return a > b; }
+OP(i64_equal, COMPARISON(NONE, NONE), i32, i64 a, i64 b) { return a == b; }
 OP(f64_neg, PLAIN, f64, f64 a) { return -a; }
 """
 

@@ -15,7 +15,8 @@ from cnp.build.check import check_convention
 from cnp.build.clang import Clang, find_clang
 from cnp.build.compile import Compiler, strategies
 from cnp.build.elf import Function, Reference
-from cnp.build.extract import LITERAL_RELOCATION, CodeHole, Rules, extract
+from cnp.build.extract import CodeHole, Rules, extract
+from cnp.build.immediates import LITERAL_RELOCATION
 from cnp.build.ops import read_sources
 from cnp.build.placements import Immediate
 from cnp.build.sample import merge_samples
@@ -177,7 +178,7 @@ def test_table_of_constants_is_refused(tmp_path: Path) -> None:
 
 
 def test_undefined_function_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BuildError, match="a call at offset|a stack frame at offset"):
+    with pytest.raises(BuildError, match=r"a call at offset|a stack frame at offset"):
         compile_stencil(tmp_path, "r1 = other(r1); CNP_GO(NEXT);", before="i64 other(i64);")
 
 
@@ -189,7 +190,9 @@ def test_constant_is_taken_along(tmp_path: Path) -> None:
 
 
 def test_stencil_short_of_registers_names_the_op_and_the_placement(tmp_path: Path) -> None:
-    body = '{ i64 x, y, z, w; __asm__ volatile("" : "=&r"(x), "=&r"(y), "=&r"(z), "=&r"(w)); return a ^ x ^ y ^ z ^ w; }'
+    body = (
+        '{ i64 x, y, z, w; __asm__ volatile("" : "=&r"(x), "=&r"(y), "=&r"(z), "=&r"(w)); return a ^ x ^ y ^ z ^ w; }'
+    )
     stencils = sources(tmp_path / "s", f'#include "cnp.h"\nOP(i64_hungry, PLAIN, i64, i64 a) {body}\n')
     with pytest.raises(BuildError, match=r"op i64_hungry, form FREE \(d=r\d+, a=r\d+\), ops\.c:2: .*a stack frame"):
         build(stencils, tmp_path / "x.cnpl")
@@ -256,6 +259,59 @@ def test_strategies_begin_with_literals_and_end_with_what_always_works() -> None
     modes = [each.modes for each in strategies(two)]
     assert modes[0] == (0, 0) and modes[-1] == (2, 2) and len(modes) == 9
     assert [each.modes for each in strategies([])] == [()]
+
+
+# ---- immediates that clang takes into a register
+
+KEPT = frozenset(X86_64.register_numbers.values())
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow"),
+    [
+        ("4983fc", None),
+        ("4981fc00000000", "4983fc00"),  # cmp r12
+        ("483d00000000", "4883f800"),  # cmp rax
+        ("2500000000", "83e000"),  # and eax
+        ("4d69f700000000", "4d6bf700"),  # imul r14, r15
+        ("49c7c600000000", None),  # mov has no such form
+    ],
+)
+def test_narrow_immediate(wide: str, narrow: str | None) -> None:
+    code = bytes.fromhex(wide)
+    found = X86_64.narrow_immediate(code, len(code) - 4)
+    assert found == (bytes.fromhex(narrow) if narrow else None)
+
+
+@pytest.mark.parametrize(
+    ("load", "operation", "folded"),
+    [
+        ("49c7c200000000", "4d21d4", "4981e400000000"),  # and r12, r10
+        ("49c7c200000000", "4421d0", "81e000000000"),  # and eax, r10d
+        ("41ba00000000", "4421d0", "81e000000000"),
+        ("41ba00000000", "4c21d0", None),  # the upper half would be zero, not the sign
+        ("49c7c600000000", "4d21f4", None),  # r14 is a guest register
+        ("49c7c200000000", "4d21e2", None),  # the other way round
+        ("49c7c200000000", "4d85d4", None),  # test has another form
+    ],
+)
+def test_fold_immediate(load: str, operation: str, folded: str | None) -> None:
+    found = X86_64.fold_immediate(bytes.fromhex(load), bytes.fromhex(operation), KEPT)
+    assert found == ((bytes.fromhex(folded), len(bytes.fromhex(folded)) - 4) if folded else None)
+
+
+def test_immediate_that_fits_8_bits_is_folded_and_narrowed() -> None:
+    it = function("49c7c200000000 4d21d4 e900000000", (3, ABSOLUTE_32S, "IMMEDIATE_B", 0), jump(11, "NEXT"))
+    assert extract(it, X86_64, Rules()).data == bytes.fromhex("4981e400000000")
+    code = extract(it, X86_64, Rules(narrow=frozenset(("IMMEDIATE_B",))))
+    assert code.data == bytes.fromhex("4983e400")
+    assert code.holes == (CodeHole(3, Value.IMMEDIATE_B, 1, HoleFlag(0), 0, 0),)
+
+
+def test_equal_operands_are_not_copied(small: tuple[Path, Path]) -> None:
+    """clang would pass on a copy of one operand in place of the other where it knows them to be equal."""
+    with Library.open(small[1]) as library:
+        assert code_of(library, "branch_i64_equal", Form.FREE, 1) == "4d39f40f8400000000"
 
 
 # ---- a whole library
@@ -394,7 +450,9 @@ def test_environment_names_the_compiler(tmp_path: Path, monkeypatch: pytest.Monk
 def test_other_argument_order_is_refused(tmp_path: Path) -> None:
     other = replace(X86_64, convention_order=("rdi", *X86_64.convention_order[1:]))
     compiler = Compiler(find_clang(), other, stencils_directory(), frozenset(), tmp_path)
-    with pytest.raises(BuildError, match=r"passes preserve_none arguments in r12 r13 .* relies on rdi r13 .*cannot build"):
+    with pytest.raises(
+        BuildError, match=r"passes preserve_none arguments in r12 r13 .* relies on rdi r13 .*cannot build"
+    ):
         check_convention(compiler)
 
 

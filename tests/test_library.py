@@ -52,7 +52,13 @@ def test_what_is_written_is_read_back(library: Path) -> None:
     written = contents()
     with Library.open(library, target="x86_64", abi_hash=ABI, verify_digest=True) as read:
         (op,) = read.ops
-        assert (op.name, op.method, op.code, op.doc, op.source_line) == ("i64.neg", "i64_neg", 0, "return -a;", "ops.c:7")
+        assert (op.name, op.method, op.code, op.doc, op.source_line) == (
+            "i64.neg",
+            "i64_neg",
+            0,
+            "return -a;",
+            "ops.c:7",
+        )
         assert (op.shape, op.result_type, op.operand_types, op.flags) == (Shape.VALUE, Type.i64, (Type.i64,), 4)
         assert (op.forms, op.bases, op.alternatives) == (1, (1, 0, 0, 0, 0), (3, 1, 1, 1))
         assert (op.swapped, op.inverse, op.branch) == (NO_OP, NO_OP, NO_OP)
@@ -161,7 +167,10 @@ def test_other_headers(library: Path) -> None:
 
 @pytest.mark.parametrize(
     ("version", "words"),
-    [(2, "2, newer than this cnp, which accepts 1: upgrade cnp"), (0, "0, older than this cnp, which accepts 1: rebuild")],
+    [
+        (2, "2, newer than this cnp, which accepts 1: upgrade cnp"),
+        (0, "0, older than this cnp, which accepts 1: rebuild"),
+    ],
 )
 def test_other_version(library: Path, version: int, words: str) -> None:
     def change(data: bytearray) -> None:
@@ -219,7 +228,9 @@ def test_the_real_library_is_sound() -> None:
     with Library.open(library_path("x86_64"), abi_hash=abi_hash(stencils_directory()), verify_digest=True) as library:
         assert library.op_by_method["i64_add"].name == "i64.add"
         for stencil in library.stencils():
-            assert all(stencil.code[hole.offset : hole.offset + hole.width].strip(b"\0") == b"" for hole in stencil.holes)
+            assert all(
+                stencil.code[hole.offset : hole.offset + hole.width].strip(b"\0") == b"" for hole in stencil.holes
+            )
 
 
 @real

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import os
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+from expectations import same
 from native_support import (
     EDGES,
     MEMORY,
@@ -20,10 +24,13 @@ from native_support import (
     shared_values_agree,
 )
 
+from cnp.backends import native
 from cnp.errors import TrapKind
 from cnp.ir import Function
 from cnp.ir.optable import comparison_of, default_ops
 from cnp.ir.semantics import SEMANTICS, TrapSignal, load, store
+from cnp.runtime.default import default_library
+from cnp.stencil.layout import SectionName
 from cnp.stencil.model import Shape
 from cnp.types import NO_TYPE, Type
 
@@ -182,7 +189,9 @@ def test_branch(name: str) -> None:
         *values, (label,) = operands
         getattr(f, ROWS[name].method)(*values, label)
 
-    run(trials(BranchTrial, name, emit, None, sources, lambda *v: 0 if holds(*v) else 1, tuples_of(sources)))
+    tuples = tuples_of(sources)
+    tuples += [each for each in itertools.product(*[EDGES[t][::5] for t in sources]) if each not in tuples]
+    run(trials(BranchTrial, name, emit, None, sources, lambda *v: 0 if holds(*v) else 1, tuples))
 
 
 def test_branch_table() -> None:
@@ -214,3 +223,118 @@ def test_select(type: Type, constants: tuple[bool, ...]) -> None:
     tuples = [*tuples_of(sources)[::3], *((a, b, 0) for a, b, _ in tuples_of(sources)[::4])]
     emit = emit_method("select")
     run(trials(Trial, "select", emit, type, sources, lambda a, b, c: a if c else b, tuples, [constants]))
+
+
+@pytest.mark.parametrize("pin", [*range(11), 255])
+def test_safepoint(pin: int) -> None:
+    """A loop of more rounds than lie between two polls, all of whose registers a poll must keep."""
+    others = [each for each in range(11) if each != pin]
+    f = Function("rounds", [Type.i64], Type.i64)
+    n, total = f.params[0], f.reg(Type.i64)
+    values = [f.reg(Type.i64) for _ in others]
+    floats = [f.reg(Type.f64) for _ in range(8)]
+    again = f.label()
+    for number, each in enumerate([total, *values]):
+        f.i64_mul(each, n, number)
+    for number, each in enumerate(floats):
+        f.f64_const(each, number + 0.5)
+    f.place(again)
+    f.i64_add(total, total, n)
+    f.safepoint()
+    f.i64_sub(n, n, 1)
+    f.branch_i64_nez(n, again)
+    for each in floats:
+        f.i64_reinterpret_f64(n, each)
+        values.append(f.reg(Type.i64))
+        f.move(values[-1], n)
+    for each in values:
+        f.i64_mul(total, total, 31)
+        f.i64_add(total, total, each)
+    f.ret(total)
+    pins = bytes([255, 255, *others, *range(8), *[255] * 8, pin])
+    for rounds in (1, 2, 8191, 8192, 8193, 20_000):
+        result = rounds * (rounds + 1) // 2
+        for number in range(len(others)):
+            result = result * 31 + rounds * (number + 1)
+        for number in range(8):
+            result = result * 31 + int.from_bytes(struct.pack("<d", number + 0.5), "little")
+        expected = (result + 2**63) % 2**64 - 2**63
+        for safepoints in (True, False):
+            assert native.compile(f, pins=pins, safepoints=safepoints)(rounds) == expected
+
+
+@pytest.mark.parametrize("type", list(Type), ids=str)
+def test_return(type: Type) -> None:
+    """A result comes from every place to where the caller looks for it."""
+    given, constant = Function("give", [type], type), [Function("give", [], type) for _ in EDGES[type]]
+    given.ret(given.params[0])
+    for pin in range(-1, 8 if type.is_float else 11):
+        for value in EDGES[type]:
+            assert same(native.compile(given, pins=bytes([pin % 256]))(value), value)
+    for f, value in zip(constant, EDGES[type]):
+        f.ret(value)
+        assert same(native.compile(f)(), value)
+
+
+def test_the_trials_notice_what_is_wrong() -> None:
+    def wrong(f: Function, d: Any, operands: list[Any]) -> None:
+        f.i32_sub(d, operands[0], operands[1])
+        f.i32_add(d, d, 1)
+
+    def clobbers(f: Function, d: Any, operands: list[Any]) -> None:
+        f.i32_sub(d, operands[0], operands[1])
+        f.i32_const(operands[0], 5)
+
+    sources = [Type.i32, Type.i32]
+    for emit in (wrong, clobbers):
+        some = trials(
+            Trial, "i32.sub", emit, Type.i32, sources, SEMANTICS["i32.sub"], tuples_of(sources), [(False, False)]
+        )
+        with pytest.raises(AssertionError, match=r"of \d+; i32\.sub .*cell 0 of"):
+            next(some).run()
+
+
+def _traced(compile: Any, seen: set[int], f: Function, **options: Any) -> Any:
+    compiled = compile(f, trace=True, **options)
+    seen.update(stencil for _, stencil, _ in compiled._code.parts[0].traces)
+    return compiled
+
+
+@pytest.mark.skipif(os.environ.get("CNP_LONG") != "1", reason="takes a minute: CNP_LONG=1")
+def test_every_stencil_of_a_public_op_takes_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: set[int] = set()
+    compile = native.compile
+
+    def trace(self: Trial, *_: object) -> int:
+        for pins in self.pins():
+            _traced(compile, seen, self.function, pins=pins)
+        return 1
+
+    monkeypatch.setattr(Trial, "run", trace)
+    for name in of_shape(Shape.VALUE):
+        test_value_op(name)
+    for name in DIVISIONS:
+        test_division_by_a_constant(name)
+    for name in of_shape(Shape.LOAD):
+        test_load(name)
+    for name in of_shape(Shape.STORE):
+        test_store(name)
+    for name in of_shape(Shape.BRANCH):
+        test_branch(name)
+    test_branch_table()
+    monkeypatch.setattr(native, "compile", functools.partial(_traced, native.compile, seen))
+    for pin in (*range(11), 255):
+        test_safepoint(pin)
+    for type in Type:
+        test_move(type)
+        for constants in itertools.product((False, True), repeat=3):
+            test_select(type, constants)
+    library = default_library()
+    placements = np.frombuffer(bytes(library.section(SectionName.PLACEMENTS)), np.uint32)
+    starts = sorted((each.bases[form], each.method) for each in library.ops for form in range(5) if each.forms >> form & 1)
+    missing: dict[str, int] = {}
+    for (start, method), (end, _) in itertools.pairwise([*starts, (len(placements), "")]):
+        stencils = set(placements[start:end].tolist()) - seen - {0}
+        if stencils:
+            missing[method] = missing.get(method, 0) + len(stencils)
+    assert not missing

@@ -1,2 +1,54 @@
+"""Bench: packet filters compiled by examples/bpf against libpcap's interpreter."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+from cnp.bench.figure import Recorder, Unavailable
+from cnp.bench.measure import Ratio, interleaved, median
 from cnp.bench.registry import Bench
-BENCH = Bench("bpf", "", lambda r: None)
+from cnp.errors import InternalError
+
+LIMIT = 2.0
+LONG = 15  # instructions from which the target holds
+_ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def _example(module: str) -> Any:
+    if not (_ROOT / "examples" / "bpf").is_dir():
+        raise Unavailable("examples/bpf is not there: this is not a checkout")
+    if str(_ROOT) not in sys.path:
+        sys.path.insert(0, str(_ROOT))
+    return importlib.import_module(f"examples.bpf.{module}")
+
+
+def run(recorder: Recorder) -> None:
+    """Packets a second of both, on made-up traffic; verdicts are compared first."""
+    demo, filters = _example("demo"), _example("filter")
+    if not _example("libpcap").is_installed():
+        raise Unavailable("libpcap is not installed")
+    packets = _example("traffic").generate(2_000 if recorder.quick else 50_000)
+    loop = filters.libpcap_loop()
+    for name, source in demo.stored_filters():
+        options = {"link_type": packets.link_type, "snapshot_length": packets.snapshot_length}
+        program = filters.program_from(source, **options)
+        compiled = filters.compile_filter(program)
+        if compiled.run(packets) != loop(program, packets):
+            raise InternalError(f"bpf: filter {name!r}: verdicts differ from libpcap's")
+        works = {
+            "cnp": lambda compiled=compiled: compiled.run(packets),
+            "libpcap": lambda program=program: loop(program, packets),
+        }
+        samples = interleaved(works, recorder.rounds(11))
+        rates = {each: len(packets) / median(samples[each]) / 1e6 for each in samples}
+        note = f"{len(program)} instructions; {rates['cnp']:.1f} against {rates['libpcap']:.1f} million packets/s"
+        target = LIMIT if len(program) >= LONG else None
+        name = "_".join(name.split()[:6])
+        recorder.ratio(f"speed.{name}", Ratio(samples["libpcap"], samples["cnp"]), at_least=target, note=note)
+
+
+BENCH = Bench("bpf", "packet filters against libpcap's interpreter", run)

@@ -45,9 +45,15 @@ def counts(size: int, *shapes: str) -> dict[str, float]:
 
 
 def environment() -> dict[str, str]:
-    """For subprocesses: this cnp, and results that do not depend on hashes."""
+    """For subprocesses: this cnp, results that do not depend on hashes, and a cache for byte code that can be written."""
     path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH", "")]))
-    return {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0"}
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPATH": path, "PYTHONHASHSEED": "0", "PYTHONPYCACHEPREFIX": _cache().name}
+
+
+@functools.cache
+def _cache() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="cnp-bench-")
 
 
 def _total(path: Path) -> int:

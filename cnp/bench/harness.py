@@ -8,8 +8,12 @@ from typing import Any
 
 from cnp import Function, extern, i32, i64
 from cnp.backends import native
+from cnp.backends.requests import Group
 from cnp.bench.figure import Unavailable
-from cnp.runtime.core import NEED_SCRATCH
+from cnp.errors import InternalError, MissingExtra
+from cnp.runtime.code import Part
+from cnp.runtime.core import NEED_SCRATCH, Core
+from cnp.runtime.layout import Request
 from cnp.tools import disassembly
 
 
@@ -23,7 +27,7 @@ class Prepared:
         self.core = native.core()
         self.compiled: Any = function.compile()
         self.code: bytes = self.compiled.code
-        self.request = self.compiled._code.parts[0].request
+        self.request, self._callees = _request_of(self.core, function)
         self._scratch = ctypes.create_string_buffer(max(int(self.request.scratch_used) * 5 // 4, 1 << 16))
         self._compile()
         self.block = self.core.memory.allocate(self.request.code_size)
@@ -37,7 +41,8 @@ class Prepared:
             if error == NEED_SCRATCH:
                 self._scratch = ctypes.create_string_buffer(int(request.scratch_used) + 4096)
                 continue
-            assert not error, error
+            if error:
+                raise InternalError(f"function {self.function.name!r} compiled once, then failed with code {error}")
             return
 
     def emit(self, n: int) -> None:
@@ -69,10 +74,15 @@ class Prepared:
         self.core.memory.free(self.block)
 
 
+def _request_of(core: Core, function: Function) -> tuple[Request, Any]:
+    """What the native back end would ask of the core, and what the request points to."""
+    group = Group(core, [function], lambda callee: callee, safepoints=True, trace=False, pins=None)
+    with core.compiling(1) as scratch:
+        return group._prepare(0, Part(function), scratch)
+
+
 def generated_instructions(compiled: Any) -> int:
     """Machine instructions of a compiled function. Unavailable without capstone."""
-    from cnp.errors import MissingExtra
-
     try:
         rows = disassembly.instructions(compiled.code, compiled.entry, compiled._code.core.library.target)
     except MissingExtra as error:

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any
 
-import cnp
-from cnp import Function, f64, i64, ptr
+from cnp import Function, Label, Register, f64, i64, ptr
+from cnp.ir.optable import Code
+from cnp.runtime.default import default_library
+
+_METHODS = {
+    int(Code.PLACE): "place", int(Code.JUMP): "jump", int(Code.RET): "ret",
+    int(Code.CONST64): "i64_const", int(Code.CONSTF64): "f64_const",
+}  # fmt: skip
 
 
 def face() -> Function:
@@ -144,7 +151,7 @@ def tiny() -> Function:
     """Three ops."""
     f = Function("tiny", params=[i64, i64], result=i64)
     a, b = f.params
-    d = f.reg(cnp.i64)
+    d = f.reg(i64)
     f.i64_mul(d, a, 7)
     f.i64_add(d, d, b)
     f.ret(d)
@@ -160,3 +167,34 @@ SHAPES: dict[str, Callable[[int], Function]] = {
     "calls": calls,
 }
 """Makers of a function of about so many ops, by name."""
+
+
+def unrolled(function: Function) -> Callable[[], Function]:
+    """Python code that builds the same function, a statement an op: what building costs without deciding what to build.
+
+    For functions without calls.
+    """
+    lines = [f"f = Function({function.name!r}, params={[each.name for each in function.parameter_types]}, result=result)"]
+    lines[0] = lines[0].replace("'i64'", "i64").replace("'ptr'", "ptr")
+    types = function.register_types
+    lines += [f"r{number} = f.params[{number}]" for number in range(len(function.params))]
+    lines += [f"r{number} = f.reg({types[number]})" for number in range(len(function.params), len(types))]
+    rows = {row.code: row.method for row in default_library().ops}
+    labels = 0
+    for code, *operands in function.ops:
+        method = rows.get(code) or _METHODS[code]
+        written = []
+        for each in operands:
+            index = getattr(each, "code", 0) & 0xFFFFFFFF
+            if isinstance(each, Label):
+                written.append(f"l{index}")
+                lines += [f"l{number} = f.label()" for number in range(labels, index + 1)]
+                labels = max(labels, index + 1)
+            else:
+                written.append(f"r{index}" if isinstance(each, Register) else repr(each))
+        lines.append(f"f.{method}({', '.join(written)})")
+    source = "def build():\n" + "".join(f"    {line}\n" for line in [*lines, "return f"])
+    names: dict[str, Any] = {"Function": Function, "i64": i64, "f64": f64, "ptr": ptr, "result": function.result}
+    exec(source, names)
+    made: Callable[[], Function] = names["build"]
+    return made

@@ -149,15 +149,16 @@ def _extract(
 
 def _rules(compiler: Compiler, p: Placement, immediates: Sequence[Immediate]) -> Rules:
     row = p.op.row
-    narrow = row.shape == Shape.TABLE or (row.shape == Shape.MAGIC and row.result_type == Type.i32)
+    low_half_only = row.shape == Shape.TABLE or (row.shape == Shape.MAGIC and row.result_type == Type.i32)
     for each in immediates:
         number = "ABC".index(each.position)
         is_i32 = number < len(row.operand_types) and row.operand_types[number] == Type.i32
-        narrow |= is_i32 or each.mask == ImmediateClass.U32
+        low_half_only |= is_i32 or each.mask == ImmediateClass.U32
     return Rules(
         indirect_jump=row.shape == Shape.TABLE,
         frame=not p.all_in_registers(compiler.target) or row.shape == Shape.MAGIC,
-        low_half_only=narrow,
+        low_half_only=low_half_only,
+        narrow=frozenset(each.hole for each in immediates if each.mask == ImmediateClass.I8),
         routines=compiler.routines,
     )
 

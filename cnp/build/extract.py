@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnp.build.elf import Constant, Function, Reference
+from cnp.build.immediates import tighten
 from cnp.build.jumps import END, Piece, simplify
 from cnp.errors import BuildError, TrapKind
 from cnp.stencil.model import HoleFlag, Value
 from cnp.target.record import Instruction, JumpEncoding, PatchKind, Target
 
-LITERAL_RELOCATION = {1: -1, 4: -4}
-"""Relocation types, by width in bytes, of fields that sampling found."""
 _LITERAL_KINDS = {-1: PatchKind(1, signed=True), -4: PatchKind(4, signed=True)}
 
 
@@ -45,6 +44,7 @@ class Rules:
     indirect_jump: bool = False
     frame: bool = False  # may use the stack, if it is as it was wherever the code leaves
     low_half_only: bool = False  # 32-bit fields need not be signed: only their bits are read
+    narrow: frozenset[str] = frozenset()  # holes whose values fit 8 bits
     routines: frozenset[str] = frozenset()  # exported by the core
 
 
@@ -58,7 +58,7 @@ def extract(function: Function, target: Target, rules: Rules) -> Code:
     pieces = _pieces(function, instructions)
     _check_balance(function, instructions, pieces)
     _check_end(function, instructions, rules)
-    pieces = simplify(pieces, target)
+    pieces = simplify(tighten(pieces, target, rules.narrow), target)
     code = _assemble(pieces, target, function, rules, shorten_last=False)
     if target.short_jump is None or not pieces or not (pieces[-1].jump and pieces[-1].symbol == "TARGET"):
         return code

@@ -137,10 +137,11 @@ def _compile_all(
                 functions += compiled.functions
                 errors = {**compiled.errors, **errors}
                 progress.advance(len(unit))
-        except BuildError:
-            pool.shutdown(cancel_futures=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
-    progress.finish()
+        finally:
+            progress.finish()
     if errors:
         raise BuildError("\n".join(errors[op] for op in sorted(errors)))
     return codes, functions

@@ -257,7 +257,13 @@ class Writer:
         type = p.op.row.operand_types["ABC".index(position)]
         register = self._register(p, position)
         if register is not None:
-            return {Type.i32: f"(i32){register}", Type.f32: f"cnp_get_f32({register})"}.get(type, register)
+            if type == Type.f32:
+                return f"cnp_get_f32({register})"
+            if type.is_float:
+                return register
+            # Where a == b, LLVM would pass on a copy of a in place of b, at the price of a move. An annotation hides
+            # from it that the operand is the register, and is gone before instructions are selected.
+            return f'({type.name})__builtin_annotation({register}, "")'
         mask = self._class(p, position)
         if mask is None:
             return f"*({type.name}_slot *)(frame + HOLE32(SLOT_{position}))"

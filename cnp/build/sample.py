@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cnp.build.elf import Function, Reference
-from cnp.build.extract import LITERAL_RELOCATION
+from cnp.build.immediates import LITERAL_RELOCATION
 from cnp.build.placements import Immediate
 from cnp.stencil.model import ImmediateClass
 

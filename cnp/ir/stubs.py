@@ -1,8 +1,13 @@
-"""Writes opmethods.pyi, from which type checkers and editors know the op methods, from op rows."""
+"""Writes opmethods.pyi, from which type checkers and editors know the op methods, from op rows.
+
+`python -m cnp.ir.stubs` does so from this machine's stencil library, after ops were added to it or changed.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnp.ir.optable import Operand, Role, operands_of_row, public_name
@@ -51,3 +56,19 @@ def _parameter(operand: Operand) -> str:
         return f"{operand.name}: SupportsIndex = 0"
     assert operand.type is not None
     return f"{operand.name}: {'Float' if operand.type.is_float else 'Integer'}"
+
+
+STUB = Path(__file__).with_name("opmethods.pyi")
+
+
+def main() -> None:
+    """Write the stub file anew."""
+    from cnp.stencil.library import Library
+    from cnp.stencil.sources import library_path
+
+    STUB.write_text(stub_text(Library.open(library_path(os.uname().machine)).ops), encoding="utf-8")
+    print(f"{STUB}: written")
+
+
+if __name__ == "__main__":
+    main()

@@ -56,8 +56,8 @@ PYTHON_FUNCTIONS = (
     *("PyLong_AsLongLong", "PyLong_AsLongLongAndOverflow", "PyLong_AsUnsignedLongLong"),
     *("PyLong_FromLongLong", "PyLong_FromUnsignedLongLong", "PyFloat_AsDouble", "PyFloat_FromDouble"),
     *("PyNumber_Index", "PyErr_Occurred", "PyErr_Clear", "PyErr_Format", "PyErr_CheckSignals", "PyErr_WriteUnraisable"),
-    *("PyObject_GetBuffer", "PyObject_CheckBuffer", "PyBuffer_Release", "PyObject_CallFunctionObjArgs"),
-    *("PyObject_IsInstance", "Py_IncRef", "Py_DecRef", "PyEval_SaveThread", "PyEval_RestoreThread"),
+    *("PyObject_GetBuffer", "PyObject_CheckBuffer", "PyIndex_Check", "PySequence_Check", "PyBuffer_Release"),
+    *("PyObject_CallFunctionObjArgs", "PyObject_IsInstance", "Py_IncRef", "Py_DecRef", "PyEval_SaveThread", "PyEval_RestoreThread"),
     *("PyGILState_Ensure", "PyGILState_Release", "PyGILState_Check"),
 )
 PYTHON_OBJECTS = (

@@ -92,6 +92,11 @@ class Target:
     invert: Callable[[int], int]  # the condition that holds when this one does not
     long_jump: JumpEncoding
     short_jump: JumpEncoding | None
+    # Rewrite an instruction with a 32-bit immediate to one of 8 bits; and a load of an immediate into a register that
+    # is not in the set, with the instruction after it that uses it, to one instruction. None where it cannot be done.
+    narrow_immediate: Callable[[bytes, int], bytes | None]
+    fold_immediate: Callable[[bytes, bytes, frozenset[int]], tuple[bytes, int] | None]
+    register_numbers: Mapping[str, int]  # hardware numbers of integer_registers and frame_register
     padding: tuple[bytes, ...]  # padding[n]: n bytes that do nothing
     three_address: frozenset[str]  # ops whose destination the processor can choose freely
     three_address_immediate: frozenset[str]  # the same where the second operand is an immediate

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cnp.target.record import Flag, JumpEncoding, PatchKind, RelocationKind, Target
 from cnp.target.x86_64_decode import decode
+from cnp.target.x86_64_immediates import fold_immediate, narrow_immediate
 
 _ABSOLUTE_32 = PatchKind(4, signed=True)
 _LOW_32 = PatchKind(4, signed=False)
@@ -114,6 +115,9 @@ X86_64 = Target(
         PatchKind(1, signed=True, pc_relative=True),
         addend=-1,
     ),
+    narrow_immediate=narrow_immediate,
+    fold_immediate=fold_immediate,
+    register_numbers={"rax": 0, "rcx": 1, "rdx": 2, "rsi": 6, "rdi": 7} | {f"r{n}": n for n in (8, 9, *range(11, 16))},
     padding=_NOPS,
     # lea adds into a register of its own.
     three_address=frozenset(("i32_add", "i64_add")),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def install(letters: str) -> None:
-    """Dump these stages of every function compiled from now on. Letters that are no stage are named once, and ignored."""
+    """Dump these stages of every function compiled from now on. Letters of no stage are named, and ignored."""
     unknown = "".join(sorted(set(letters) - set(STAGES)))
     if unknown:
         sys.stderr.write(f"CNP_DUMP: no stage {', '.join(map(repr, unknown))}; accepted: {' '.join(STAGES)}\n")

@@ -90,7 +90,7 @@ class _Addresses:
         code, core = made._code, made._code.core
         self.library = core.library
         self.entry, self.code = made.entry, made.code
-        self._names = {core.routine(name): name for name in self.library.meta["exports"]}
+        self._names = {core.routine(name): str(name) for name in self.library.meta["exports"]}
         self._names |= {code.entry(index): each.function.name for index, each in enumerate(code.parts)}
 
     def name(self, address: int) -> str:

@@ -57,8 +57,8 @@ def heading(made: NativeFunction) -> str:
     params = ", ".join(map(str, function.parameter_types))
     result = f" -> {function.result}" if function.result is not None else ""
     stencils = len(made._code.parts[made._index].traces)
-    plural = "s" * (stencils != 1)
-    return f"{function.name}({params}){result}: {len(made.code)} bytes in {stencils} stencil{plural}, frame of {made.frame_size} bytes"
+    size = f"{len(made.code)} bytes in {stencils} stencil{'s' * (stencils != 1)}"
+    return f"{function.name}({params}){result}: {size}, frame of {made.frame_size} bytes"
 
 
 def show(made: NativeFunction, output: TextIO, colour: bool) -> None:

@@ -7,13 +7,13 @@ goes round the loop itself."""
 from __future__ import annotations
 
 import cnp
-from cnp import i32, i64
-from cnp.ir import Label, Register
+from cnp import Label, Register, i32, i64
 
 from . import instruction as bpf
 from .analysis import NEVER, Analysis, analyze, packet_load, successors, writes
-from .capture import CAPTURED_LENGTH, OFFSET, RECORD, WIRE_LENGTH
+from .capture import WIRE_LENGTH
 from .instruction import Instruction, Program
+from .loop import PacketLoop
 from .validator import validate
 
 _ARITHMETIC = {
@@ -34,47 +34,35 @@ def lower(program: Program, name: str = "filter") -> cnp.Function:
     data: the packets' bytes; index: `count` records as in capture.py, each inside data; verdicts: room for `count`
     32-bit numbers, which receive the verdicts. The result is how many of them are not 0."""
     validate(program)
-    return _Lowering(program, name).function
+    return _Lowering(program, name).lower()
 
 
 class _Lowering:
-    """The state of one translation; `function` is its result."""
+    """The state of one translation."""
 
     def __init__(self, program: Program, name: str) -> None:
         self.program = program
         self.analysis: Analysis = analyze(program)
-        f = cnp.Function(name, params=[cnp.ptr, cnp.ptr, i64, cnp.writable_ptr], result=i64)
-        self.function = f
-        self.data, self.index, count, self.verdicts = f.params
-        self.end, self.accepted, self.packet, self.captured = (f.reg(i64) for _ in range(4))
+        self.loop = PacketLoop(name)
+        f = self.function = self.loop.function
         self.a, self.x = f.reg(i32), f.reg(i64)
         self.bits, self.wide = f.reg(i32), f.reg(i64)  # short-lived values
         self.scratch: dict[int, Register] = {}
-        self.head, self.done = f.label(), f.label()
         self.labels: dict[int, Label] = {}  # of instructions that are jumped to
         self.ends: dict[int, Label] = {}  # of the code that stores a constant verdict
         self.pending: set[int] = set()  # those of them not placed yet
         # What every path to an instruction has checked: bytes the packet holds, and holds after X. None: no path.
         self.checked: list[tuple[int, int] | None] = [None] * len(program)
-        self._loop(count)
 
-    def _loop(self, count: Register) -> None:
-        f = self.function
-        f.i64_const(self.accepted, 0)
-        f.i64_shl(self.end, count, RECORD.size.bit_length() - 1)
-        f.i64_add(self.end, self.end, self.index)
-        f.branch_i64_eq(self.index, self.end, self.done)
-        f.place(self.head)
-        f.i64_load(self.packet, self.index, OFFSET)
-        f.i64_load32_u(self.captured, self.index, CAPTURED_LENGTH)
-        f.i64_add(self.packet, self.packet, self.data)
+    def lower(self) -> cnp.Function:
+        """Emit everything."""
+        self.loop.begin()
         if "A" in self.analysis.live_at_start:
-            f.i32_const(self.a, 0)
+            self.function.i32_const(self.a, 0)
         if "X" in self.analysis.live_at_start:
-            f.i64_const(self.x, 0)
+            self.function.i64_const(self.x, 0)
         self._filter()
-        f.place(self.done)
-        f.ret(self.accepted)
+        return self.loop.finish()
 
     def _filter(self) -> None:
         """Emit the instructions that can run, in order, then the ends that none of them runs into."""
@@ -101,7 +89,7 @@ class _Lowering:
         kind = instruction.code & 7
         if kind == bpf.RET:
             if instruction.code == bpf.RET | bpf.A:
-                self._end_with_a()
+                self.loop.store(self.a)
             elif instruction.k in self.pending or instruction.k not in self.ends:
                 self._end_label(instruction.k)
                 self.pending.discard(instruction.k)
@@ -134,26 +122,8 @@ class _Lowering:
         return self.ends[verdict]
 
     def _end(self, verdict: int) -> None:
-        f = self.function
-        f.place(self.ends[verdict])
-        f.i32_store(verdict, self.verdicts)
-        if verdict:
-            f.i64_add(self.accepted, self.accepted, 1)
-        self._next_packet()
-
-    def _end_with_a(self) -> None:
-        f = self.function
-        f.branch_i32_eqz(self.a, self._end_label(0))
-        f.i32_store(self.a, self.verdicts)
-        f.i64_add(self.accepted, self.accepted, 1)
-        self._next_packet()
-
-    def _next_packet(self) -> None:
-        f = self.function
-        f.i64_add(self.index, self.index, RECORD.size)
-        f.i64_add(self.verdicts, self.verdicts, 4)
-        f.branch_i64_ne(self.index, self.end, self.head)
-        f.jump(self.done)
+        self.function.place(self.ends[verdict])
+        self.loop.store(verdict)
 
     # Jumps.
 
@@ -219,12 +189,12 @@ class _Lowering:
         if not from_x:
             if known < length:
                 known = max(length, self.analysis.needed[number])
-                f.branch_i64_lt_u(self.captured, known, too_short)
+                f.branch_i64_lt_u(self.loop.captured, known, too_short)
         elif known_from_x < length:
             known_from_x = max(length, self.analysis.needed_from_x[number])
             known = max(known, known_from_x)
             f.i64_add(self.wide, self.x, known_from_x)  # 64 bits wide: cannot wrap around
-            f.branch_i64_gt_u(self.wide, self.captured, too_short)
+            f.branch_i64_gt_u(self.wide, self.loop.captured, too_short)
         return known, known_from_x
 
     def _value(self, instruction: Instruction) -> None:
@@ -244,7 +214,7 @@ class _Lowering:
         elif kind == bpf.MISC:
             f.i32_wrap_i64(self.a, self.x)
         elif code == bpf.LDX | bpf.B | bpf.MSH:
-            f.i64_load8_u(self.x, self.packet, k)
+            f.i64_load8_u(self.x, self.loop.packet, k)
             f.i64_and(self.x, self.x, 15)
             f.i64_shl(self.x, self.x, 2)
         elif code == bpf.LD | bpf.IMM:
@@ -256,18 +226,18 @@ class _Lowering:
         elif code == bpf.LDX | bpf.MEM:
             f.i64_extend_i32_u(self.x, self.scratch[k])
         elif code == bpf.LD | bpf.W | bpf.LEN:
-            f.i32_load(self.a, self.index, WIRE_LENGTH)
+            f.i32_load(self.a, self.loop.index, WIRE_LENGTH)
         elif code == bpf.LDX | bpf.W | bpf.LEN:
-            f.i64_load32_u(self.x, self.index, WIRE_LENGTH)
+            f.i64_load32_u(self.x, self.loop.index, WIRE_LENGTH)
         else:
             self._load_packet(code, k)
 
     def _load_packet(self, code: int, k: int) -> None:
         """A big-endian load; its length has been checked."""
         f = self.function
-        base = self.packet
+        base = self.loop.packet
         if code & 0xE0 == bpf.IND:
-            f.i64_add(self.wide, self.packet, self.x)
+            f.i64_add(self.wide, self.loop.packet, self.x)
             base = self.wide
         size = code & 0x18
         if size == bpf.B:

@@ -80,7 +80,7 @@ def libpcap_loop() -> Callable[[Iterable[Instruction], Capture], array[int]]:
         validate(program)  # bpf_filter itself checks little
         verdicts = array(_VERDICT, bytes(4 * len(capture)))
         if len(capture):
-            compiled(encode(program), capture.data, capture.index, len(capture), verdicts)
+            compiled(capture.data, capture.index, len(capture), verdicts, encode(program))
         return verdicts
 
     return run

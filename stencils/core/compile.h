@@ -70,6 +70,8 @@ struct compilation {
     u32 n_items;
     struct event *events; /* one past event 0: they grow downwards, towards the items */
     u32 n_events;
+    struct event *externals; /* those that depend on where the function will be */
+    u32 n_externals;
     u32 *target_position;
     u32 code_end, table_offset; /* bytes of code; where its jump tables are */
     struct trace *traces;

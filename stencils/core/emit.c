@@ -5,66 +5,56 @@ static inline const struct chunk *chunk_of(const struct chunk *chunks, const str
     return (const struct chunk *)((const char *)chunks + item->chunk);
 }
 
-/* The first bytes of a function: nothing may be written before its start. */
-static char *copy_exactly(const struct chunk *chunks, const struct item *item, char *end) {
+typedef u32 vector __attribute__((vector_size(16), aligned(1), may_alias));
+
+/* One chunk that ends at `end`. Returns where it begins. */
+static inline char *copy_and_patch(const struct chunk *chunks, const struct item *item, char *end) {
     const struct chunk *chunk = chunk_of(chunks, item);
-    u8 code[16];
-    for (u32 k = 0; k < 12; k++)
-        code[k] = chunk->code[k];
-    for (u32 k = 0; k < 4; k++)
-        code[12 + k] = (u8)(item->value >> 8 * k);
-    for (s64 k = chunk->minus_size; k < 0; k++)
-        end[k] = (char)code[16 + k];
+    vector code = *(const vector *)chunk->code;
+    code[3] = item->value;
+    *(vector *)(end - 16) = code;
     return end + chunk->minus_size;
 }
 
 /* Backwards: a chunk is copied as sixteen bytes that end where it ends, its last four are the item's value (with the
- * hole filled in), and whatever that spilled in front of it is overwritten by the chunk before. So no chunk needs
- * to know where its hole is, or whether it has one: six instructions a chunk. */
+ * hole filled in), and whatever that spilled in front of it is overwritten by the chunk before. So no chunk needs to
+ * know where its hole is, or whether it has one: five instructions a chunk. The chunks that begin less than sixteen
+ * bytes into the function go through a buffer, because what is in front of it is not ours. */
 static void emit_items(const struct chunk *chunks, const struct item *items, u32 n, char *end) {
-    typedef u64 vector __attribute__((vector_size(16), aligned(1), may_alias));
-    typedef u32 word __attribute__((aligned(1), may_alias));
-    u32 exact = 0, covered = 0;
-    while (exact < n && covered < 16) /* items whose sixteen bytes would begin before the function does */
-        covered -= (u32)chunk_of(chunks, &items[exact++])->minus_size;
-    if (covered >= 16)
-        exact--;
-    const struct item *item = items + n, *first = items + exact;
+    u32 first = 0, covered = 0;
+    while (first < n && covered < 16)
+        covered -= (u32)chunk_of(chunks, &items[first++])->minus_size;
+    const struct item *item = items + n;
 #pragma clang loop unroll_count(8)
-    while (item != first) {
-        item--;
-        const struct chunk *chunk = chunk_of(chunks, item);
-        *(vector *)(end - 16) = *(const vector *)chunk->code;
-        *(word *)(end - 4) = item->value;
-        end += chunk->minus_size;
-    }
+    while (item != items + first)
+        end = copy_and_patch(chunks, --item, end);
+    char buffer[64];
+    char *start = buffer + 64;
     while (item != items)
-        end = copy_exactly(chunks, --item, end);
+        start = copy_and_patch(chunks, --item, start);
+    memcpy(end - covered, buffer + 64 - covered, covered);
 }
 
 /* Makes the function at `executable`, written through `writable`. Returns OK or what cannot be encoded. */
 int cnp_emit(struct request *request, char *writable, i64 executable) {
     struct compilation *c = request->compilation;
-    for (u32 k = 0; k < c->n_events; k++) {
-        const struct event *event = event_at(c, k);
+    for (u32 k = 0; k < c->n_externals; k++) {
+        const struct event *event = &c->externals[k];
         struct item *item = &c->items[event->item];
-        i64 target = 0;
-        switch (event->kind) {
-        case TABLE_EVENT:
+        i64 target;
+        if (event->kind == TABLE_EVENT) {
             item->value = (u32)((executable + (u32)event->addend) >> (event->extra ? 32 : 0));
             continue;
-        case LIBRARY_EVENT: target = c->library->blob + event->extra; break;
-        case CALLEE_EVENT: target = request->callees[event->target].address; break;
-        default: continue;
         }
+        target = event->kind == LIBRARY_EVENT ? c->library->blob + event->extra : request->callees[event->target].address;
         s64 displacement = (s64)(target - (executable + event->position)) + event->addend;
         if (displacement != (s32)displacement)
             return TOO_LARGE;
         item->value = (u32)displacement;
     }
     emit_items(c->library->chunks, c->items, c->n_items, writable + c->code_end);
-    for (u32 k = 0; k < c->n_events; k++) {
-        const struct event *event = event_at(c, k);
+    for (u32 k = 0; k < c->n_externals; k++) {
+        const struct event *event = &c->externals[k];
         if (event->kind != TABLE_EVENT || event->extra)
             continue;
         const struct instruction *at = &c->instructions[event->target];

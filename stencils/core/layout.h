@@ -121,6 +121,8 @@ struct python {
     void (*PyErr_WriteUnraisable)(object *);
     int (*PyObject_GetBuffer)(object *, void *, int);
     int (*PyObject_CheckBuffer)(object *);
+    int (*PyIndex_Check)(object *);
+    int (*PySequence_Check)(object *);
     void (*PyBuffer_Release)(void *);
     object *(*PyObject_CallFunctionObjArgs)(object *, ...);
     int (*PyObject_IsInstance)(object *, object *);

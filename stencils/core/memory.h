@@ -21,7 +21,13 @@ __attribute__((used, visibility("hidden"))) void *memset(void *start, int byte, 
 }
 
 __attribute__((used, visibility("hidden"))) void *memcpy(void *restrict to, const void *restrict from, size_t size) {
-    for (size_t k = 0; k < size; k++) {
+    typedef u64 word __attribute__((may_alias, aligned(1)));
+    size_t k = 0;
+    for (; k + 8 <= size; k += 8) {
+        *(word *)((char *)to + k) = *(const word *)((const char *)from + k);
+        __asm__ volatile("");
+    }
+    for (; k < size; k++) {
         ((char *)to)[k] = ((const char *)from)[k];
         __asm__ volatile("");
     }

@@ -43,8 +43,9 @@ static u32 find_positions(struct compilation *c, u32 size) {
     return size - removed;
 }
 
+/* What depends on the function's own positions is filled in; the rest moves to the externals, in the events' place. */
 static void fill_in(struct compilation *c) {
-    u32 tables = c->table_offset;
+    u32 tables = c->table_offset, externals = 0;
     for (u32 k = 0; k < c->n_events; k++) {
         struct event *event = event_at(c, k);
         struct item *item = &c->items[event->item];
@@ -59,8 +60,13 @@ static void fill_in(struct compilation *c) {
             event->addend = (s32)tables;
             if (event->extra) /* the high half comes second */
                 tables += ((u32)c->instructions[event->target].operand[1] + 1) * 8;
+            *event_at(c, externals++) = *event;
+            break;
+        case LIBRARY_EVENT: case CALLEE_EVENT: *event_at(c, externals++) = *event;
         }
     }
+    c->n_externals = externals;
+    c->externals = c->events - externals;
     c->request->code_size = tables;
 }
 
