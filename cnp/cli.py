@@ -145,7 +145,8 @@ def _described(trap: Trap, functions: dict[str, cnp.Function]) -> str:
     function = functions.get(trap.function)
     if function is None or trap.op >= len(function.ops):
         return str(trap)
-    return f"{trap}: {print_op(function, function.ops[trap.op]).strip()}"
+    op = print_op(function, function.ops[trap.op]).strip()
+    return f"{trap.kind} in function {trap.function!r} at op {trap.op}: {op}"
 
 
 def _objdump(options: argparse.Namespace) -> int:

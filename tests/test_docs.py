@@ -136,7 +136,7 @@ def test_the_python_of_the_guide_runs(guide_library: Path) -> None:
         "cnp.set_default_ops(lambda: library.ops)\n"
     )
     printed = run(before + "\n".join(blocks(GUIDE, "python")))
-    assert "integer overflow in function 'checked_sum' at op 0" in printed
+    assert "integer overflow in function 'checked_sum' at op 0 (i64.add_checked_s)\n" in printed
     assert "i64.add_checked_s d=a a=r0 b=r1" in printed
 
 

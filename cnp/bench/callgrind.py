@@ -45,7 +45,7 @@ def counts(size: int, *shapes: str) -> dict[str, float]:
 
 
 def environment() -> dict[str, str]:
-    """For subprocesses: this cnp, results that do not depend on hashes, and a cache for byte code that can be written."""
+    """For subprocesses: this cnp, hashes that are always the same, and a cache for byte code that can be written."""
     path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH", "")]))
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {**kept, "PYTHONPATH": path, "PYTHONHASHSEED": "0", "PYTHONPYCACHEPREFIX": _cache().name}

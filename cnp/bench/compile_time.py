@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from cnp import Function
 from cnp.bench import callgrind, programs
 from cnp.bench.figure import Recorder
 from cnp.bench.harness import Prepared
@@ -73,7 +76,7 @@ def _growth(recorder: Recorder) -> None:
 def _python(recorder: Recorder) -> None:
     shapes = {name: programs.unrolled(make(SMALL)) for name, make in programs.SHAPES.items() if name != "calls"}
     compiled: dict[str, object] = {}
-    built: dict[str, programs.Function] = {}
+    built: dict[str, Function] = {}
 
     def build(name: str) -> None:
         built[name] = shapes[name]()
@@ -81,11 +84,11 @@ def _python(recorder: Recorder) -> None:
     def finish(name: str) -> None:
         compiled[name] = built[name].compile()
 
-    works = {}
+    works: dict[str, Callable[[], object]] = {}
     for name in shapes:
-        works[f"build {name}"] = lambda name=name: build(name)
-        works[f"finish {name}"] = lambda name=name: finish(name)
-        works[f"drop {name}"] = lambda name=name: compiled.pop(name, None)
+        works[f"build {name}"] = lambda name=name: build(name)  # type: ignore[misc]
+        works[f"finish {name}"] = lambda name=name: finish(name)  # type: ignore[misc]
+        works[f"drop {name}"] = lambda name=name: compiled.pop(name, None)  # type: ignore[misc]
     samples = interleaved(works, recorder.rounds(101, 5), warm=3)
     for name in shapes:
         ops = len(built[name].ops)
@@ -107,7 +110,8 @@ def _tiny(recorder: Recorder) -> None:
         for _ in range(n):
             kept.append(programs.tiny())
 
-    samples = interleaved({"whole": whole, "drop": kept.clear, "build": build, "clear": kept.clear}, recorder.rounds(101), 5)
+    works: dict[str, Callable[[], object]] = {"whole": whole, "drop": kept.clear, "build": build, "clear": kept.clear}
+    samples = interleaved(works, recorder.rounds(101), warm=5)
     per_function = {name: [taken / n * 1e6 for taken in each] for name, each in samples.items()}
     note = f"building {median(per_function['build']):.1f} us of it"
     recorder.sampled("tiny_us", per_function["whole"], "us", at_most=TINY_LIMIT, note=note)

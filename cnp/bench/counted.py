@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import sys
+from typing import Any
 
 from cnp import Function, extern, i64
 from cnp.bench import programs
@@ -18,10 +19,10 @@ def _mark(pointer: int) -> None:
     _marker()(pointer)
 
 
-_made: list[Function] = []
+_made: list[Any] = []
 
 
-def _marker() -> Function:
+def _marker() -> Any:
     """The call of a64l as a compiled function."""
     if not _made:
         address = ctypes.cast(getattr(ctypes.CDLL(None), MARKER), ctypes.c_void_p).value or 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from cnp.bench import callgrind, programs
 from cnp.bench.figure import Recorder
 from cnp.bench.harness import Prepared
@@ -45,7 +47,8 @@ def _compare(recorder: Recorder, shapes: tuple[str, ...]) -> None:
             prepared = Prepared(programs.SHAPES[shape](size))
             target = 0.001 if recorder.quick else 0.005
             n, m = repeats_for(prepared.emit, target), repeats_for(prepared.copy, target)
-            samples = interleaved({"emit": lambda: prepared.emit(n), "copy": lambda: prepared.copy(m)}, recorder.rounds(21))  # noqa: B023
+            works = {"emit": partial(prepared.emit, n), "copy": partial(prepared.copy, m)}
+            samples = interleaved(works, recorder.rounds(21))
             ratio = Ratio([each / n for each in samples["emit"]], [each / m for each in samples["copy"]])
             rate = len(prepared.code) / min(ratio.numerator) / 1e9
             copied = len(prepared.code) / min(ratio.denominator) / 1e9
@@ -55,7 +58,8 @@ def _compare(recorder: Recorder, shapes: tuple[str, ...]) -> None:
             copying = [a + b for a, b in zip(copying, ratio.denominator)] or list(ratio.denominator)
             prepared.close()
         together = Ratio(emitting, copying)
-        recorder.ratio(f"time_per_memcpy.{size}", together, at_most=COPY_LIMIT, note=f"programs of {size:,} ops together")
+        note = f"programs of {size:,} ops together"
+        recorder.ratio(f"time_per_memcpy.{size}", together, at_most=COPY_LIMIT, note=note)
 
 
 BENCH = Bench("emission", "instructions executed per instruction generated; time against memcpy", run)

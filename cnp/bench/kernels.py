@@ -75,6 +75,10 @@ def native_kernel(name: str) -> Any:
     return parse(path.read_text(encoding="utf-8"), str(path))[name].compile()
 
 
+def _for_ctypes(argument: Any) -> Any:
+    return ctypes.c_int64(argument) if isinstance(argument, int) else argument
+
+
 def _calls(kernel: Kernel, quick: bool, versions: dict[str, CompiledC]) -> dict[str, Callable[[], Any]]:
     """The ways to run the kernel, each with arguments of its own; a call gives all there is to compare."""
     ours = native_kernel(kernel.name)
@@ -82,15 +86,14 @@ def _calls(kernel: Kernel, quick: bool, versions: dict[str, CompiledC]) -> dict[
     calls: dict[str, Callable[[], Any]] = {}
     for way, callee in callees.items():
         arguments = kernel.arguments(quick)
-        # ctypes wants integers wrapped; compiled functions take them as they are.
-        passed = arguments if way == "cnp" else [ctypes.c_int64(each) if isinstance(each, int) else each for each in arguments]
+        passed = arguments if way == "cnp" else tuple(map(_for_ctypes, arguments))
         calls[way] = lambda callee=callee, passed=passed: callee(*passed)  # type: ignore[misc]
         result = calls[way]()
         found = (result, *(bytes(each) for each in arguments if not isinstance(each, int)))
         if way == "cnp":
             expected = found
         elif found != expected:
-            raise InternalError(f"kernel {kernel.name}: clang -{way} gives another result: {found[0]}, not {expected[0]}")
+            raise InternalError(f"kernel {kernel.name}: clang -{way} gives {found[0]} and not cnp's {expected[0]}")
     calls["code"] = lambda: len(ours.code)
     return calls
 
@@ -119,4 +122,3 @@ def _measure(
 
 
 BENCH = Bench("kernels", "speed and size of generated code against clang -O0 and -O2", run)
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 
 from cnp.bench import programs
 from cnp.bench.callgrind import environment
@@ -116,5 +117,6 @@ def _drop(count: int) -> dict[str, int]:
 BENCH = Bench("memory", "private bytes, scratch, waste of code memory, what compile-and-drop leaves", run)
 
 if __name__ == "__main__":
-    _answer = {"opening": _opening, "waste": _waste, "drop": _drop}[sys.argv[1]]
+    _answers: dict[str, Callable[..., dict[str, int]]] = {"opening": _opening, "waste": _waste, "drop": _drop}
+    _answer = _answers[sys.argv[1]]
     json.dump(_answer(*map(int, sys.argv[2:])), sys.stdout)

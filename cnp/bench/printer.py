@@ -70,7 +70,8 @@ def _show_rich(recorder: Recorder, rows: Iterable[tuple[str, ...]], stream: Text
     for position, heading in enumerate(HEADINGS):
         table.add_column(heading, justify="right" if 1 <= position <= 3 else "left", no_wrap=position < 5)
     for figure, row in zip(recorder.figures, rows):
-        table.add_row(*(Text(cell, _COLOURS[figure.mark] if position == 4 else "") for position, cell in enumerate(row)))
+        colours = ["", "", "", "", _COLOURS[figure.mark], ""]
+        table.add_row(*map(Text, row, colours))
     # A pipe has no width; without one rich would squeeze the table into 80 columns.
     Console(file=stream, width=None if stream.isatty() else 180).print(table)
     return True

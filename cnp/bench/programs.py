@@ -174,8 +174,8 @@ def unrolled(function: Function) -> Callable[[], Function]:
 
     For functions without calls.
     """
-    lines = [f"f = Function({function.name!r}, params={[each.name for each in function.parameter_types]}, result=result)"]
-    lines[0] = lines[0].replace("'i64'", "i64").replace("'ptr'", "ptr")
+    parameters = ", ".join(each.name for each in function.parameter_types)
+    lines = [f"f = Function({function.name!r}, params=[{parameters}], result=result)"]
     types = function.register_types
     lines += [f"r{number} = f.params[{number}]" for number in range(len(function.params))]
     lines += [f"r{number} = f.reg({types[number]})" for number in range(len(function.params), len(types))]

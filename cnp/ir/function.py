@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAXIMUM_PARAMETERS = 8
 """Of a function; the core's signatures have this many places. An extern takes as many integers and as many floats."""
 
-_SERIALS = 2**30
+_SERIALS = 2**28  # so that a register's code is an int of two digits, which the core reads without a call
 _serials = itertools.count(1)
 RESERVED_NAMES = frozenset(["inf", "nan"])
 """Names that the text form reads as numbers."""

@@ -15,6 +15,7 @@ from cnp.runtime.layout import (
     KNOWN_OPS,
     LIBC_FUNCTIONS,
     PYTHON_FUNCTIONS,
+    REDUCIBLE_OPS,
     Host,
     Library,
     Request,
@@ -97,6 +98,7 @@ class Core:
         for name, each in zip((*names, "raise_trap"), objects):
             setattr(host, name, id(each))
         host.long_layout = _long_layout()
+        host.tuple_items = _tuple_items()
         host.type_offset = object.__basicsize__ - ctypes.sizeof(ctypes.c_void_p)
         host.slot_offset = object.__basicsize__
         key = ctypes.c_uint32()
@@ -125,6 +127,8 @@ class Core:
         try:
             tables.control[:] = [control[name] for name in KNOWN_CONTROLS]
             tables.known[:] = [rows[name].code for name in KNOWN_OPS]
+            for code in (rows[name].code for name in REDUCIBLE_OPS):
+                tables.reducible[code >> 6] |= 1 << (code & 63)
         except KeyError as missing:
             raise LibraryError(f"{library.path}: the core needs {missing.args[0]!r}, which is not in it") from None
         return tables
@@ -178,3 +182,23 @@ def _long_layout() -> int:
     if matches(lambda each: 1 if each == 0 else 8 + 2 * (each < 0)):
         return _LONG_TAG
     return _LONG_UNKNOWN
+
+
+def _tuple_items() -> int:
+    """Offset of a tuple's first item, 0 if lists and tuples do not look as the core expects."""
+    head, items, pointer = object.__basicsize__, tuple.__basicsize__, ctypes.c_void_p
+    pair = (None, Ellipsis)
+    listed = list(pair)
+
+    def word(address: int) -> int:
+        return pointer.from_address(address).value or 0
+
+    fits = all(
+        (
+            word(id(pair) + head) == len(pair),
+            [word(id(pair) + items + 8 * k) for k in range(2)] == list(map(id, pair)),
+            word(id(listed) + head) == len(listed),
+            [word(word(id(listed) + head + 8) + 8 * k) for k in range(2)] == list(map(id, pair)),
+        )
+    )
+    return items if fits else 0

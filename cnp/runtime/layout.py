@@ -19,6 +19,13 @@ KNOWN_OPS = (
 )
 """Methods of the rows that the core asks for, in the order of `enum known_op`."""
 
+REDUCIBLE_OPS = (
+    *("i32_sub", "i64_sub", "i32_mul", "i64_mul", "i32_div_s", "i32_div_u", "i32_rem_s", "i32_rem_u"),
+    *("i64_div_s", "i64_div_u", "i64_rem_s", "i64_rem_u", "i32_shl", "i64_shl", "i32_shr_s", "i64_shr_s"),
+    *("i32_shr_u", "i64_shr_u", "i32_rotl", "i64_rotl", "i32_rotr", "i64_rotr"),
+)
+"""Methods of the rows that a constant operand b may make cheaper, or whose count is taken modulo the width."""
+
 KNOWN_CONTROLS = (
     *("jump", "ret", "enter", "trap_exit", "poll", "call", "call_c_integer", "call_c_float"),
     *("call_c_integer_stack", "call_c_float_stack", "c_entry_integer", "c_entry_float"),
@@ -47,6 +54,7 @@ class Library(ctypes.Structure):
         ("survivors", c_uint32),
         ("padding", c_uint32 * 16),
         ("control", c_uint32 * len(KNOWN_CONTROLS)),
+        ("reducible", c_uint64 * 4),
         ("known", c_uint16 * len(KNOWN_OPS)),
     )
 
@@ -75,6 +83,7 @@ class Host(ctypes.Structure):
     _fields_ = (
         *((name, c_void_p) for name in (*PYTHON_FUNCTIONS, *PYTHON_OBJECTS)),
         ("long_layout", c_int64),
+        ("tuple_items", c_int64),
         ("type_offset", c_int64),
         ("slot_offset", c_int64),
         *((name, c_void_p) for name in LIBC_FUNCTIONS),

@@ -23,19 +23,18 @@ static int collect_calls(struct allocation *a) {
     struct call_site *calls = (struct call_site *)c->next;
     f32 weight = 0;
     u32 code_calls = 0, n = 0;
-    for (u32 b = 0; b < c->n_blocks; b++) {
+    u32 b = 0;
+    for (u32 k = 0; k < c->n_calls; k++) {
+        u32 i = c->calls[k];
+        while (c->blocks[b].end <= i)
+            b++;
         if (!c->blocks[b].reachable)
             continue;
-        for (u32 i = c->blocks[b].first; i < c->blocks[b].end; i++) {
-            const struct instruction *at = &c->instructions[i];
-            if (at->kind != CALL_OP)
-                continue;
-            if (!allocate(c, 16))
-                return 0;
-            calls[n++] = (struct call_site){position_of(i), weight, code_calls};
-            weight += weight_at(c->blocks[b].depth);
-            code_calls += c->request->callees[at->target].kind != CALLEE_C;
-        }
+        if (!allocate(c, 16))
+            return 0;
+        calls[n++] = (struct call_site){position_of(i), weight, code_calls};
+        weight += weight_at(c->blocks[b].depth);
+        code_calls += c->request->callees[c->instructions[i].target].kind != CALLEE_C;
     }
     if (!allocate(c, 16))
         return 0;
@@ -78,27 +77,25 @@ static void find_wishes(struct compilation *c) {
     u32 integers = 0, floats = 0;
     for (u32 r = 0; r < c->request->n_parameters; r++)
         c->intervals[r].wish = (s16)(IS_FLOAT(c->types[r]) ? floats++ : library->integer_argument[integers++]);
-    for (u32 i = 0; i < c->n_instructions; i++) {
-        const struct instruction *at = &c->instructions[i];
-        if (at->kind == CALL_OP) {
-            const struct callee *callee = &c->request->callees[at->target];
-            integers = floats = 0;
-            for (s32 k = 0; k < at->operand[0]; k++) {
-                s32 argument = list_at(c, at->other)[k];
-                s16 to = (s16)(IS_FLOAT(callee->parameter_type[k]) ? floats++ : library->integer_argument[integers++]);
-                if (argument >= 0 && c->intervals[argument].wish < 0)
-                    c->intervals[argument].wish = to;
-            }
-            if (at->d >= 0 && c->intervals[at->d].wish < 0)
-                c->intervals[at->d].wish = (s16)(in_float_file(c, at->d) ? library->float_result : library->integer_result);
-        } else if (at->kind == PLAIN_OP && at->d >= 0 && at->n) {
-            s32 from = at->operand[0];
-            if (from >= 0 && from != at->d && in_float_file(c, from) == in_float_file(c, at->d) && c->intervals[at->d].hint < 0)
-                c->intervals[at->d].hint = from;
-        } else if (at->kind == RETURN_OP && at->n && at->operand[0] >= 0 && c->intervals[at->operand[0]].wish < 0) {
-            s32 from = at->operand[0];
-            c->intervals[from].wish = (s16)(in_float_file(c, from) ? library->float_result : library->integer_result);
+    for (u32 n = 0; n < c->n_calls; n++) {
+        const struct instruction *at = &c->instructions[c->calls[n]];
+        const struct callee *callee = &c->request->callees[at->target];
+        integers = floats = 0;
+        for (s32 k = 0; k < at->operand[0]; k++) {
+            s32 argument = list_at(c, at->other)[k];
+            s16 to = (s16)(IS_FLOAT(callee->parameter_type[k]) ? floats++ : library->integer_argument[integers++]);
+            if (argument >= 0 && c->intervals[argument].wish < 0)
+                c->intervals[argument].wish = to;
         }
+        if (at->d >= 0 && c->intervals[at->d].wish < 0)
+            c->intervals[at->d].wish = (s16)(in_float_file(c, at->d) ? library->float_result : library->integer_result);
+    }
+    for (u32 n = 0; n < c->n_controls; n++) {
+        const struct instruction *at = &c->instructions[c->controls[n]];
+        if (at->kind != RETURN_OP || !at->n || at->operand[0] < 0 || c->intervals[at->operand[0]].wish >= 0)
+            continue;
+        c->intervals[at->operand[0]].wish =
+            (s16)(in_float_file(c, at->operand[0]) ? library->float_result : library->integer_result);
     }
 }
 
@@ -125,7 +122,8 @@ static int is_free(const struct allocation *a, int file, s32 hardware) {
 }
 
 static s32 choose(const struct allocation *a, const struct interval *interval, int file, u32 good) {
-    s32 hinted = interval->hint >= 0 ? a->c->intervals[interval->hint].place : NOWHERE;
+    const struct compilation *c = a->c;
+    s32 hinted = interval->hint >= 0 && in_float_file(c, interval->hint) == file ? c->intervals[interval->hint].place : NOWHERE;
     if (is_free(a, file, hinted) && good >> hinted & 1)
         return hinted;
     if (is_free(a, file, interval->wish) && good >> interval->wish & 1)
@@ -216,7 +214,7 @@ static int allocate_registers(struct compilation *c) {
     u32 spilled = 0;
     const s8 *pins = c->request->pins;
     if (pins)
-        for (u32 r = 0; r < c->request->n_registers; r++)
+        for (u32 r = 0; r < c->n_registers; r++)
             c->intervals[r].place = pins[r];
     for (u32 position = 0; !pins && position < 2 * c->n_instructions + 4; position++)
         for (s32 r = c->first_starting[position]; r >= 0; r = c->next_starting[r])

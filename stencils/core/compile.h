@@ -7,7 +7,8 @@
 /* Operands: a register's index, or ~index of a constant. */
 #define NOTHING_DEFINED (-0x7fffffff - 1)
 
-enum kind { PLAIN_OP, LOAD_OP, STORE_OP, BRANCH_OP, JUMP_OP, TABLE_OP, RETURN_OP, CALL_OP, TRAP_OP, PLACE_OP, SAFEPOINT_KIND };
+/* Those behind CALL_OP say where control goes. */
+enum kind { PLAIN_OP, LOAD_OP, STORE_OP, CALL_OP, BRANCH_OP, JUMP_OP, TABLE_OP, RETURN_OP, TRAP_OP, PLACE_OP, SAFEPOINT_OP_KIND };
 enum instruction_flag { NEEDS_SAFEPOINT = 1 };
 
 struct instruction {
@@ -51,6 +52,8 @@ struct compilation {
 
     struct instruction *instructions;
     u32 n_instructions, n_registers;
+    u32 *controls, *calls; /* instructions that say where control goes, and calls, in order */
+    u32 n_controls, n_calls;
     s32 fuel;         /* register that counts down to the next safepoint, or -1 */
     s32 *label_at;    /* instruction that a label is bound to */
     u32 n_labels;

@@ -15,8 +15,27 @@ struct decoder {
 };
 
 static inline object *type_of(const struct python *python, object *o) { return *(object **)((char *)o + python->type_offset); }
+
+/* The number that a register or a label carries: at most two digits. */
 static inline u64 code_of(const struct python *python, object *o) {
-    return (u64)python->PyLong_AsLongLong(*(object **)((char *)o + python->slot_offset));
+    object *code = *(object **)((char *)o + python->slot_offset);
+    const char *p = (const char *)code + python->slot_offset;
+    u64 digits = *(const u64 *)p >> (python->long_layout == LONG_TAG ? 3 : 0);
+    if (python->long_layout != LONG_UNKNOWN && digits == 2)
+        return *(const u32 *)(p + 8) | (u64) * (const u32 *)(p + 12) << 30;
+    return (u64)python->PyLong_AsLongLong(code);
+}
+
+static inline object *list_item(const struct python *python, object *list, u32 k) {
+    if (python->tuple_items)
+        return (*(object ***)((char *)list + python->slot_offset + 8))[k];
+    return python->PyList_GetItem(list, k);
+}
+static inline object *tuple_item(const struct python *python, object *tuple, u32 k) {
+    return python->tuple_items ? ((object **)((char *)tuple + python->tuple_items))[k] : python->PyTuple_GetItem(tuple, k);
+}
+static inline u32 tuple_size(const struct python *python, object *tuple) {
+    return (u32)(python->tuple_items ? *(s64 *)((char *)tuple + python->slot_offset) : python->PyTuple_Size(tuple));
 }
 
 static int reject(struct decoder *at, u32 operand, u32 code) {
@@ -35,6 +54,11 @@ static int register_operand(struct decoder *at, u32 position, object *o, s32 *ou
 
 static int integer_constant(struct decoder *at, u32 position, object *o, u8 type, i64 *out) {
     const struct python *python = at->python;
+    s64 small;
+    if (small_integer(python, o, python->slot_offset, &small)) {
+        *out = type == TYPE_I32 ? (i64)(u32)small : (i64)small;
+        return 1;
+    }
     if (type_of(python, o) == python->float_type || python->PyObject_IsInstance(o, python->float_type) == 1)
         return reject(at, position, FLOAT_FOR_INTEGER);
     object *index = python->PyNumber_Index(o);
@@ -71,7 +95,7 @@ static int float_constant(struct decoder *at, u32 position, object *o, u8 type, 
 
 static int source(struct decoder *at, u32 position, u8 type, s32 *out) {
     const struct python *python = at->python;
-    object *o = python->PyTuple_GetItem(at->tuple, position + 1);
+    object *o = tuple_item(python, at->tuple, position + 1);
     object *its_type = type_of(python, o);
     if (its_type == python->register_type) {
         if (!register_operand(at, position, o, out))
@@ -88,7 +112,7 @@ static int source(struct decoder *at, u32 position, u8 type, s32 *out) {
 
 /* type NO_TYPE: any, the caller reads it off the register. */
 static int destination(struct decoder *at, u32 position, u8 type, s32 *out) {
-    object *o = at->python->PyTuple_GetItem(at->tuple, position + 1);
+    object *o = tuple_item(at->python, at->tuple, position + 1);
     if (type_of(at->python, o) != at->python->register_type)
         return reject(at, position, NOT_A_REGISTER);
     if (!register_operand(at, position, o, out))
@@ -97,7 +121,7 @@ static int destination(struct decoder *at, u32 position, u8 type, s32 *out) {
 }
 
 static int label(struct decoder *at, u32 position, s32 *out) {
-    object *o = at->python->PyTuple_GetItem(at->tuple, position + 1);
+    object *o = tuple_item(at->python, at->tuple, position + 1);
     if (type_of(at->python, o) != at->python->label_type)
         return reject(at, position, NOT_A_LABEL);
     u64 code = code_of(at->python, o);
@@ -109,7 +133,7 @@ static int label(struct decoder *at, u32 position, s32 *out) {
 
 static int offset(struct decoder *at, u32 position, s32 *out) {
     i64 value;
-    object *o = at->python->PyTuple_GetItem(at->tuple, position + 1);
+    object *o = tuple_item(at->python, at->tuple, position + 1);
     object *its_type = type_of(at->python, o);
     if (its_type == at->python->register_type || its_type == at->python->label_type ||
         !integer_constant(at, position, o, TYPE_I64, &value) || (s64)value <= -0x80000000ll || (s64)value > 0x7fffffff)
@@ -162,7 +186,7 @@ static int decode_call(struct decoder *at, struct instruction *to) {
     const struct python *python = at->python;
     if (at->n < 3)
         return reject(at, 0, WRONG_OPERAND_COUNT);
-    s64 index = python->PyLong_AsLongLong(python->PyTuple_GetItem(at->tuple, 2));
+    s64 index = python->PyLong_AsLongLong(tuple_item(python, at->tuple, 2));
     if (index < 0 || index >= (s64)at->c->request->n_callees)
         return reject(at, 1, BAD_CALLEE);
     const struct callee *callee = &at->c->request->callees[index];
@@ -171,7 +195,7 @@ static int decode_call(struct decoder *at, struct instruction *to) {
     to->target = (s32)index;
     to->operand[0] = callee->n_parameters;
     *(callee->kind == CALLEE_C ? &at->c->calls_c : &at->c->calls_code) = 1;
-    if (python->PyTuple_GetItem(at->tuple, 1) != python->none) {
+    if (tuple_item(python, at->tuple, 1) != python->none) {
         if (callee->result_type == NO_TYPE)
             return reject(at, 0, RETURN_VALUE_MISMATCH);
         if (!destination(at, 0, callee->result_type, &to->d))
@@ -252,8 +276,11 @@ static int decode_place(struct decoder *at, struct instruction *to) {
 }
 
 static int decode_one(struct decoder *at, struct instruction *to) {
-    u64 code = (u64)at->python->PyLong_AsLongLong(at->python->PyTuple_GetItem(at->tuple, 0));
-    if (code < at->c->library->n_ops)
+    object *number = tuple_item(at->python, at->tuple, 0);
+    s64 code;
+    if (!small_integer(at->python, number, at->python->slot_offset, &code))
+        code = at->python->PyLong_AsLongLong(number);
+    if (code >= 0 && code < at->c->library->n_ops)
         return decode_table_op(at, to, (u32)code);
     switch (code) {
     case IR_PLACE: return decode_place(at, to);
@@ -276,7 +303,7 @@ static int decode_one(struct decoder *at, struct instruction *to) {
     case IR_CONSTF64: return decode_constant(at, to, TYPE_F64);
     case IR_SAFEPOINT:
         EXPECT(0u);
-        to->kind = SAFEPOINT_KIND;
+        to->kind = SAFEPOINT_OP_KIND;
         return 1;
     default: return reject(at, 0, BAD_OPCODE);
     }
@@ -293,18 +320,22 @@ static int decode(struct compilation *c) {
     c->n_instructions = (u32)n;
     c->n_labels = request->n_labels;
     /* Room for a label behind every instruction: turn_loops makes some of its own. */
-    if (!ALLOCATE(c, c->instructions, n + 1) || !ALLOCATE(c, c->label_at, request->n_labels + n))
+    if (!ALLOCATE(c, c->instructions, n + 1) || !ALLOCATE(c, c->controls, n) || !ALLOCATE(c, c->calls, n) || !ALLOCATE(c, c->label_at, request->n_labels + n))
         return 0;
     fill(c->label_at, 0xff, request->n_labels * sizeof *c->label_at);
     struct decoder at = {.c = c, .python = python};
     for (u32 i = 0; i < n; i++) {
         struct instruction *to = &c->instructions[i];
         *to = (struct instruction){.op = NO_OP, .d = NOTHING_DEFINED, .other = -1, .target = -1, .number = i};
-        at.tuple = python->PyList_GetItem(request->ops, i);
-        at.n = (u32)python->PyTuple_Size(at.tuple);
+        at.tuple = list_item(python, request->ops, i);
+        at.n = tuple_size(python, at.tuple);
         at.number = i;
         if (!decode_one(&at, to))
             return 0;
+        if (to->kind > CALL_OP)
+            c->controls[c->n_controls++] = i;
+        else if (to->kind == CALL_OP)
+            c->calls[c->n_calls++] = i;
     }
     return 1;
 }

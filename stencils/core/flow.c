@@ -6,7 +6,8 @@ static int check_label(struct compilation *c, u32 i, s32 label, u32 operand) {
 }
 
 static int check_labels(struct compilation *c) {
-    for (u32 i = 0; i < c->n_instructions; i++) {
+    for (u32 n = 0; n < c->n_controls; n++) {
+        u32 i = c->controls[n];
         const struct instruction *at = &c->instructions[i];
         if (at->kind == BRANCH_OP || at->kind == JUMP_OP) {
             if (!check_label(c, i, at->target, at->kind == BRANCH_OP ? at->n : 0))
@@ -50,7 +51,8 @@ static s32 label_behind(struct compilation *c, u32 instruction) {
 /* `jump head` where head is `branch if done`: test again at the bottom instead, as compilers turn loops, which saves
  * one jump a round. The branch is inverted, goes behind the one at the head, and else falls to where that one went. */
 static void turn_loops(struct compilation *c) {
-    for (u32 i = 0; i < c->n_instructions; i++) {
+    for (u32 n = 0; n < c->n_controls; n++) {
+        u32 i = c->controls[n];
         struct instruction *jump = &c->instructions[i];
         if (jump->kind != JUMP_OP || c->label_at[jump->target] > (s32)i)
             continue;
@@ -70,36 +72,32 @@ static void turn_loops(struct compilation *c) {
 
 static int ends_block(u8 kind) { return kind == BRANCH_OP || kind == JUMP_OP || kind == TABLE_OP || kind == RETURN_OP || kind == TRAP_OP; }
 
+static void begin_block(struct compilation *c, u32 first) {
+    if (first == c->n_instructions || (c->n_blocks && c->blocks[c->n_blocks - 1].first == first))
+        return;
+    if (c->n_blocks)
+        c->blocks[c->n_blocks - 1].end = first;
+    c->block_at[first] = c->n_blocks;
+    c->blocks[c->n_blocks++] = (struct block){.first = first, .end = c->n_instructions};
+}
+
 static int find_blocks(struct compilation *c) {
-    u32 n = c->n_instructions;
-    if (!ALLOCATE(c, c->block_at, n + 1))
+    if (!ALLOCATE(c, c->block_at, c->n_instructions + 1) || !ALLOCATE(c, c->blocks, c->n_controls + 1))
         return 0;
-    fill(c->block_at, 0, (n + 1ull) * sizeof *c->block_at);
-    c->block_at[0] = 1; /* marks first, numbers of blocks later */
-    for (u32 i = 0; i < n; i++) {
+    begin_block(c, 0);
+    for (u32 n = 0; n < c->n_controls; n++) {
+        u32 i = c->controls[n];
         struct instruction *at = &c->instructions[i];
         if (at->kind == BRANCH_OP || at->kind == JUMP_OP)
             at->target = thread(c, at->target);
         if (at->other >= 0 && at->kind == BRANCH_OP)
             at->other = thread(c, at->other);
         if (at->kind == PLACE_OP)
-            c->block_at[i] = 1;
+            begin_block(c, i);
         if (ends_block(at->kind))
-            c->block_at[i + 1] = 1;
+            begin_block(c, i + 1);
     }
-    u32 count = 0;
-    for (u32 i = 0; i < n; i++)
-        count += c->block_at[i];
-    if (!ALLOCATE(c, c->blocks, count + 1))
-        return 0;
-    fill(c->blocks, 0, (count + 1ull) * sizeof *c->blocks);
-    c->n_blocks = 0;
-    for (u32 i = 0; i < n; i++) {
-        if (c->block_at[i])
-            c->blocks[c->n_blocks++].first = i;
-        c->block_at[i] = c->n_blocks - 1;
-        c->blocks[c->n_blocks - 1].end = i + 1;
-    }
+    c->block_at[c->n_instructions] = c->n_blocks;
     return 1;
 }
 
@@ -231,8 +229,8 @@ static int analyse_flow(struct compilation *c) {
     find_successors(c);
     if (!find_reachable(c) || !find_predecessors(c) || !find_loops(c, &has_loops))
         return 0;
-    for (u32 i = 0; i < c->n_instructions; i++)
-        has_loops |= c->instructions[i].kind == SAFEPOINT_KIND;
+    for (u32 n = 0; n < c->n_controls; n++)
+        has_loops |= c->instructions[c->controls[n]].kind == SAFEPOINT_OP_KIND;
     if (has_loops && c->request->safepoints)
         c->fuel = (s32)c->n_registers++;
     return 1;

@@ -13,15 +13,15 @@ static int has_room(struct compilation *c) {
     return fail(c, NEED_SCRATCH, 0, 0);
 }
 
+/* Returns the block to go on with if that is not the next one, else -1. */
 static s32 select_instruction(struct selection *s, const struct instruction *at, s32 block) {
-    s32 next = next_block(s->c, block);
     switch (at->kind) {
     case PLAIN_OP: select_value(s, at); break;
     case LOAD_OP: select_load(s, at); break;
     case STORE_OP: select_store(s, at); break;
     case BRANCH_OP: return select_branch(s, at, block);
     case JUMP_OP:
-        if (block_of(s->c, at->target) != next)
+        if (block_of(s->c, at->target) != next_block(s->c, block))
             jump_to(s, block_of(s->c, at->target));
         break;
     case TABLE_OP: select_table(s, at); break;
@@ -29,7 +29,7 @@ static s32 select_instruction(struct selection *s, const struct instruction *at,
     case CALL_OP: select_call(s, at); break;
     case TRAP_OP: put_trap(s, at->number << 4 | UNREACHABLE); break;
     }
-    return next;
+    return -1;
 }
 
 /* Around calls registers are saved, lost and restored; elsewhere none of it is looked at. */
@@ -71,7 +71,9 @@ static s32 select_block(struct selection *s, s32 b) {
             if (tracks)
                 defined(s, c->fuel);
         }
-        next = select_instruction(s, at, b);
+        s32 elsewhere = select_instruction(s, at, b);
+        if (elsewhere >= 0)
+            next = elsewhere;
         if (tracks) {
             occupy(s, position + 1);
             if (at->d >= 0)

@@ -95,6 +95,7 @@ struct library {
     u32 survivors; /* bit per integer register */
     u32 padding[16];
     u32 control[KNOWN_CONTROLS];
+    u64 reducible[4]; /* bit per row: a constant operand b may make another op cheaper */
     u16 known[KNOWN_OPS];
 };
 
@@ -136,17 +137,33 @@ struct python {
     object *none, *type_error, *overflow_error, *long_type, *float_type, *register_type, *label_type;
     object *raise_trap; /* Python: raise_trap(trap_word) */
     s64 long_layout;    /* enum long_layout */
+    s64 tuple_items;    /* offset of a tuple's first item, where a probe has found lists and tuples as expected; else 0 */
     s64 type_offset;    /* of ob_type in an object */
     s64 slot_offset;    /* of the first __slots__ member in an object */
 };
 
-/* How CPython keeps an int of one digit (30 bits), where a probe has found it so: size behind the object's head, then
- * the digit. Elsewhere, and for larger ints, the C API is asked. */
+/* How CPython keeps an int, where a probe has found it so: a word behind the object's head, then digits of 30 bits.
+ * Elsewhere, and for ints of more than two digits, the C API is asked. */
 enum long_layout {
     LONG_UNKNOWN,
-    LONG_SIZE, /* up to 3.11: the number of digits, negated for a negative int */
+    LONG_SIZE, /* up to 3.11: the word is the number of digits, negated for a negative int */
     LONG_TAG,  /* from 3.12: the number of digits times 8, plus 1 for zero or 2 for a negative int */
 };
+
+/* An int of one digit, without a call; `head` is the size of an object's head. */
+static inline int small_integer(const struct python *python, object *value, s64 head, s64 *x) {
+    const char *p = (const char *)value;
+    if (*(object **)(p + head - 8) != python->long_type)
+        return 0;
+    u64 word = *(const u64 *)(p + head);
+    s64 digit = *(const u32 *)(p + head + 8);
+    if (python->long_layout == LONG_SIZE && word + 1 <= 2) {
+        *x = (s64)word * digit;
+        return 1;
+    }
+    *x = word & 2 ? -digit : digit;
+    return python->long_layout == LONG_TAG && word < 16;
+}
 
 struct host {
     struct python python;

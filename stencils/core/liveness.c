@@ -58,7 +58,7 @@ static int definition(struct mentions *m, s32 reg, u32 instruction, u32 block, f
 
 /* A safepoint counts the fuel register down wherever it stands. */
 static inline int at_safepoint(const struct compilation *c, const struct instruction *at) {
-    return c->fuel >= 0 && (at->flags & NEEDS_SAFEPOINT || at->kind == SAFEPOINT_KIND);
+    return c->fuel >= 0 && (at->flags & NEEDS_SAFEPOINT || at->kind == SAFEPOINT_OP_KIND);
 }
 
 static int scan_block(struct mentions *m, u32 b) {
@@ -79,8 +79,13 @@ static int scan_block(struct mentions *m, u32 b) {
         }
         if (at_safepoint(c, at) && (!use(m, c->fuel, i, b, weight) || !definition(m, c->fuel, i, b, weight)))
             return 0;
-        if (at->d != NOTHING_DEFINED && !definition(m, at->d, i, b, weight))
+        if (at->d == NOTHING_DEFINED)
+            continue;
+        if (!definition(m, at->d, i, b, weight))
             return 0;
+        struct interval *d = &c->intervals[at->d];
+        if (d->hint < 0 && at->kind == PLAIN_OP && at->operand[0] >= 0)
+            d->hint = at->operand[0];
     }
     return 1;
 }

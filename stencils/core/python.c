@@ -27,21 +27,6 @@ static __attribute__((noinline)) int out_of_range(const struct signature *signat
     return 0;
 }
 
-/* An int of one digit without a call. `head`: where ob_size or lv_tag is. */
-static inline int small_integer(const struct python *python, object *value, u32 head, s64 *x) {
-    const char *p = (const char *)value;
-    if (*(object **)(p + head - 8) != python->long_type)
-        return 0;
-    u64 size = *(const u64 *)(p + head);
-    s64 digit = *(const u32 *)(p + head + 8);
-    if (python->long_layout == LONG_SIZE && size + 1 <= 2) {
-        *x = (s64)size * digit;
-        return 1;
-    }
-    *x = size & 2 ? -digit : digit;
-    return python->long_layout == LONG_TAG && size < 16;
-}
-
 static inline int convert_integer(const struct signature *signature, u32 k, object *value, int is_i32, i64 *to) {
     const struct python *python = &signature->host->python;
     int overflow;
@@ -170,11 +155,11 @@ static inline object *call(const struct signature *signature, object *const *val
 }
 
 /* The way in for integer arguments of functions that need neither a context nor a way out. */
-static inline object *call_bare(const struct signature *signature, object *const *values, u64 n, object *keywords, u32 head) {
+static inline object *call_bare(const struct signature *signature, object *const *values, u64 n, object *keywords, s64 head) {
     n &= ~(1ull << 63);
     if (__builtin_expect(n != signature->n_parameters, 0) || __builtin_expect(keywords != 0, 0))
         return call(signature, values, n, keywords);
-    i64 a[ARGUMENTS];
+    i64 a[ARGUMENTS] = {0};
     for (u64 k = 0; k < n; k++) {
         s64 x;
         int is_i32 = signature->parameter_type[k] == TYPE_I32;

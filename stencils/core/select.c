@@ -169,7 +169,7 @@ static void select_value(struct selection *s, const struct instruction *at) {
     if (at->n > 2)
         c = locate(s, at->operand[2], operand_file(op, 2));
     u32 row = at->op;
-    if (b.is_constant && !operand_file(op, 1)) {
+    if (b.is_constant && s->library->reducible[row >> 6 & 3] >> (row & 63) & 1) {
         row = reduce_strength(s, row, &b.value);
         op = &s->library->ops[row];
         if (op->n_b == registers_of(s, 0) + 2) /* shifts take their count modulo the width */

@@ -1,0 +1,180 @@
+"""Random programs do the same on native code as on the reference interpreter, and damaged ones are refused for the
+same reason by both verifiers.
+
+Seeds are fixed. CNP_LONG=1 tries ten times as many, CNP_SEED=<first> others, and CNP_PROGRAMS=<n> as many as wanted.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from unittest import mock
+
+import pytest
+from random_programs import EXTERNS, Generator, Program, actual, agree, expected, goes_wrong, reduce, text
+
+from cnp.backends import native
+from cnp.errors import VerifyError
+from cnp.ir import Function, Label, Register
+from cnp.ir.optable import Code, default_ops
+from cnp.ir.verifier import Finding, VerifyCode, find
+from cnp.types import Type
+
+LONG = os.environ.get("CNP_LONG") == "1"
+PROGRAMS = int(os.environ.get("CNP_PROGRAMS", 100_000 if LONG else 10_000))
+CHUNK = 200
+FIRST = int(os.environ.get("CNP_SEED", 0))
+
+
+@pytest.mark.parametrize("chunk", range(PROGRAMS // CHUNK))
+def test_random_programs(chunk: int) -> None:
+    ran = 0
+    for seed in range(FIRST + chunk * CHUNK, FIRST + (chunk + 1) * CHUNK):
+        program = Generator(seed).program()
+        wanted = expected(program)
+        if wanted is None:
+            continue
+        ran += 1
+        if seed % 4 == 0:
+            program = Generator(seed, precompile=True).program()
+        found = actual(program)
+        if not agree(wanted, found):
+            smaller = reduce(Generator(seed).program())
+            pytest.fail(f"seed {seed}: expected {wanted}, got {found}; reduced:\n{text(smaller)}", pytrace=False)
+    assert ran > CHUNK * 0.9
+
+
+def test_programs_are_varied() -> None:
+    """Every op and every way to end occurs."""
+    seen: set[int] = set()
+    ends: set[object] = set()
+    for seed in range(1500):
+        program = Generator(seed).program()
+        seen.update(op[0] for each in program.functions for op in each.ops)
+        wanted = expected(program)
+        ends.add(wanted and wanted[:2][wanted[0] == "traps"])
+    rows = default_ops()
+    assert not [rows.by_name[name].name for name in rows.by_name if rows.by_name[name].code not in seen]
+    assert seen >= {int(each) for each in Code}
+    assert len(ends) >= 6
+
+
+def test_a_program_is_the_same_every_time() -> None:
+    for seed in range(50):
+        assert text(Generator(seed).program()) == text(Generator(seed).program())
+
+
+def test_reduction_keeps_what_goes_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(program: Program) -> bool:
+        names = {op[0] for op in program.functions[0].ops}
+        return not find(program.functions[0]).code and default_ops().by_name["i64.rotl"].code in names
+
+    monkeypatch.setattr("random_programs.goes_wrong", fails)
+    program = next(each for each in map(_program, range(200)) if fails(each))
+    before = len(program.functions[0].ops)
+    reduced = reduce(program)
+    assert fails(reduced)
+    assert len(reduced.functions[0].ops) < min(before, 12)
+
+
+def _program(seed: int) -> Program:
+    return Generator(seed).program()
+
+
+def test_nothing_goes_wrong_in_a_child() -> None:
+    assert not goes_wrong(_program(1))
+
+
+# -- the two verifiers
+
+
+class _Found(Exception):
+    pass
+
+
+def native_finding(function: Function) -> Finding:
+    """What the core's verifier says about one function."""
+
+    def report(_: Function, code: int, op: int, operand: int) -> Exception:
+        return _Found(VerifyCode(code), op, operand)
+
+    with mock.patch("cnp.backends.requests.message", report):
+        try:
+            native.compile(function)
+        except _Found as found:
+            return Finding(*found.args)
+    return Finding(VerifyCode.OK)
+
+
+def damage(function: Function, r: random.Random) -> None:
+    """Put something that may not be there in a random place, or take something away."""
+    ops = function._ops
+    number = r.randrange(len(ops))
+    op = list(ops[number])
+    kind = r.randrange(8)
+    if kind == 0:
+        del ops[number]
+        return
+    if kind == 1:
+        ops.insert(r.randrange(len(ops)), ops[number])
+        return
+    if kind == 2:
+        op.insert(r.randrange(1, len(op) + 1), r.choice(_values(function, r)))
+    elif kind == 3 and len(op) > 1:
+        del op[r.randrange(1, len(op))]
+    elif kind == 4:
+        op[0] = r.choice((r.randrange(400), *Code, 0xFEFF, 2**40, -1))
+    elif kind == 5:
+        del ops[number:]
+        return
+    elif len(op) > 1:
+        op[r.randrange(1, len(op))] = r.choice(_values(function, r))
+    ops[number] = tuple(op)
+
+
+def _values(function: Function, r: random.Random) -> list[object]:
+    other = Function("other", [Type.i32], None)
+    beyond, placeless, past = Register(), function.label(), Label()
+    beyond.code = function._serial << 32 | len(function._types)
+    past.code = function._serial << 32 | function._label_count + 5
+    own = Register()
+    own.code = function._serial << 32 | r.randrange(len(function._types))
+    return [
+        *(own, own, own, beyond, other.params[0], other.label(), placeless, past, None, "1", b"1", [], True, 1.0, 1e300),
+        *(float("nan"), float("inf"), 3.5e38, 0, -1, 2**31, -(2**31), 2**31 - 1, -(2**31) - 1, 2**32 - 1, 2**32, 2**63),
+        *(2**64 - 1, 2**64, -(2**63), -(2**63) - 1, 10**400, object(), function.reg(r.choice(list(Type)))),
+    ]
+
+
+@pytest.mark.parametrize("chunk", range(20))
+def test_both_verifiers_agree_on_damaged_functions(chunk: int) -> None:
+    codes = set()
+    for seed in range(chunk * 100, chunk * 100 + 100):
+        r = random.Random(seed)
+        program = Generator(seed).program()
+        for function in program.functions[:1]:
+            for _ in range(5):
+                kept = list(function._ops)
+                for _ in range(r.choice((1, 1, 2, 5))):
+                    if function._ops:
+                        damage(function, r)
+                wanted = find(function)
+                found = native_finding(function)
+                assert found == wanted, f"seed {seed}: {_explain(function, wanted, found)}"
+                codes.add(wanted.code)
+                function._ops[:] = kept
+    assert len(codes) > 8
+
+
+def _explain(function: Function, wanted: Finding, found: Finding) -> str:
+    ops = {each.op: function._ops[each.op] for each in (wanted, found) if each.op < len(function._ops)}
+    return f"expected {wanted!r}, found {found!r}: {ops}"
+
+
+def test_messages_of_the_native_back_end() -> None:
+    f = Function("f", [Type.i32], Type.i32)
+    f.i64_add(f.reg(Type.i64), f.params[0], 1)
+    f.ret(0)
+    with pytest.raises(VerifyError, match=r"function 'f', op 0 \(i64.add\), operand a: found register %0 of type i32"):
+        native.compile(f)
+    assert EXTERNS
