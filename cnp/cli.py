@@ -154,7 +154,7 @@ def _objdump(options: argparse.Namespace) -> int:
 
     functions = _parse(options.file)
     chosen = [_chosen(functions, options.function, options.file)] if options.function else list(functions.values())
-    colour = options.color == "always" or (options.color == "auto" and sys.stdout.isatty())
+    colour = options.color == "always" or (options.color == "auto" and sys.stdout.isatty() and objdump.can_colour())
     for each in chosen:
         objdump.show(each.compile(trace=True), sys.stdout, colour)
     return 0

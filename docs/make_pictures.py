@@ -1,7 +1,7 @@
 """Draws the pictures of the documentation from the stencil library of this machine, so that they are true.
 
-`python docs/make_pictures.py [DIRECTORY]` writes stencil.svg: one stencil, its holes, its short form, and both patched into
-a function. Needs a built library and capstone.
+`python docs/make_pictures.py [DIRECTORY]` writes stencil.svg: one stencil, its holes, its short form, and the code
+of a function that it became. Needs a built library and capstone.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def strips() -> list[Strip]:
     if stencil.short_form:
         result.append(_strip("its short form, taken where the jump reaches", short, library.target))
     values = [
-        (hole.offset, hole.width, text) for hole, text in zip(sorted(used.holes, key=lambda each: each.offset), row.holes)
+        (hole.offset, hole.width, text)
+        for hole, text in zip(sorted(used.holes, key=lambda each: each.offset), row.holes)
     ]
     title = f"in the function, at {row.offset:04x}: branch i64.lt_s i, 100, loop"
     return [*result, Strip(title, code, "; ".join(each.text for each in row.instructions), values, empty=False)]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cnp import Label, Register
 from cnp.bench import command, figure, measure, printer, programs, registry, runner
 from cnp.bench.figure import Figure, Mark, Recorder, Unavailable
 from cnp.runtime.default import DATA, machine
@@ -47,9 +49,15 @@ def test_programs_have_the_size_asked_for(shape: str) -> None:
 def test_unrolled_source_builds_the_same_function(shape: str) -> None:
     function = programs.SHAPES[shape](200)
     again = programs.unrolled(function)()
-    assert len(again.ops) == len(function.ops)
     assert again.register_types == function.register_types
-    assert again.compile().code == function.compile().code
+    assert [_plain(each) for each in again.ops] == [_plain(each) for each in function.ops]
+    again.compile()
+
+
+def _plain(op: tuple[Any, ...]) -> tuple[Any, ...]:
+    """An op with registers and labels as (class, index): their codes also tell functions apart."""
+    marked = (Register, Label)
+    return tuple((type(each), each.code & 0xFFFFFFFF) if isinstance(each, marked) else each for each in op)
 
 
 @needs_library

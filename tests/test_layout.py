@@ -37,7 +37,8 @@ MIRRORED: Mapping[str, type[ctypes.Structure]] = {
     "trace": layout.Trace,
     "request": layout.Request,
 }
-IN_STRUCT_PYTHON = {*layout.PYTHON_FUNCTIONS, *layout.PYTHON_OBJECTS, "long_layout", "type_offset", "slot_offset"}
+_HOST = [each[0] for each in layout.Host._fields_]
+IN_STRUCT_PYTHON = frozenset(_HOST[: _HOST.index(layout.LIBC_FUNCTIONS[0])])
 """Members of struct host's first member, which Python's Host has as members of its own."""
 
 FILE_ROWS = {
@@ -60,9 +61,7 @@ ENUMERATIONS: Mapping[str, Mapping[str, int]] = {
         "TYPE_WRITABLE_POINTER": writable_ptr.code,
         "NO_TYPE": NO_TYPE,
     },
-    "hole_value": {
-        each.name if each <= Value.SLOT_C else f"{each.name}_VALUE": each for each in Value
-    },
+    "hole_value": {each.name if each <= Value.SLOT_C else f"{each.name}_VALUE": each for each in Value},
     "verify_code": {
         **{each.name: each for each in VerifyCode},
         "NEED_SCRATCH": core.NEED_SCRATCH,
@@ -200,9 +199,9 @@ def test_lists_that_follow_an_enumeration_are_in_its_order() -> None:
         return [each.strip().lower() for each in body[1].split(",") if each.strip()]
 
     renamed = {
-        "integer_move": "i64_move", "float_move": "f64_move", "integer_select": "i64_select", "float_select": "f64_select",
-        "safepoint_op": "safepoint", "branch_table_op": "branch_table", "zero_extend": "i64_extend_i32_u",
-        "return": "ret",
+        "integer_move": "i64_move", "float_move": "f64_move", "integer_select": "i64_select",
+        "float_select": "f64_select", "safepoint_op": "safepoint",
+        "branch_table_op": "branch_table", "zero_extend": "i64_extend_i32_u", "return": "ret",
     }  # fmt: skip
     ops = [renamed.get(each, each) for each in names("known_op")]
     assert ops == [*layout.KNOWN_OPS, "known_ops"]
@@ -226,11 +225,11 @@ def test_the_document_gives_the_header_as_python_packs_it() -> None:
     packed = [rows[0][0]]
     for part in re.findall(r"\d*[a-zA-Z]", file_layout.HEADER.format.lstrip("<")):
         packed.append(packed[-1] + struct.calcsize("<" + part))
-    fields, table = rows[:-1], rows[-1]
+    *fields, table, zero = rows
     assert [offset for offset, _, _ in fields] == packed[:-1]
     assert [offset + size for offset, size, _ in fields] == packed[1:]
     assert (table[0], table[1]) == (file_layout.HEADER.size, 8 * len(file_layout.SectionName))
-    assert table[0] + table[1] == file_layout.HEADER_SIZE
+    assert table[0] + table[1] == zero[0] and zero[0] + zero[1] == file_layout.HEADER_SIZE
     named = {field: (offset, size) for offset, size, field in rows}
     assert named["digest"] == (file_layout.DIGEST_OFFSET, file_layout.DIGEST_SIZE)
     assert named["checksum"] == (file_layout.CHECKSUM_OFFSET, file_layout.CHECKSUM_SIZE)

@@ -27,20 +27,21 @@ class StencilTable:
 
     def __init__(self, blob: Blob) -> None:
         self.stencils: list[Stencil] = [ABSENT]
-        self._index: dict[Stencil, int] = {}
+        self._index: dict[tuple[Stencil, bool], int] = {}
         self._known: dict[Code, int] = {}
         self._blob = blob
 
     def add(self, code: Code) -> int:
-        """The index of a stencil with this code, holes and short form. BuildError if it is too large for its row."""
+        """The index of a stencil with this code, holes and short form, which is the next. BuildError if it is too large."""
         index = self._known.get(code)
         if index is None:
-            short = self.add(code.short) if code.short else 0
-            stencil = replace(self._cut(code), short_form=short)
-            index = self._index.get(stencil)
+            stencil = self._cut(code)
+            index = self._index.get((stencil, code.short is not None))
             if index is None:
-                index = self._index[stencil] = len(self.stencils)
-                self.stencils.append(stencil)
+                index = self._index[stencil, code.short is not None] = len(self.stencils)
+                self.stencils.append(replace(stencil, short_form=index + 1 if code.short else 0))
+                if code.short:
+                    self.stencils.append(self._cut(code.short))
             self._known[code] = index
         return index
 

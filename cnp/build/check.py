@@ -31,6 +31,24 @@ def check_convention(compiler: Compiler) -> None:
         )
 
 
+def find_survivors(compiler: Compiler) -> list[int]:
+    """Guest integer registers that a call to C leaves alone: those whose value is still in place behind one."""
+    target = compiler.target
+    order = target.convention_order
+    parameters = ", ".join(f"unsigned long long p{number}" for number in range(len(order)))
+    text = "void cnp_callee(void);\n" + "".join(
+        f"__attribute__((preserve_none)) void cnp_probe_{number}({parameters}) "
+        f'{{ cnp_callee(); __asm__ volatile("#cnp p{number} %0" : : "r"(p{number})); }}\n'
+        for number in range(len(order))
+    )
+    source, result = compiler.objects / "survivors.c", compiler.objects / "survivors.s"
+    source.write_text(text)
+    compiler.run([*arguments(target.flags), "-S", str(source), "-o", str(result)])
+    found = re.findall(r"#cnp p(\d+) %(\w+)", result.read_text())
+    in_place = {register for number, register in found if order[int(number)] == register}
+    return [guest for guest, register in enumerate(target.integer_registers) if register in in_place]
+
+
 def check_contents(contents: Contents, target: Target) -> None:
     """Structural truths of a library. BuildError, naming the stencil, at one that does not hold."""
     for index, stencil in enumerate(contents.stencils):

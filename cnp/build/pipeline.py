@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cnp.build.assemble import assemble
-from cnp.build.check import check_contents, check_convention
+from cnp.build.check import check_contents, check_convention, find_survivors
 from cnp.build.clang import Clang
 from cnp.build.compile import Compiler, Key, compile_controls, compile_placements
 from cnp.build.core import CORE_SOURCE, EMPTY, compile_core
@@ -86,6 +86,7 @@ def build_library(settings: Settings, progress: Progress) -> Statistics:
     with _workspace(settings.keep) as objects:
         compiler = Compiler(settings.clang, target, directory, frozenset(), objects)
         check_convention(compiler)
+        survivors = find_survivors(compiler)
         core = compile_core(compiler) if (directory / CORE_SOURCE).is_file() else EMPTY
         routines = frozenset(core.exports) or frozenset(("cnp_trap", "cnp_poll_preserving_all", "cnp_enter_from_c"))
         compiler = replace(compiler, routines=routines)
@@ -93,7 +94,9 @@ def build_library(settings: Settings, progress: Progress) -> Statistics:
         codes, functions = _compile_all(compiler, placements, settings.jobs, progress)
     meta: dict[str, object] = {"clang": settings.clang.version, "flags": arguments(target.flags), "inputs": key}
     meta |= {"core_flags": arguments(target.core_flags), "sources": digests}
-    meta |= {"features": list(target.features)}
+    convention = {"arguments": target.integer_arguments, "result": target.integer_result}
+    convention |= {"float_result": target.float_result, "survivors": survivors}
+    meta |= {"features": list(target.features), "convention": convention}
     assembled = assemble(target, ops, codes, controls, core, abi_hash(directory), meta)
     contents = assembled.contents
     check_contents(contents, target)

@@ -164,10 +164,17 @@ class Writer:
             return f"{declare}i32 d_ = {call}; {self._exits(p)}if ({test}d_) CNP_GO(TARGET); CNP_GO(NEXT);"
         if source.result is None:
             return f"{declare}{call}; {self._exits(p)}CNP_GO(NEXT);"
-        result = f"{declare}{source.result.name} d_ = {call}; {self._exits(p)}{self._store_result(p)} "
+        result = f"{declare}{source.result.name} d_ = {call}; {self._exits(p)}"
         if row.shape == Shape.COUNTDOWN:
-            result += "if (d_ == 0) CNP_GO(TARGET); "
-        return result + "CNP_GO(NEXT);"
+            return result + self._countdown(p)
+        return f"{result}{self._store_result(p)} CNP_GO(NEXT);"
+
+    def _countdown(self, p: Placement) -> str:
+        """C that writes the count back and leaves at zero, where nobody needs it: the way back starts a new one."""
+        register, store = self._result_register(p), self._store_result(p)
+        if register is None:
+            return f"{store} if (d_ == 0) CNP_GO(TARGET); CNP_GO(NEXT);"
+        return f"if (d_ == 0) {{ i64 {register}; CNP_GO(TARGET); }} {store} CNP_GO(NEXT);"
 
     def _break_dependency(self, p: Placement) -> str:
         """C that makes clang aware that a float destination holds something.

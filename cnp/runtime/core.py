@@ -34,11 +34,6 @@ MISSING_STENCIL = 101
 SCRATCH = 256 << 10
 """Bytes of scratch to begin with; it grows to what the largest function needed and stays."""
 
-# Guest registers of the calling convention, as control.c has it: arguments r3 to r10 then r0 to r2, results in r10, f0.
-_INTEGER_ARGUMENTS = (3, 4, 5, 6, 7, 8, 9, 10, 0, 1, 2)
-_INTEGER_RESULT, _FLOAT_RESULT = 10, 0
-_SURVIVORS = (0, 1, 2)
-
 
 class Core:
     """The core of one library, in one code memory. Its methods may be called from any thread that holds the GIL.
@@ -109,7 +104,7 @@ class Core:
 
     def _make_tables(self) -> Library:
         library, tables = self.library, Library()
-        for name in ("ops", "placements", "stencils", "holes", "chunks"):
+        for name in ("ops", "placements", "stencils", "holes", "chunks", "runs"):
             section = Buffer(library.section(SectionName[name.upper()]), writable=False)
             self._sections.append(section)
             setattr(tables, name, section.address)
@@ -117,11 +112,11 @@ class Core:
         tables.n_ops = len(library.ops)
         tables.integer_registers = library.integer_registers
         tables.float_registers = library.float_registers
-        tables.n_integer_arguments = len(_INTEGER_ARGUMENTS)
-        tables.n_float_arguments = library.float_registers
-        tables.integer_argument[: len(_INTEGER_ARGUMENTS)] = _INTEGER_ARGUMENTS
-        tables.integer_result, tables.float_result = _INTEGER_RESULT, _FLOAT_RESULT
-        tables.survivors = sum(1 << register for register in _SURVIVORS)
+        convention = library.meta["convention"]
+        arguments: list[int] = convention["arguments"]
+        tables.integer_argument[: len(arguments)] = arguments
+        tables.integer_result, tables.float_result = convention["result"], convention["float_result"]
+        tables.survivors = sum(1 << register for register in convention["survivors"])
         tables.padding[:] = library.meta["padding"]
         control, rows = library.meta["control"], library.op_by_method
         try:

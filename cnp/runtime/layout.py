@@ -15,7 +15,7 @@ KNOWN_OPS = (
     *("i32_div_s_magic", "i32_div_u_magic", "i32_rem_s_magic", "i32_rem_u_magic"),
     *("i64_div_s_magic", "i64_div_u_magic", "i64_rem_s_magic", "i64_rem_u_magic"),
     *("i64_div_s_magic_add", "i64_div_u_magic_add", "i64_rem_s_magic_add", "i64_rem_u_magic_add"),
-    *("i32_sub", "i64_sub", "i32_add", "i64_add"),
+    *("i32_sub", "i64_sub", "i32_add", "i64_add", "i32_rotr", "i64_rotr", "i32_rotl", "i64_rotl"),
 )
 """Methods of the rows that the core asks for, in the order of `enum known_op`."""
 
@@ -42,12 +42,11 @@ class Library(ctypes.Structure):
         ("stencils", c_void_p),
         ("holes", c_void_p),
         ("chunks", c_void_p),
+        ("runs", c_void_p),
         ("blob", c_uint64),
         ("n_ops", c_uint32),
         ("integer_registers", c_uint32),
         ("float_registers", c_uint32),
-        ("n_integer_arguments", c_uint32),
-        ("n_float_arguments", c_uint32),
         ("integer_argument", c_uint8 * REGISTERS),
         ("integer_result", c_uint32),
         ("float_result", c_uint32),

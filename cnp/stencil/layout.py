@@ -13,7 +13,7 @@ MAGIC = b"CNPL\r\n\x1a\n"
 # float registers, checksum; then SECTION_ENTRY for each section.
 HEADER = struct.Struct("<8sII16sQ32sQIIII")
 SECTION_ENTRY = struct.Struct("<II")  # offset, size
-HEADER_SIZE = 160
+HEADER_SIZE = 192
 DIGEST_OFFSET, DIGEST_SIZE = 40, 32
 CHECKSUM_OFFSET, CHECKSUM_SIZE = 92, 4
 SECTION_ALIGNMENT = 64
@@ -28,14 +28,17 @@ class SectionName(enum.IntEnum):
     STENCILS = 3
     HOLES = 4
     CHUNKS = 5
-    BLOB = 6
-    META = 7
+    RUNS = 6
+    BLOB = 7
+    META = 8
 
 
 # name; shape, result type, number of operands, their types; flags, forms; swapped, inverse, branch, reserved;
 # alternatives of d, a, b, c; classes of a, b, c; alternatives of a in REVERSED; five bases; doc, source line.
 OP = struct.Struct("<IBBB3BBBHHHH4B3BB5III24x")
-STENCIL = struct.Struct("<IIIBBHI")  # chunk, last, hole, chunks, holes, size, short form
+# First chunk (of several: first row of RUNS), first hole, chunks, holes, size, whether the next row is its short form.
+STENCIL = struct.Struct("<IHBBHH")
+RUN = struct.Struct("<I")  # chunk
 HOLE = struct.Struct("<BBBBiIHH")  # chunk, value, width, flags, addend, extra, offset, zero
 CHUNK = struct.Struct("<16sq")  # code, right-aligned; minus its size
 

@@ -14,6 +14,7 @@ from cnp.stencil.layout import (
     HOLE,
     MAGIC,
     OP,
+    RUN,
     SECTION_ENTRY,
     STENCIL,
     SectionName,
@@ -178,7 +179,7 @@ class Library:
     def _check_sections(self) -> None:
         row_sizes = {
             SectionName.OPS: OP.size, SectionName.PLACEMENTS: 4, SectionName.STENCILS: STENCIL.size,
-            SectionName.HOLES: HOLE.size, SectionName.CHUNKS: CHUNK.size,
+            SectionName.HOLES: HOLE.size, SectionName.CHUNKS: CHUNK.size, SectionName.RUNS: RUN.size,
         }  # fmt: skip
         for name, (offset, size) in zip(SectionName, self._sections):
             if offset < HEADER_SIZE or offset + size > len(self._view) or size % row_sizes.get(name, 1):
@@ -233,18 +234,22 @@ class Library:
 
         if not 0 <= index < len(self):
             raise IndexError(f"stencil {index} of {len(self)}")
-        chunk, _, hole, chunks, holes, _, short = STENCIL.unpack_from(
+        chunk, hole, chunks, holes, _, has_short = STENCIL.unpack_from(
             self.section(SectionName.STENCILS), index * STENCIL.size
         )
         return Stencil(
-            tuple(self._chunk(chunk + number) for number in range(chunks)),
+            tuple(self._chunk(each) for each in ((chunk,) if chunks == 1 else self._run(chunk, chunks))),
             tuple(self._hole(hole + number) for number in range(holes)),
-            short,
+            index + 1 if has_short else 0,
         )
 
     def stencils(self) -> Iterator[Stencil]:
         """All stencils, by index."""
         return (self.stencil(index) for index in range(len(self)))
+
+    def _run(self, start: int, length: int) -> Iterator[int]:
+        section = self.section(SectionName.RUNS)
+        return (RUN.unpack_from(section, (start + number) * RUN.size)[0] for number in range(length))
 
     def _chunk(self, index: int) -> Chunk:
         from cnp.stencil.records import Chunk

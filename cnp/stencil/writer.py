@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnp.errors import InternalError
 from cnp.stencil.layout import (
     CHECKSUM_OFFSET,
     CHECKSUM_SIZE,
@@ -22,6 +23,7 @@ from cnp.stencil.layout import (
     HOLE,
     MAGIC,
     OP,
+    RUN,
     SECTION_ALIGNMENT,
     SECTION_ENTRY,
     STENCIL,
@@ -60,7 +62,8 @@ def library_bytes(contents: Contents) -> bytes:
         SectionName.PLACEMENTS: struct.pack(f"<{len(contents.placements)}I", *contents.placements),
         SectionName.STENCILS: stencils,
         SectionName.HOLES: holes,
-        SectionName.CHUNKS: b"".join(_chunk_row(code) for code in runs.codes),
+        SectionName.CHUNKS: b"".join(map(_chunk_row, runs.chunks)),
+        SectionName.RUNS: b"".join(map(RUN.pack, runs.rows)),
         SectionName.BLOB: contents.blob,
         SectionName.META: json.dumps(contents.meta, sort_keys=True, separators=(",", ":")).encode(),
     }
@@ -124,26 +127,35 @@ def _chunk_row(code: bytes) -> bytes:
 
 
 class _Runs:
-    """Rows of the chunk table. A stencil's are consecutive; a run of rows that is there already is shared."""
+    """The chunk table, each chunk once, and the run table: the chunks of stencils that have several.
+
+    A run that is part of another is not written again.
+    """
 
     def __init__(self, stencils: Sequence[Stencil]) -> None:
-        self.codes: list[bytes] = []
+        self.chunks: dict[bytes, int] = {}
+        self.rows: list[int] = []
         self._start: dict[tuple[bytes, ...], int] = {}
+        runs = {_run(stencil): None for stencil in stencils}
+        for run in runs:
+            for code in run:
+                self.chunks.setdefault(code, len(self.chunks))
         # Longest first, so that shorter runs are found inside them.
-        for run in sorted({_run(stencil): None for stencil in stencils}, key=len, reverse=True):
+        for run in sorted((run for run in runs if len(run) > 1), key=len, reverse=True):
             if run not in self._start:
                 self._add(run)
 
     def _add(self, run: tuple[bytes, ...]) -> None:
-        base = len(self.codes)
-        self.codes += run
+        base = len(self.rows)
+        self.rows += [self.chunks[code] for code in run]
         for first in range(len(run)):
-            for last in range(first + 1, len(run) + 1):
+            for last in range(first + 2, len(run) + 1):
                 self._start.setdefault(run[first:last], base + first)
 
     def start(self, stencil: Stencil) -> int:
-        """The row of a stencil's first chunk."""
-        return self._start[_run(stencil)]
+        """A stencil's chunk, or the row of RUNS where its chunks are."""
+        run = _run(stencil)
+        return self._start[run] if len(run) > 1 else self.chunks[run[0]]
 
 
 def _run(stencil: Stencil) -> tuple[bytes, ...]:
@@ -153,17 +165,17 @@ def _run(stencil: Stencil) -> tuple[bytes, ...]:
 def _stencils_and_holes(stencils: Sequence[Stencil], runs: _Runs) -> tuple[bytes, bytes]:
     rows, hole_rows = bytearray(), bytearray()
     hole_starts: dict[tuple[Hole, ...], int] = {}
-    for stencil in stencils:
-        run = _run(stencil)
+    for index, stencil in enumerate(stencils):
         if stencil.holes not in hole_starts:
             hole_starts[stencil.holes] = len(hole_rows) // HOLE.size
             for hole in stencil.holes:
                 hole_rows += HOLE.pack(
                     hole.chunk, hole.value, hole.width, hole.flags, hole.addend, hole.extra, hole.offset, 0
                 )
-        last = int.from_bytes(run[0].rjust(CHUNK_SIZE, b"\0")[-4:], "little")
+        if stencil.short_form not in (0, index + 1):
+            raise InternalError(f"stencil {index}: its short form is {stencil.short_form}, not the next one")
         rows += STENCIL.pack(
-            runs.start(stencil), last, hole_starts[stencil.holes], len(run), len(stencil.holes), stencil.size,
-            stencil.short_form,
+            runs.start(stencil), hole_starts[stencil.holes], len(_run(stencil)), len(stencil.holes), stencil.size,
+            bool(stencil.short_form),
         )  # fmt: skip
     return bytes(rows), bytes(hole_rows)

@@ -105,6 +105,10 @@ class Target:
     indirect_jump: str
     float_constraint: str  # of inline assembly: any float register
     convention_order: tuple[str, ...]  # registers of the convention's integer arguments, first to last
+    # How compiled code calls compiled code, as stencils/control.c has it, in numbers of guest registers.
+    integer_arguments: tuple[int, ...]
+    integer_result: int
+    float_result: int
     features: tuple[str, ...]  # of the processor, that code for this target uses, as /proc/cpuinfo spells them
     missing_features: Callable[[], tuple[str, ...]]  # those that this machine lacks
 

@@ -34,6 +34,8 @@ _COMMON_FLAGS = (
     Flag("-fno-strict-aliasing", "guest memory has no C types"),
     Flag("-fwrapv", "signed overflow wraps in every op"),
     Flag("-ffp-contract=off", "a fused multiply-add rounds once where WebAssembly rounds twice"),
+    Flag("-Xclang", "the next flag is of the compiler proper"),
+    Flag("-no-enable-noundef-analysis", "registers that hold nothing are passed on undefined, which is no mistake"),
     Flag("-fno-math-errno", "sqrt is one instruction, not a call"),
     Flag("-Wall", "an op's mistakes should show at build time"),
     Flag("-Wextra", "the same"),
@@ -126,6 +128,10 @@ X86_64 = Target(
     indirect_jump="jmpq *%0",
     float_constraint="x",
     convention_order=("r12", "r13", "r14", "r15", "rdi", "rsi", "rdx", "rcx", "r8", "r9", "r11", "rax"),
+    # From r3 on they are the integer arguments of C, and r10 is rax, where C leaves its result.
+    integer_arguments=(3, 4, 5, 6, 7, 8, 9, 10, 0, 1, 2),
+    integer_result=10,
+    float_result=0,
     features=_FEATURES,
     missing_features=missing_features,
 )

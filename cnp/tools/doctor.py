@@ -21,10 +21,8 @@ def report() -> Iterator[tuple[str, str]]:
     try:
         library = default.default_library()
         meta = library.meta
-        yield (
-            "library",
-            f"{library.path}\n{library!r}\nbuilt by {meta.get('compiler', meta.get('clang', 'an unknown compiler'))}",
-        )
+        size = f"{len(library.ops)} ops, {len(library)} stencils, for {library.target}"
+        yield "library", f"{library.path}\n{size}\nbuilt by {meta.get('clang', 'an unknown compiler')}"
     except CnpError as error:
         yield "library", f"none: {error}"
     try:
@@ -33,9 +31,24 @@ def report() -> Iterator[tuple[str, str]]:
     except CnpError as error:
         yield "code memory", f"none: {error}"
     yield "self-test", _self_test()
-    for extra, modules in (("build", ("elftools", "ziglang")), ("disassembly", ("capstone", "rich"))):
-        missing = [each for each in modules if importlib.util.find_spec(each) is None]
-        yield f"extra {extra!r}", f"{', '.join(missing)} not installed" if missing else "installed"
+    for extra, packages in _EXTRAS.items():
+        missing = [package for package, module in packages.items() if not _is_installed(module)]
+        advice = f"{', '.join(missing)} not installed: pip install 'cnp[{extra}]'"
+        yield f"extra {extra!r}", advice if missing else "installed"
+
+
+_EXTRAS = {
+    "build": {"pyelftools": "elftools", "rich": "rich", "ziglang (or a clang)": "ziglang"},
+    "disassembly": {"capstone": "capstone", "rich": "rich"},
+}
+"""The packages of each extra, and the module that each brings."""
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ImportError:
+        return False
 
 
 def _self_test() -> str:

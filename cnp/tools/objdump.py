@@ -61,6 +61,15 @@ def heading(made: NativeFunction) -> str:
     return f"{function.name}({params}){result}: {size}, frame of {made.frame_size} bytes"
 
 
+def can_colour() -> bool:
+    """Whether what listings in colour need is installed."""
+    try:
+        import rich  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
 def show(made: NativeFunction, output: TextIO, colour: bool) -> None:
     """Write one function's listing, in colour and fitted to the terminal, or as plain columns."""
     if colour:
@@ -91,7 +100,7 @@ def _show_coloured(made: NativeFunction, output: TextIO) -> None:
         from rich.table import Table
         from rich.text import Text
     except ImportError:
-        raise MissingExtra("colours need rich: pip install 'cnp[build]', or --color=never") from None
+        raise MissingExtra("colours need rich: pip install 'cnp[disassembly]', or --color=never") from None
     listed = [astuple(line) for line in lines(made)]
     columns = list(zip(("", "op", "at", "code", "instruction", "stencil", "holes"), _STYLES, zip(*listed)))
     width = max(shutil.get_terminal_size((140, 24)).columns, _NARROWEST)

@@ -72,8 +72,7 @@ u32 cnp_emit_entry(const struct library *library, u32 is_float, i64 signature, c
     if (!writable || stencil->chunks > 32)
         return stencil->size;
     for (u32 k = 0; k < stencil->chunks; k++)
-        items[k] = (struct item){(stencil->chunk + k) * (u32)sizeof(struct chunk),
-            last_four(&library->chunks[stencil->chunk + k])};
+        items[k] = item_of(library, chunk_number(library, stencil, k));
     for (u32 k = 0; k < stencil->holes; k++) {
         const struct hole *hole = &library->holes[stencil->hole + k];
         i64 value = hole->value == LIBRARY_VALUE ? library->blob + hole->extra - (executable + hole->offset) : signature;

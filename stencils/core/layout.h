@@ -31,10 +31,11 @@ enum form { FREE, TIED, REVERSED, FREE_IMMEDIATE, SLOT_RESULT };
 enum immediate_class { CLASS_ZERO = 1, CLASS_I8 = 2, CLASS_U32 = 4, CLASS_I32 = 8, CLASS_I64 = 16 };
 
 struct stencil {
-    u32 chunk, last, hole;
+    u32 chunk; /* if it has several chunks: where they are in the runs */
+    u16 hole;
     u8 chunks, holes;
     u16 size;
-    u32 short_form;
+    u16 has_short_form; /* the next stencil, whose last jump has a displacement of one byte */
 };
 
 enum hole_flag { PC_RELATIVE = 1, HIGH_HALF = 2 };
@@ -71,7 +72,7 @@ enum known_op {
     I32_DIV_S_MAGIC, I32_DIV_U_MAGIC, I32_REM_S_MAGIC, I32_REM_U_MAGIC,
     I64_DIV_S_MAGIC, I64_DIV_U_MAGIC, I64_REM_S_MAGIC, I64_REM_U_MAGIC,
     I64_DIV_S_MAGIC_ADD, I64_DIV_U_MAGIC_ADD, I64_REM_S_MAGIC_ADD, I64_REM_U_MAGIC_ADD,
-    I32_SUB, I64_SUB, I32_ADD, I64_ADD,
+    I32_SUB, I64_SUB, I32_ADD, I64_ADD, I32_ROTR, I64_ROTR, I32_ROTL, I64_ROTL,
     KNOWN_OPS
 };
 enum known_control {
@@ -85,11 +86,11 @@ struct library {
     const struct stencil *stencils;
     const struct hole *holes;
     const struct chunk *chunks;
+    const u32 *runs;
     i64 blob; /* where the core and the constants are executable */
     u32 n_ops;
     u32 integer_registers, float_registers;
     /* The calling convention of compiled code: registers of the first arguments, of a result, and those that a call to C leaves alone. */
-    u32 n_integer_arguments, n_float_arguments;
     u8 integer_argument[MAXIMUM_INTEGER_REGISTERS];
     u32 integer_result, float_result;
     u32 survivors; /* bit per integer register */

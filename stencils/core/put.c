@@ -26,18 +26,22 @@ static struct event *add_event(struct selection *s, u8 kind, u32 item, u32 posit
 
 static void bind(struct selection *s, s32 target) { add_event(s, LABEL_EVENT, 0, s->position, target); }
 
+static inline struct item item_of(const struct library *library, u32 chunk) {
+    return (struct item){chunk * (u32)sizeof(struct chunk), last_four(&library->chunks[chunk])};
+}
+
+static inline u32 chunk_number(const struct library *library, const struct stencil *stencil, u32 k) {
+    return stencil->chunks == 1 ? stencil->chunk : library->runs[stencil->chunk + k];
+}
+
 /* A branch's short form can take its place if all but the last chunk is the same. */
-static u32 compatible_short_form(const struct library *library, const struct stencil *stencil) {
-    const struct stencil *short_form = &library->stencils[stencil->short_form];
-    if (!stencil->short_form || short_form->chunks != stencil->chunks)
+static int has_compatible_short_form(const struct library *library, const struct stencil *stencil) {
+    if (!stencil->has_short_form || stencil[1].chunks != stencil->chunks)
         return 0;
-    for (u32 k = 0; k + 1 < stencil->chunks; k++) {
-        const struct chunk *a = &library->chunks[stencil->chunk + k], *b = &library->chunks[short_form->chunk + k];
-        const u64 __attribute__((may_alias)) *x = (const void *)a->code, *y = (const void *)b->code;
-        if (x[0] != y[0] || x[1] != y[1] || a->minus_size != b->minus_size)
+    for (u32 k = 0; k + 1 < stencil->chunks; k++)
+        if (chunk_number(library, stencil, k) != chunk_number(library, stencil + 1, k))
             return 0;
-    }
-    return stencil->short_form;
+    return 1;
 }
 
 static void put_hole(struct selection *s, const struct stencil *stencil, const struct hole *hole, struct item *items) {
@@ -47,7 +51,8 @@ static void put_hole(struct selection *s, const struct stencil *stencil, const s
     switch (hole->value) {
     case TARGET_VALUE:
         event = add_event(s, BRANCH_EVENT, index, position, s->branch_target);
-        event->extra = compatible_short_form(s->library, stencil);
+        if (has_compatible_short_form(s->library, stencil))
+            event->extra = (u32)(stencil - s->library->stencils) + 1;
         event->stencil_size = stencil->size;
         event->addend = hole->addend;
         return;
@@ -90,11 +95,8 @@ static void put(struct selection *s, u32 index) {
         return;
     }
     struct item *items = &c->items[c->n_items];
-    u32 chunk = stencil->chunk;
-    items[0] = (struct item){chunk * (u32)sizeof(struct chunk), stencil->last};
-    for (u32 k = 1; k < stencil->chunks; k++)
-        items[k] = (struct item){(chunk + k) * (u32)sizeof(struct chunk),
-                                 last_four(&library->chunks[chunk + k])};
+    for (u32 k = 0; k < stencil->chunks; k++)
+        items[k] = item_of(library, chunk_number(library, stencil, k));
     for (u32 k = 0; k < stencil->holes; k++)
         put_hole(s, stencil, &library->holes[stencil->hole + k], items);
     if (__builtin_expect(c->traces != 0, 0) && c->n_traces < c->max_traces)

@@ -129,6 +129,7 @@ static int put_division(struct selection *s, u32 row, struct location d, struct 
 }
 
 /* Subtraction of a constant: addition of its opposite, which has stencils of three addresses and short immediates.
+ * Rotation to the right: to the left by the opposite, whose stencils are shorter.
  * Multiplication, unsigned division and remainder by a power of two: a shift or a mask. Returns the op to use. */
 static u32 reduce_strength(const struct selection *s, u32 row, i64 *constant) {
     const u16 *known = s->library->known;
@@ -136,6 +137,10 @@ static u32 reduce_strength(const struct selection *s, u32 row, i64 *constant) {
     if (row == known[I64_SUB] || row == known[I32_SUB]) {
         *constant = row == known[I64_SUB] ? -value : (i64)(u32)-value;
         return known[row == known[I64_SUB] ? I64_ADD : I32_ADD];
+    }
+    if (row == known[I64_ROTR] || row == known[I32_ROTR]) {
+        *constant = -value;
+        return known[row == known[I64_ROTR] ? I64_ROTL : I32_ROTL];
     }
     if (!value || value & (value - 1))
         return row;

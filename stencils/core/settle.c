@@ -2,8 +2,7 @@
 #include "events.h"
 
 static struct item padding(const struct library *library, u32 size) {
-    const struct stencil *stencil = &library->stencils[library->padding[size]];
-    return (struct item){stencil->chunk * (u32)sizeof(struct chunk), stencil->last};
+    return item_of(library, library->stencils[library->padding[size]].chunk);
 }
 
 /* Distances counted with every branch long and all padding are the most they can be, so a branch that is short by
@@ -35,8 +34,7 @@ static u32 find_positions(struct compilation *c, u32 size) {
             u32 saved = event->stencil_size - stencil->size;
             event->position += 4 - event->stencil_size + stencil->size - 1;
             event->addend = library->holes[stencil->hole + stencil->holes - 1].addend;
-            c->items[event->item] = (struct item){(stencil->chunk + stencil->chunks - 1) * (u32)sizeof(struct chunk),
-                last_four(&library->chunks[stencil->chunk + stencil->chunks - 1])};
+            c->items[event->item] = item_of(library, chunk_number(library, stencil, stencil->chunks - 1u));
             removed += saved;
         }
     }
