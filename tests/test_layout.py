@@ -235,8 +235,15 @@ def test_the_document_gives_the_header_as_python_packs_it() -> None:
     assert named["checksum"] == (file_layout.CHECKSUM_OFFSET, file_layout.CHECKSUM_SIZE)
 
 
+def test_the_document_gives_symbols_as_python_packs_them() -> None:
+    rows = documented_rows()["Symbols"]
+    assert [row[:2] for row in rows] == [(0, 4), (4, 4), (8, 4)]
+    assert file_layout.SYMBOL.size == 12 and file_layout.SYMBOL.format.lstrip("<") == "III"
+
+
 def test_the_document_names_every_section_value_and_flag() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    for enumeration in (file_layout.SectionName, Shape, OpFlag, Form, ImmediateClass, Value, HoleFlag):
+    words = (file_layout.SectionName, file_layout.SymbolKind, Shape, OpFlag, Form, ImmediateClass, Value, HoleFlag)
+    for enumeration in words:
         for each in enumeration:
             assert re.search(rf"^\| {each.value} \| `{each.name}` \|", text, re.MULTILINE), repr(each)

@@ -26,7 +26,7 @@ from native_support import (
 
 from cnp.backends import native
 from cnp.errors import TrapKind
-from cnp.ir import Function
+from cnp.ir import Function, Register
 from cnp.ir.optable import comparison_of, default_ops
 from cnp.ir.semantics import SEMANTICS, TrapSignal, load, store
 from cnp.runtime.default import default_library
@@ -40,6 +40,13 @@ DIVISIONS = [f"i{bits}.{op}_{sign}" for bits in (32, 64) for op in ("div", "rem"
 DIVISORS = [3, 5, 6, 7, 9, 10, 11, 12, 25, 60, 100, 125, 625, 641, 1000, 65535, 65537, 10**9, 0x7FFFFFFF, 0x7FFFFFFD]
 MORE_DIVISORS = [*range(1, 70), *DIVISORS, *(1 << n for n in range(7, 31)), *(0x55555555, 0x3FFFFFFF, 0x40000001)]
 OFFSETS = [0, 8, 127, -127, 128, -128, 0x12345678, 0x7FFFFFFF, -0x7FFFFFFF]
+
+SAMPLES: dict[Type, tuple[Value, Value]] = {
+    Type.i32: (-5, 7),
+    Type.i64: (2**40, -(2**50)),
+    Type.f32: (0.5, -2.5),
+    Type.f64: (0.1, -0.2),
+}
 
 
 def shape(name: str) -> Shape:
@@ -223,6 +230,32 @@ def test_select(type: Type, constants: tuple[bool, ...]) -> None:
     tuples = [*tuples_of(sources)[::3], *((a, b, 0) for a, b, _ in tuples_of(sources)[::4])]
     emit = emit_method("select")
     run(trials(Trial, "select", emit, type, sources, lambda a, b, c: a if c else b, tuples, [constants]))
+
+
+@pytest.mark.parametrize("places", list(itertools.product(("constant", "frame", "register"), repeat=2)), ids=str)
+@pytest.mark.parametrize("type", list(Type), ids=str)
+def test_the_result_of_a_select_in_its_conditions_slot(type: Type, places: tuple[str, str]) -> None:
+    """Slots, unlike registers, are shared by both register files: a condition that is not needed any more makes room
+    for the result."""
+    values = SAMPLES[type]
+    for given, expected in ((1, values[0]), (0, values[1])):
+        f = Function("choose", [Type.i32], type)
+        condition = f.reg(Type.i32)
+        sources = [value if place == "constant" else f.reg(type) for value, place in zip(values, places)]
+        d = f.reg(type)
+        for source, value in zip(sources, values):
+            if isinstance(source, Register):
+                f.move(source, value)
+        f.move(condition, f.params[0])
+        f.select(d, sources[0], sources[1], condition)
+        for source in sources:  # they live on, so that their slots are not free
+            f.select(d, d, source, 1)
+        f.ret(d)
+        pins = [255, 255, *(n if place == "register" else 255 for n, place in enumerate(places) if place != "constant")]
+        compiled = native.compile(f, pins=bytes([*pins, 255]), trace=True)
+        slots = [each[3] for each in compiled._code.parts[0].intervals]
+        assert slots[1] == slots[-1] >= 0
+        assert same(compiled(given), expected)
 
 
 @pytest.mark.parametrize("pin", [*range(11), 255])

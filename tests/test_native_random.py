@@ -37,10 +37,11 @@ def test_random_programs(chunk: int) -> None:
         ran += 1
         if seed % 4 == 0:
             program = Generator(seed, precompile=True).program()
-        found = actual(program)
-        if not agree(wanted, found):
-            smaller = reduce(Generator(seed).program())
-            pytest.fail(f"seed {seed}: expected {wanted}, got {found}; reduced:\n{text(smaller)}", pytrace=False)
+        for pins in (None, program.pins):
+            found = actual(program, pins)
+            if not agree(wanted, found):
+                smaller = text(reduce(Generator(seed).program()))
+                pytest.fail(f"seed {seed}: expected {wanted}, got {found}; reduced:\n{smaller}", pytrace=False)
     assert ran > CHUNK * 0.9
 
 

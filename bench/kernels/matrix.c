@@ -2,11 +2,20 @@
 #include <stdint.h>
 
 void matrix(double *c, const double *a, const double *b, int64_t n) {
-    for (int64_t i = 0; i < n; i++)
+    const double *row = a;
+    for (int64_t i = 0; i < n; i++) {
+        const double *column = b;
         for (int64_t j = 0; j < n; j++) {
             double sum = 0;
-            for (int64_t k = 0; k < n; k++)
-                sum += a[i * n + k] * b[k * n + j];
-            c[i * n + j] = sum;
+            const double *p = row, *q = column;
+            for (int64_t k = 0; k < n; k++) {
+                sum += *p * *q;
+                p += 1;
+                q += n;
+            }
+            *c++ = sum;
+            column += 1;
         }
+        row += n;
+    }
 }

@@ -6,7 +6,6 @@ import ctypes
 
 from cnp.errors import InternalError
 from cnp.ir.function import Extern, Function, callee_signature
-from cnp.ir.verify_message import message
 from cnp.runtime.code import Code, Part
 from cnp.runtime.core import MISSING_STENCIL, NEED_SCRATCH
 from cnp.runtime.layout import CALLEE_C, CALLEE_CODE, CALLEE_MEMBER, Callee, Request
@@ -85,6 +84,8 @@ class Group:
         if error == MISSING_STENCIL:
             raise InternalError(f"function {function.name!r}: no stencil for op {request.error_op}")
         if error:
+            from cnp.ir.verify_message import message  # late: most functions are well formed
+
             raise message(function, error, request.error_op, request.error_operand)
         part.read(request)
         return request, callees

@@ -13,6 +13,7 @@ from cnp.build.extract import Code, CodeHole
 from cnp.build.placements import canonical_index
 from cnp.build.table import BuildOp, form_size
 from cnp.errors import BuildError
+from cnp.stencil.layout import SymbolKind
 from cnp.stencil.model import CHUNK_SIZE, Form, OpFlag, Value
 from cnp.stencil.records import Chunk, Hole, Stencil
 from cnp.stencil.writer import Contents
@@ -97,6 +98,7 @@ def assemble(
     controls: Mapping[str, Code],
     core: Blob,
     abi_hash: int,
+    survivors: Sequence[int],
     meta: Mapping[str, Any],
 ) -> Assembled:
     """Number everything. The order is that of the ops, their forms and placements, then control and padding."""
@@ -115,6 +117,13 @@ def assemble(
         rows.append(replace(op.row, flags=flags))
     control = {name: table.add(code) for name, code in controls.items()}
     padding = [table.add(Code(code, ())) for code in target.padding]
+    symbols = [(SymbolKind.EXPORT, name, offset) for name, offset in blob.exports.items()]
+    symbols += [(SymbolKind.CONTROL, name, index) for name, index in control.items()]
+    symbols += [(SymbolKind.PADDING, "", index) for index in padding]
+    symbols += [(SymbolKind.ARGUMENT, "", register) for register in target.integer_arguments]
+    symbols += [(SymbolKind.RESULT, "", target.integer_result), (SymbolKind.FLOAT_RESULT, "", target.float_result)]
+    symbols += [(SymbolKind.SURVIVOR, "", register) for register in survivors]
+    symbols += [(SymbolKind.FEATURE, name, 0) for name in target.features]
     contents = Contents(
         target=target.name,
         abi_hash=abi_hash,
@@ -124,6 +133,7 @@ def assemble(
         placements=placements,
         stencils=table.stencils,
         blob=blob.data,
-        meta={**meta, "exports": blob.exports, "control": control, "padding": padding},
+        symbols=symbols,
+        meta=meta,
     )
     return Assembled(contents, sum(map(bool, placements)))

@@ -94,10 +94,7 @@ def build_library(settings: Settings, progress: Progress) -> Statistics:
         codes, functions = _compile_all(compiler, placements, settings.jobs, progress)
     meta: dict[str, object] = {"clang": settings.clang.version, "flags": arguments(target.flags), "inputs": key}
     meta |= {"core_flags": arguments(target.core_flags), "sources": digests}
-    convention = {"arguments": target.integer_arguments, "result": target.integer_result}
-    convention |= {"float_result": target.float_result, "survivors": survivors}
-    meta |= {"features": list(target.features), "convention": convention}
-    assembled = assemble(target, ops, codes, controls, core, abi_hash(directory), meta)
+    assembled = assemble(target, ops, codes, controls, core, abi_hash(directory), survivors, meta)
     contents = assembled.contents
     check_contents(contents, target)
     data = library_bytes(contents)

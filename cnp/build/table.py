@@ -191,7 +191,8 @@ def _masks(source: SourceOp, operands: Sequence[Type]) -> Masks:
     if source.shape == Shape.LOAD:
         return _I64, _I8 | _I32, _NONE
     if source.shape == Shape.STORE:
-        return _NONE if operands[0].is_float else _I32, _I64, _I8 | _I32
+        value = _NONE if operands[0].is_float else _I8 if source.name.endswith("store8") else _I32
+        return value, _I64, _I8 | _I32
     if source.shape == Shape.MAGIC:
         return _NONE, _I8, _NONE
     if source.attribute == "MOVE":

@@ -12,6 +12,11 @@ from cnp.ir.optable import CODE_NAMES, Code, Operand, Role, default_ops, public_
 from cnp.stencil.model import OpFlag
 from cnp.types import Type
 
+TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
 _LABEL = Operand(Role.LABEL, "label")
 _CONDITION = Operand(Role.SOURCE, "condition", Type.i32)
 

@@ -84,13 +84,14 @@ class NativeFunction(_Head):
     the function traps.
     """
 
-    __slots__ = ("__weakref__", "_code", "_entry", "_index", "_signature", "function")
+    __slots__ = ("__weakref__", "_code", "_entry", "_index", "_name", "_signature", "function")
 
     function: Any
     """What was compiled."""
     _code: Code
     _index: int  # among the functions that share a block
     _signature: Signature
+    _name: str  # which the signature points to: function.name may change
     _entry: Any  # the block of the way in from C, once somebody asked for it
 
     backend = "native"
@@ -203,6 +204,7 @@ def _leaf() -> Any:
     if _NativeLeaf is None:
         size = NativeFunction.__basicsize__  # type: ignore[attr-defined, unused-ignore]
         _NativeLeaf = _make_type("cnp.NativeFunction", size, 0, NativeFunction)
+        _NativeLeaf.__doc__ = NativeFunction.__dict__["__doc__"]  # not None, which would hide the property
     return _NativeLeaf
 
 
@@ -223,6 +225,7 @@ def make_callable(function: Described, code: Code, index: int, nogil: bool) -> N
     self._code = code
     self._index = index
     self._signature = signature
+    self._name = function.name
     self._entry = None
     bare = signature.is_bare and not (nogil or signature.uses_floats or signature.uses_buffers)
     routine = core.routine(f"cnp_vectorcall{'_bare' if bare else ''}{'' if _HEAD == 16 else '_free_threaded'}")

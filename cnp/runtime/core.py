@@ -16,11 +16,12 @@ from cnp.runtime.layout import (
     LIBC_FUNCTIONS,
     PYTHON_FUNCTIONS,
     REDUCIBLE_OPS,
+    STRUCTURES,
     Host,
     Library,
     Request,
 )
-from cnp.stencil.layout import SectionName
+from cnp.stencil.layout import SectionName, SymbolKind
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Core:
         self.memory = memory
         self._kept = (register_type, label_type, raise_trap)
         self.blob = self._place_blob()
+        self._check_layout()
         self.host = self._make_host(register_type, label_type, raise_trap)
         self._sections: list[Buffer] = []
         self.tables = self._make_tables()
@@ -72,7 +74,18 @@ class Core:
 
     def routine(self, name: str) -> int:
         """The address of one of the core's exported routines."""
-        return self.blob.executable_address + int(self.library.meta["exports"][name])
+        return self.blob.executable_address + self.library.exports[name]
+
+    def _check_layout(self) -> None:
+        """LibraryError if the core was compiled from other headers than cnp.runtime.layout mirrors."""
+        size_of = ctypes.PYFUNCTYPE(ctypes.c_uint32, ctypes.c_uint32)(self.routine("cnp_size_of"))
+        for number, structure in enumerate(STRUCTURES):
+            if size_of(number) != ctypes.sizeof(structure):
+                name, found, mine = structure.__name__, size_of(number), ctypes.sizeof(structure)
+                raise LibraryError(
+                    f"{self.library.path} was built for another cnp: its {name} has {found} bytes, {mine} are accepted; "
+                    "rebuild it with `python build_stencils.py`"
+                )
 
     def _place_blob(self) -> Block:
         data = bytes(self.library.section(SectionName.BLOB))
@@ -112,13 +125,12 @@ class Core:
         tables.n_ops = len(library.ops)
         tables.integer_registers = library.integer_registers
         tables.float_registers = library.float_registers
-        convention = library.meta["convention"]
-        arguments: list[int] = convention["arguments"]
-        tables.integer_argument[: len(arguments)] = arguments
-        tables.integer_result, tables.float_result = convention["result"], convention["float_result"]
-        tables.survivors = sum(1 << register for register in convention["survivors"])
-        tables.padding[:] = library.meta["padding"]
-        control, rows = library.meta["control"], library.op_by_method
+        values = {kind: [value for _, value in rows] for kind, rows in library.symbols.items()}
+        tables.integer_argument[: len(values[SymbolKind.ARGUMENT])] = values[SymbolKind.ARGUMENT]
+        (tables.integer_result,), (tables.float_result,) = values[SymbolKind.RESULT], values[SymbolKind.FLOAT_RESULT]
+        tables.survivors = sum(1 << register for register in values[SymbolKind.SURVIVOR])
+        tables.padding[:] = library.padding
+        control, rows = library.control, library.op_by_method
         try:
             tables.control[:] = [control[name] for name in KNOWN_CONTROLS]
             tables.known[:] = [rows[name].code for name in KNOWN_OPS]

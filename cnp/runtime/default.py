@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from cnp.errors import LibraryError, Unsupported
+from cnp.stencil.layout import SymbolKind
 from cnp.stencil.library import Library
 
-DATA = Path(__file__).resolve().parent.parent / "data"
+DATA = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "data")
 """Where the package keeps its libraries, `<target>.cnpl`."""
 
 _opened: Library | None = None
@@ -27,33 +27,31 @@ def default_library() -> Library:
     global _opened
     if _opened is None:
         target = machine()
-        path = DATA / f"{target}.cnpl"
-        if not path.exists():
-            have = ", ".join(sorted(each.stem for each in DATA.glob("*.cnpl"))) or "none"
+        path = os.path.join(DATA, f"{target}.cnpl")
+        if not os.path.exists(path):
+            names = os.listdir(DATA) if os.path.isdir(DATA) else []
+            have = ", ".join(sorted(each for each in names if each.endswith(".cnpl"))) or "none"
             raise LibraryError(
                 f"there is no stencil library for {target} at {path} (there: {have}); "
                 "build one with `make` or `python build_stencils.py`"
             )
         library = Library.open(path, target=target)
-        lacking = missing_features(library.meta.get("features", ()))
+        lacking = missing_features([name for name, _ in library.symbols[SymbolKind.FEATURE]])
         if lacking:
             raise Unsupported(f"this processor lacks {', '.join(lacking)}, which the stencils of {target} use")
         _opened = library
     return _opened
 
 
-def missing_features(needed: object, cpuinfo: str = "/proc/cpuinfo") -> list[str]:
+def missing_features(needed: list[str], cpuinfo: str = "/proc/cpuinfo") -> list[str]:
     """Which of the needed processor features, as /proc/cpuinfo spells them, the first processor lacks.
 
     Empty where the file does not say.
     """
-    wanted = list(needed) if isinstance(needed, (list, tuple)) else []
-    if not wanted:
-        return []
     try:
         with open(cpuinfo, encoding="ascii", errors="replace") as file:
             flags = next((line for line in file if line.startswith("flags")), "")
     except OSError:
         return []
     present = set(flags.partition(":")[2].split())
-    return [each for each in wanted if each not in present] if present else []
+    return [each for each in needed if each not in present] if present else []

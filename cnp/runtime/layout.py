@@ -190,3 +190,7 @@ class Request(ctypes.Structure):
         """(start, end, hardware register or -1, slot or -1) of each register; end is -1 where nothing uses it."""
         rows = (Interval * self.n_registers).from_address(self.intervals) if self.n_registers else ()
         return [(row.start, row.end, row.place, row.slot) for row in rows]
+
+
+STRUCTURES = (Library, Host, Signature, Callee, Request, Interval, Trace)
+"""Those whose sizes the core is asked for when it starts, in the order of cnp_size_of."""

@@ -30,7 +30,21 @@ class SectionName(enum.IntEnum):
     CHUNKS = 5
     RUNS = 6
     BLOB = 7
-    META = 8
+    SYMBOLS = 8
+    META = 9
+
+
+class SymbolKind(enum.IntEnum):
+    """What the run time looks up when it starts."""
+
+    EXPORT = 0  # a routine of the core: offset in the blob
+    CONTROL = 1  # a control stencil: its index
+    PADDING = 2  # no name: the stencil of 0, 1, 2, ... bytes that do nothing
+    ARGUMENT = 3  # no name: guest register of the first, second, ... integer argument of compiled code
+    RESULT = 4  # no name: guest register of an integer result
+    FLOAT_RESULT = 5  # no name: guest register of a float result
+    SURVIVOR = 6  # no name: an integer register that a call to C leaves alone
+    FEATURE = 7  # a feature that the processor must have, as /proc/cpuinfo spells it
 
 
 # name; shape, result type, number of operands, their types; flags, forms; swapped, inverse, branch, reserved;
@@ -39,6 +53,7 @@ OP = struct.Struct("<IBBB3BBBHHHH4B3BB5III24x")
 # First chunk (of several: first row of RUNS), first hole, chunks, holes, size, whether the next row is its short form.
 STENCIL = struct.Struct("<IHBBHH")
 RUN = struct.Struct("<I")  # chunk
+SYMBOL = struct.Struct("<III")  # SymbolKind, name, value
 HOLE = struct.Struct("<BBBBiIHH")  # chunk, value, width, flags, addend, extra, offset, zero
 CHUNK = struct.Struct("<16sq")  # code, right-aligned; minus its size
 

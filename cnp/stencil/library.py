@@ -17,7 +17,9 @@ from cnp.stencil.layout import (
     RUN,
     SECTION_ENTRY,
     STENCIL,
+    SYMBOL,
     SectionName,
+    SymbolKind,
     library_checksum,
     library_digest,
 )
@@ -180,6 +182,7 @@ class Library:
         row_sizes = {
             SectionName.OPS: OP.size, SectionName.PLACEMENTS: 4, SectionName.STENCILS: STENCIL.size,
             SectionName.HOLES: HOLE.size, SectionName.CHUNKS: CHUNK.size, SectionName.RUNS: RUN.size,
+            SectionName.SYMBOLS: SYMBOL.size,
         }  # fmt: skip
         for name, (offset, size) in zip(SectionName, self._sections):
             if offset < HEADER_SIZE or offset + size > len(self._view) or size % row_sizes.get(name, 1):
@@ -200,8 +203,31 @@ class Library:
         return self._map[start : self._map.find(b"\0", start)].decode()
 
     @cached_property
+    def symbols(self) -> dict[SymbolKind, list[tuple[str, int]]]:
+        """What the run time looks up when it starts: (name, value) of each kind, in order."""
+        found: dict[SymbolKind, list[tuple[str, int]]] = {kind: [] for kind in SymbolKind}
+        for kind, name, value in SYMBOL.iter_unpack(self.section(SectionName.SYMBOLS)):
+            found[SymbolKind(kind)].append((self.string(name), value))
+        return found
+
+    @cached_property
+    def exports(self) -> dict[str, int]:
+        """Offsets in the blob of the core's routines."""
+        return dict(self.symbols[SymbolKind.EXPORT])
+
+    @cached_property
+    def control(self) -> dict[str, int]:
+        """Indices of the control stencils."""
+        return dict(self.symbols[SymbolKind.CONTROL])
+
+    @cached_property
+    def padding(self) -> list[int]:
+        """Indices of the stencils of 0, 1, 2, ... bytes that do nothing."""
+        return [index for _, index in self.symbols[SymbolKind.PADDING]]
+
+    @cached_property
     def meta(self) -> dict[str, Any]:
-        """What the library says of its making, its control stencils and the core's exports."""
+        """What the library says of its making."""
         import json
 
         result: dict[str, Any] = json.loads(bytes(self.section(SectionName.META)))

@@ -14,7 +14,7 @@ _FIRST_FLOAT_TYPE = 2
 def placement_names(library: Library) -> dict[int, str]:
     """What each stencil is, by index. Of several placements that share a stencil, the first."""
     result: dict[int, str] = {}
-    for name, index in library.meta.get("control", {}).items():
+    for name, index in library.control.items():
         result.setdefault(index, name)
     placements = library.placements
     for op in library.ops:
@@ -24,7 +24,7 @@ def placement_names(library: Library) -> dict[int, str]:
                     stencil = placements[op.bases[form] + index]
                     if stencil and stencil not in result:
                         result[stencil] = placement_name(library, op, form, index)
-    for size, index in enumerate(library.meta.get("padding", ())):
+    for size, index in enumerate(library.padding):
         result.setdefault(index, f"padding of {size}")
     for index, name in list(result.items()):
         short = library.stencil(index).short_form

@@ -27,7 +27,9 @@ from cnp.stencil.layout import (
     SECTION_ALIGNMENT,
     SECTION_ENTRY,
     STENCIL,
+    SYMBOL,
     SectionName,
+    SymbolKind,
     library_checksum,
     library_digest,
 )
@@ -47,6 +49,7 @@ class Contents:
     placements: Sequence[int]  # index of a stencil; 0 is absent
     stencils: Sequence[Stencil]  # the first stands for an absent one
     blob: bytes
+    symbols: Sequence[tuple[SymbolKind, str, int]]
     meta: Mapping[str, Any]
 
 
@@ -56,6 +59,7 @@ def library_bytes(contents: Contents) -> bytes:
     ops = b"".join(_op_row(op, names) for op in contents.ops)
     runs = _Runs(contents.stencils)
     stencils, holes = _stencils_and_holes(contents.stencils, runs)
+    symbols = [SYMBOL.pack(kind, names.offset(name), value) for kind, name, value in contents.symbols]
     sections = {
         SectionName.OPS: ops,
         SectionName.NAMES: bytes(names.data),
@@ -65,6 +69,7 @@ def library_bytes(contents: Contents) -> bytes:
         SectionName.CHUNKS: b"".join(map(_chunk_row, runs.chunks)),
         SectionName.RUNS: b"".join(map(RUN.pack, runs.rows)),
         SectionName.BLOB: contents.blob,
+        SectionName.SYMBOLS: b"".join(symbols),
         SectionName.META: json.dumps(contents.meta, sort_keys=True, separators=(",", ":")).encode(),
     }
     table, parts, at = b"", [], HEADER_SIZE

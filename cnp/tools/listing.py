@@ -90,7 +90,7 @@ class _Addresses:
         code, core = made._code, made._code.core
         self.library = core.library
         self.entry, self.code = made.entry, made.code
-        self._names = {core.routine(name): str(name) for name in self.library.meta["exports"]}
+        self._names = {core.routine(name): str(name) for name in self.library.exports}
         self._names |= {code.entry(index): each.function.name for index, each in enumerate(code.parts)}
 
     def name(self, address: int) -> str:
@@ -124,7 +124,7 @@ class _Namer:
     def __init__(self, library: Library) -> None:
         self._library = library
         self._names: dict[str, dict[int, str]] = {}  # by method, then by stencil
-        self._controls = {index: name for name, index in library.meta["control"].items()}
+        self._controls = {index: name for name, index in library.control.items()}
 
     def control(self, index: int) -> str:
         """The name of a control stencil, empty for any other."""
@@ -185,7 +185,7 @@ def _value(addresses: _Addresses, hole: Hole, field: int, at: int) -> str:
     value = field - hole.addend
     if hole.flags & HoleFlag.PC_RELATIVE:
         value += addresses.entry + at
-        exact = hole.value != Value.LIBRARY or hole.extra in addresses.library.meta["exports"].values()
+        exact = hole.value != Value.LIBRARY or hole.extra in addresses.library.exports.values()
         return addresses.name(value) if exact else f"constant {hole.extra:#x}"
     if hole.value == Value.TRAP_WORD:
         return str(TrapKind(value & 15)).replace(" ", "_")

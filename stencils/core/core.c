@@ -39,3 +39,9 @@ int cnp_compile(const struct library *library, const struct python *python, stru
     return (int)request->error;
 }
 
+/* For the run time to see that it and the core speak of the same structures. */
+u32 cnp_size_of(u32 structure) {
+    static const u16 sizes[] = {sizeof(struct library), sizeof(struct host), sizeof(struct signature), sizeof(struct callee),
+                                sizeof(struct request), sizeof(struct interval), sizeof(struct trace)};
+    return structure < sizeof sizes / sizeof *sizes ? sizes[structure] : 0;
+}

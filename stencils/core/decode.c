@@ -148,6 +148,8 @@ static int offset(struct decoder *at, u32 position, s32 *out) {
 static int decode_table_op(struct decoder *at, struct instruction *to, u32 code) {
     const struct op *op = &at->c->library->ops[code];
     to->op = (u16)code;
+    if (op->flags & HIDDEN)
+        return reject(at, 0, BAD_OPCODE);
     switch (op->shape) {
     case VALUE:
         EXPECT(1u + op->n_operands);

@@ -140,7 +140,7 @@ static u32 first_undefined_use(struct compilation *c, s32 reg, u32 *visited, u32
             const s32 *sources = call ? list_at(c, at->other) : at->operand;
             u32 n = call ? (u32)at->operand[0] : at->n;
             for (u32 k = n; k-- > 0;)
-                if (sources[k] == reg && at->number < lowest) {
+                if (sources[k] == reg && at->number <= lowest) {
                     lowest = at->number;
                     *operand = call ? k + 2 : k + (at->d != NOTHING_DEFINED);
                 }

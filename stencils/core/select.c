@@ -202,6 +202,8 @@ static void select_store(struct selection *s, const struct instruction *at) {
     const struct op *op = &s->library->ops[at->op];
     int file = operand_file(op, 0);
     struct location value = locate(s, at->operand[0], file), base = locate(s, at->operand[1], 0);
+    if (value.is_constant && op->classes_a == CLASS_I8) /* a store of one byte */
+        value.value = (i64)(s64)(s8)value.value;
     u32 ibase = source_index(s, &base, 0, op->classes_b, 0, SLOT_B, IMMEDIATE_B, 1);
     u32 ivalue = source_index(s, &value, file, op->classes_a, narrow(op, 0), SLOT_A, IMMEDIATE_A, 0);
     s->value[OFFSET_VALUE] = (i64)(s64)at->target;
