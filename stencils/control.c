@@ -14,15 +14,20 @@ CONTROL(jump) { CNP_GO(TARGET); }
 
 CONTROL(ret) { return (struct cnp_result){r10, f0}; }
 
-/* The context is at the start of the frame stack, so how far frame is from it says how much is used. */
+/* The context is at the start of the frame stack, so how far frame is from it says how much is used. Behind the
+ * arguments, r3 to r10, no register holds anything yet. */
 CONTROL(enter) {
     struct context *context = context_of(frame);
-    if (__builtin_expect(frame + (HOLE32(FRAME_SIZE) - (s64)(CNP_STACK_SIZE - CNP_STACK_RESERVE)) > (char *)context, 0))
+    if (__builtin_expect(frame + HOLE32(FRAME_SIZE) > (char *)context + (CNP_STACK_SIZE - CNP_STACK_RESERVE), 0)) {
+        i64 r0, r1, r2;
         CNP_GO(EXIT_STACK_OVERFLOW);
-    /* Recursion without a loop can be stopped too. */
-    if (__builtin_expect(--context->ticks == 0, 0))
-        CNP_GO(TARGET);
-    CNP_GO(NEXT);
+    }
+    {
+        i64 r0, r1, r2;
+        if (__builtin_expect(--context->ticks == 0, 0)) /* recursion without a loop can be stopped too */
+            CNP_GO(TARGET);
+        CNP_GO(NEXT);
+    }
 }
 
 CONTROL(trap_exit) {

@@ -44,14 +44,14 @@ static inline i32 quotient_32_s(i32 a, i64 shift) {
 static inline i32 quotient_32_u(i32 a) { return (i32)high_u(a, HOLE64(MULTIPLIER)); }
 
 OP(i64_div_s_magic, MAGIC, i64, i64 a, i64 b) { return quotient_s(a, b); }
-OP(i64_rem_s_magic, MAGIC, i64, i64 a, i64 b) { return a - quotient_s(a, b) * HOLE32(DIVISOR); }
+OP(i64_rem_s_magic, MAGIC, i64, i64 a, i64 b) { return a - TIMES_HOLE32(quotient_s(a, b), DIVISOR); }
 OP(i64_div_s_magic_add, MAGIC, i64, i64 a, i64 b) { return quotient_s_add(a, b); }
-OP(i64_rem_s_magic_add, MAGIC, i64, i64 a, i64 b) { return a - quotient_s_add(a, b) * HOLE32(DIVISOR); }
+OP(i64_rem_s_magic_add, MAGIC, i64, i64 a, i64 b) { return a - TIMES_HOLE32(quotient_s_add(a, b), DIVISOR); }
 OP(i64_div_u_magic, MAGIC, i64, i64 a, i64 b) { return quotient_u(a, b); }
-OP(i64_rem_u_magic, MAGIC, i64, i64 a, i64 b) { return a - quotient_u(a, b) * HOLE32(DIVISOR); }
+OP(i64_rem_u_magic, MAGIC, i64, i64 a, i64 b) { return a - TIMES_HOLE32(quotient_u(a, b), DIVISOR); }
 OP(i64_div_u_magic_add, MAGIC, i64, i64 a, i64 b) { return quotient_u_add(a, b); }
-OP(i64_rem_u_magic_add, MAGIC, i64, i64 a, i64 b) { return a - quotient_u_add(a, b) * HOLE32(DIVISOR); }
+OP(i64_rem_u_magic_add, MAGIC, i64, i64 a, i64 b) { return a - TIMES_HOLE32(quotient_u_add(a, b), DIVISOR); }
 OP(i32_div_s_magic, MAGIC, i32, i32 a, i64 b) { return quotient_32_s(a, b); }
-OP(i32_rem_s_magic, MAGIC, i32, i32 a, i64 b) { return a - quotient_32_s(a, b) * (i32)HOLE32(DIVISOR); }
+OP(i32_rem_s_magic, MAGIC, i32, i32 a, i64 b) { return a - (i32)TIMES_HOLE32((i64)quotient_32_s(a, b), DIVISOR); }
 OP(i32_div_u_magic, MAGIC, i32, i32 a, i64 b) { (void)b; return quotient_32_u(a); }
-OP(i32_rem_u_magic, MAGIC, i32, i32 a, i64 b) { (void)b; return a - quotient_32_u(a) * (i32)HOLE32(DIVISOR); }
+OP(i32_rem_u_magic, MAGIC, i32, i32 a, i64 b) { (void)b; return a - (i32)TIMES_HOLE32((i64)quotient_32_u(a), DIVISOR); }

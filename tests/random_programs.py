@@ -49,7 +49,7 @@ def _mix(*values: Any) -> int:
     return total
 
 
-_C = {i32: ctypes.c_int32, i64: ctypes.c_int64, f32: ctypes.c_float, f64: ctypes.c_double}
+_C: dict[Type, Any] = {i32: ctypes.c_int32, i64: ctypes.c_int64, f32: ctypes.c_float, f64: ctypes.c_double}
 _callbacks: list[Any] = []
 
 
@@ -58,8 +58,10 @@ def _callback(name: str, params: list[Type], result: Type | None) -> Extern:
         mixed = _mix(*values)
         if result is None:
             return None
-        return float(mixed % 1000) if result.is_float else (mixed + 2 ** (result.bits - 1)) % 2**result.bits - 2 ** (
-            result.bits - 1
+        return (
+            float(mixed % 1000)
+            if result.is_float
+            else (mixed + 2 ** (result.bits - 1)) % 2**result.bits - 2 ** (result.bits - 1)
         )
 
     made = ctypes.CFUNCTYPE(None if result is None else _C[result], *[_C[each] for each in params])(called)
@@ -103,7 +105,11 @@ def _rows(shape: Shape) -> list[str]:
 
 
 _VALUES = {
-    type: [name for name in _rows(Shape.VALUE) if _ROWS[name].result_type == type and not any(t in name for t in _TRAPS)]
+    type: [
+        name
+        for name in _rows(Shape.VALUE)
+        if _ROWS[name].result_type == type and not any(each in name for each in _TRAPS)
+    ]
     for type in Type
 }
 _TRAPPING = [name for name in _rows(Shape.VALUE) if any(each in name for each in _TRAPS) and "sat" not in name]
@@ -470,7 +476,8 @@ class Generator:
         callee = self.functions[number]
         depth = f.reg(i32)
         f.i32_sub(depth, self.depth, 1)
-        arguments = [self.base, depth, *[self._source(Type(each)) for each in callee.register_types[2 : len(callee.params)]]]
+        others = callee.register_types[2 : len(callee.params)]
+        arguments = [self.base, depth, *[self._source(each) for each in others]]
         self._do_call(self.callees[number], callee.result, arguments)
 
     def _extern(self) -> None:

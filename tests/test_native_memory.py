@@ -1,4 +1,4 @@
-"""Many functions, large functions, many threads, processes that fork: code memory stays as it was, results stay right."""
+"""Many functions, large functions, many threads, forks: code memory stays as it was, and results stay right."""
 
 from __future__ import annotations
 
@@ -169,14 +169,14 @@ class TestThreads:
         def run(number: int) -> None:
             for turn in range(200):
                 size = 1 + (turn * 7 + number) % 90
-                g = native.compile(adder(number, size), nogil=bool(turn % 2))
+                g = adder(number, size).compile(nogil=bool(turn % 2))
                 assert g(turn) == turn + number * size
                 if turn % 20 == 0:
                     f = Function("deep", [i64], i64)
                     f.call(f.params[0], f, f.params[0])
                     f.ret(f.params[0])
                     with pytest.raises(Trap) as caught:
-                        native.compile(f, nogil=True)(1)
+                        f.compile(nogil=True)(1)
                     assert caught.value.kind == TrapKind.STACK_OVERFLOW
 
         in_threads(8, run)
@@ -289,11 +289,11 @@ class TestLarge:
             f.call(total, functions[(number * 617 + 1) % 1000], n, total)
             f.place(done)
             f.ret(total)
-        number, total = 0, 0
+        at, expected_total = 0, 0
         for _ in range(3000):
-            total += number
-            number = (number * 617 + 1) % 1000
-        assert functions[0].compile()(3000, 0) == total
+            expected_total += at
+            at = (at * 617 + 1) % 1000
+        assert functions[0].compile()(3000, 0) == expected_total
 
 
 class TestFork:
@@ -354,13 +354,16 @@ def assert_equal(a: Any, b: Any) -> None:
 
 @pytest.mark.parametrize("way", ["double", "flip"])
 def test_ways_to_get_code_memory(way: str) -> None:
-    script = FACE + """
+    script = (
+        FACE
+        + """
     from cnp.backends import native
     print(native.core().memory.way.name.lower())
     hs = [f.compile() for _ in range(300)]
     del hs[::3]
     assert all(h(10) == 285 - 7 * sum(e * e // 7 for e in range(10)) for h in hs)
     """
+    )
     environment = {**os.environ, "CNP_CODE_MEMORY": way}
     found = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)],

@@ -163,9 +163,7 @@ def test_load(name: str) -> None:
 
         tuples = [((start + each - offset + 2**63) % 2**64 - 2**63,) for each in (0, 1, 5, 16)]
         run(
-            trials(
-                Trial, name, emit, result, [Type.i64], lambda base, o=offset: load(name, (base + o) % 2**64), tuples
-            )
+            trials(Trial, name, emit, result, [Type.i64], lambda base, o=offset: load(name, (base + o) % 2**64), tuples)
         )
 
 
@@ -364,7 +362,8 @@ def test_every_stencil_of_a_public_op_takes_part(monkeypatch: pytest.MonkeyPatch
             test_select(type, constants)
     library = default_library()
     placements = np.frombuffer(bytes(library.section(SectionName.PLACEMENTS)), np.uint32)
-    starts = sorted((each.bases[form], each.method) for each in library.ops for form in range(5) if each.forms >> form & 1)
+    forms = [(each, form) for each in library.ops for form in range(5) if each.forms >> form & 1]
+    starts = sorted((each.bases[form], each.method) for each, form in forms)
     missing: dict[str, int] = {}
     for (start, method), (end, _) in itertools.pairwise([*starts, (len(placements), "")]):
         stencils = set(placements[start:end].tolist()) - seen - {0}

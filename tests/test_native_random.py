@@ -141,8 +141,9 @@ def _values(function: Function, r: random.Random) -> list[object]:
     own = Register()
     own.code = function._serial << 32 | r.randrange(len(function._types))
     return [
-        *(own, own, own, beyond, other.params[0], other.label(), placeless, past, None, "1", b"1", [], True, 1.0, 1e300),
-        *(float("nan"), float("inf"), 3.5e38, 0, -1, 2**31, -(2**31), 2**31 - 1, -(2**31) - 1, 2**32 - 1, 2**32, 2**63),
+        *(own, own, own, beyond, other.params[0], other.label(), placeless, past, None, "1", b"1", []),
+        *(True, 1.0, 1e300, float("nan"), float("inf"), 3.5e38),
+        *(0, -1, 2**31, -(2**31), 2**31 - 1, -(2**31) - 1, 2**32 - 1, 2**32, 2**63),
         *(2**64 - 1, 2**64, -(2**63), -(2**63) - 1, 10**400, object(), function.reg(r.choice(list(Type)))),
     ]
 

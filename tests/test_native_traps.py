@@ -196,7 +196,8 @@ class TestStackOverflow:
 
     @pytest.mark.parametrize("kibibytes", [64, 128, 192, 256, 512, 1024, 8192])
     def test_in_threads_of_any_size(self, kibibytes: int) -> None:
-        g, found = recursion().compile(), []
+        g = recursion().compile()
+        found: list[Any] = []
 
         def run() -> None:
             for _ in range(3):
@@ -334,7 +335,7 @@ def endless(**options: Any) -> Any:
 
 class TestSignals:
     @pytest.fixture
-    def handler(self) -> Iterator[Callable[[Any], None]]:
+    def handler(self) -> Iterator[Callable[[Any], Any]]:
         """Sets the handler of SIGUSR1 for the test."""
         before = signal.getsignal(signal.SIGUSR1)
         yield lambda handle: signal.signal(signal.SIGUSR1, handle)
@@ -397,7 +398,12 @@ class TestSignals:
     def test_a_signal_of_this_thread(self, handler: Any) -> None:
         seen: list[int] = []
         handler(lambda *_: seen.append(1))
-        callback = ctypes.PYFUNCTYPE(ctypes.c_int)(lambda: signal.raise_signal(signal.SIGUSR1) or 0)
+
+        def send() -> int:
+            signal.raise_signal(signal.SIGUSR1)
+            return 0
+
+        callback = ctypes.PYFUNCTYPE(ctypes.c_int)(send)
         f = Function("f", [], i32)
         d = f.reg(i32)
         f.call(d, cnp.extern(ctypes.cast(callback, ctypes.c_void_p).value or 0, [], i32))
@@ -465,6 +471,7 @@ CALLS = """
     inner.i64_add(inner.params[0], inner.params[0], 1)
     inner.ret(inner.params[0])
     """ + LOOP.format(middle="f.call(f.params[0], inner, f.params[0])", nogil="{nogil}").lstrip()
+
 
 @pytest.mark.parametrize("nogil", [False, True])
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from expectations import PROGRAMS, check, expectations
 
-from cnp.backends import reference
+from cnp.backends import native, reference
 from cnp.ir import Function
 from cnp.ir.text import parse
 
-BACKENDS = {"reference": reference.compile}
+BACKENDS: dict[str, Any] = {"native": native.compile, "reference": reference.compile}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -123,6 +123,7 @@ def assemble(
     symbols += [(SymbolKind.ARGUMENT, "", register) for register in target.integer_arguments]
     symbols += [(SymbolKind.RESULT, "", target.integer_result), (SymbolKind.FLOAT_RESULT, "", target.float_result)]
     symbols += [(SymbolKind.SURVIVOR, "", register) for register in survivors]
+    symbols += [(SymbolKind.SCRATCH, "", register) for register in target.scratch_registers]
     symbols += [(SymbolKind.FEATURE, name, 0) for name in target.features]
     contents = Contents(
         target=target.name,

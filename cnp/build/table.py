@@ -128,7 +128,7 @@ def _value_op(source: SourceOp, target: Target) -> BuildOp:
         alternatives=(counts[0], counts[1], counts[2], counts[3]),
         classes=masks,
         reversed_alternatives=reversed_alternatives,
-        bases=(0, 0, 0, 0, 0),
+        bases=(0,) * len(Form),
         doc=source.body,
         source_line=source.place,
     )
@@ -166,7 +166,7 @@ def _operand_types(source: SourceOp) -> tuple[Type, ...]:
 
 def _forms(source: SourceOp, operands: Sequence[Type], target: Target) -> set[Form]:
     if source.shape == Shape.MAGIC:
-        return {Form.TIED}
+        return {Form.TIED, Form.SCRATCH}
     if source.shape != Shape.VALUE or len(operands) == 1:
         return {Form.FREE}
     if source.name in target.three_address:

@@ -129,6 +129,7 @@ class Core:
         tables.integer_argument[: len(values[SymbolKind.ARGUMENT])] = values[SymbolKind.ARGUMENT]
         (tables.integer_result,), (tables.float_result,) = values[SymbolKind.RESULT], values[SymbolKind.FLOAT_RESULT]
         tables.survivors = sum(1 << register for register in values[SymbolKind.SURVIVOR])
+        tables.scratch = sum(1 << register for register in values[SymbolKind.SCRATCH])
         tables.padding[:] = library.padding
         control, rows = library.control, library.op_by_method
         try:

@@ -51,6 +51,7 @@ class Library(ctypes.Structure):
         ("integer_result", c_uint32),
         ("float_result", c_uint32),
         ("survivors", c_uint32),
+        ("scratch", c_uint32),
         ("padding", c_uint32 * 16),
         ("control", c_uint32 * len(KNOWN_CONTROLS)),
         ("reducible", c_uint64 * 4),

@@ -44,12 +44,13 @@ class SymbolKind(enum.IntEnum):
     RESULT = 4  # no name: guest register of an integer result
     FLOAT_RESULT = 5  # no name: guest register of a float result
     SURVIVOR = 6  # no name: an integer register that a call to C leaves alone
-    FEATURE = 7  # a feature that the processor must have, as /proc/cpuinfo spells it
+    SCRATCH = 7  # no name: an integer register that the stencils of form SCRATCH leave undefined
+    FEATURE = 8  # a feature that the processor must have, as /proc/cpuinfo spells it
 
 
 # name; shape, result type, number of operands, their types; flags, forms; swapped, inverse, branch, reserved;
-# alternatives of d, a, b, c; classes of a, b, c; alternatives of a in REVERSED; five bases; doc, source line.
-OP = struct.Struct("<IBBB3BBBHHHH4B3BB5III24x")
+# alternatives of d, a, b, c; classes of a, b, c; alternatives of a in REVERSED; six bases; doc, source line.
+OP = struct.Struct("<IBBB3BBBHHHH4B3BB6III20x")
 # First chunk (of several: first row of RUNS), first hole, chunks, holes, size, whether the next row is its short form.
 STENCIL = struct.Struct("<IHBBHH")
 RUN = struct.Struct("<I")  # chunk

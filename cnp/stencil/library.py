@@ -111,17 +111,17 @@ class OpRow:
     @property
     def bases(self) -> tuple[int, ...]:
         """Index of each form's first placement."""
-        return self._fields[21:26]
+        return self._fields[21:27]
 
     @property
     def doc(self) -> str:
         """The body, as C on one line."""
-        return self._library.string(self._fields[26])
+        return self._library.string(self._fields[27])
 
     @property
     def source_line(self) -> str:
         """`integer.c:12`"""
-        return self._library.string(self._fields[27])
+        return self._library.string(self._fields[28])
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"

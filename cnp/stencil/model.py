@@ -45,6 +45,7 @@ class Form(enum.IntEnum):
     REVERSED = 2  # the destination is where b is
     FREE_IMMEDIATE = 3  # every one, where b is an immediate
     SLOT_RESULT = 4  # the destination is a frame slot
+    SCRATCH = 5  # as TIED, and the target's scratch registers, the destination apart, hold nothing afterwards
 
 
 class ImmediateClass(enum.IntFlag):

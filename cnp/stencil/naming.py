@@ -63,7 +63,7 @@ def placement_name(library: Library, op: OpRow, form: Form, index: int) -> str:
     elif form == Form.SLOT_RESULT:
         words.append("d=slot")
     elif form != Form.FREE and op.result_type != NO_RESULT:
-        words.append("d=b" if form == Form.REVERSED else "d=a")
+        words.append("d=b" if form == Form.REVERSED else "d=a, scratch" if form == Form.SCRATCH else "d=a")
     types = list(op.operand_types)
     for position, (letter, alternative) in enumerate(zip("abc", (a, b, c))):
         mask = op.classes[position]

@@ -109,6 +109,7 @@ class Target:
     integer_arguments: tuple[int, ...]
     integer_result: int
     float_result: int
+    scratch_registers: tuple[int, ...]  # guest registers that multiplication to twice the width overwrites
     features: tuple[str, ...]  # of the processor, that code for this target uses, as /proc/cpuinfo spells them
     missing_features: Callable[[], tuple[str, ...]]  # those that this machine lacks
 

@@ -132,6 +132,7 @@ X86_64 = Target(
     integer_arguments=(3, 4, 5, 6, 7, 8, 9, 10, 0, 1, 2),
     integer_result=10,
     float_result=0,
+    scratch_registers=(5, 10),  # rdx, rax
     features=_FEATURES,
     missing_features=missing_features,
 )

@@ -150,7 +150,8 @@ static void place(struct allocation *a, s32 reg) {
     /* Across a call of compiled code no register survives, across one of C some integer registers do. */
     struct crossing crossing = crossed(a, interval);
     u32 survivors = file ? 0 : c->library->survivors;
-    u32 good = !crossing.calls ? ~survivors : !crossing.code_calls ? survivors : ~0u;
+    u32 scratch = file || !c->divides ? 0 : c->library->scratch;
+    u32 good = (!crossing.calls ? ~survivors : !crossing.code_calls ? survivors : ~0u) & ~scratch;
     s32 hardware = choose(a, interval, file, good);
     int survives = crossing.calls && !crossing.code_calls && hardware >= 0 && survivors >> hardware & 1;
     if (crossing.calls && !survives && interval->weight <= 2 * crossing.weight)

@@ -63,6 +63,7 @@ struct compilation {
     u32 *block_at;    /* of an instruction that leads a block */
     u32 *predecessors;
     u8 calls_code, calls_c;
+    u8 divides; /* by a constant: the scratch registers are best left alone */
 
     struct interval *intervals;
     s32 *first_starting; /* of a position: register whose interval starts there, then next_starting */
@@ -83,6 +84,17 @@ struct compilation {
 
 static inline s64 constant(const struct compilation *c, s32 operand) { return (s64)c->constants[-1 - ~operand]; }
 static inline s32 position_of(u32 instruction) { return 2 * (s32)instruction + 2; }
+
+/* Which of the eight divisions and remainders a row is, in the order of `enum known_op`. */
+enum { DIVISION_KINDS = 8 };
+static inline u32 division_kind(const struct library *library, u32 row) {
+    if (!(library->reducible[row >> 6 & 3] >> (row & 63) & 1))
+        return DIVISION_KINDS;
+    u32 kind = 0;
+    while (kind < DIVISION_KINDS && library->known[I32_DIV_S + kind] != row)
+        kind++;
+    return kind;
+}
 
 static inline int in_float_file(const struct compilation *c, s32 r) { return r != c->fuel && IS_FLOAT(c->types[r]); }
 

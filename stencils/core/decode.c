@@ -159,6 +159,7 @@ static int decode_table_op(struct decoder *at, struct instruction *to, u32 code)
         for (u32 i = 0; i < op->n_operands; i++)
             if (!source(at, i + 1, op->operand_type[i], &to->operand[i]))
                 return 0;
+        at->c->divides |= to->n == 2 && to->operand[1] < 0 && division_kind(at->c->library, code) < DIVISION_KINDS;
         return 1;
     case LOAD:
         EXPECT(3u);

@@ -43,11 +43,14 @@ static void track_operands(struct selection *s, const struct instruction *at, s3
         restore_live(s, position);
 }
 
+/* Whether anything asks what is in a hardware register. */
+static int tracks_registers(const struct compilation *c) { return c->calls_code || c->calls_c || c->divides; }
+
 static s32 select_block(struct selection *s, s32 b) {
     struct compilation *c = s->c;
     const struct block *block = &c->blocks[b];
     s32 next = next_block(c, b);
-    int tracks = c->calls_code || c->calls_c;
+    int tracks = tracks_registers(c);
     if (block->loop_head && block->depth) {
         add_event(s, ALIGN_EVENT, c->n_items, s->position, 0);
         c->items[c->n_items++] = (struct item){0, 0};
@@ -124,14 +127,14 @@ static int select_function(struct compilation *c) {
     c->events = (struct event *)((i64)c->end & ~7ull);
     if (!has_room(c))
         return 0;
-    if (c->calls_code || c->calls_c)
+    if (tracks_registers(c))
         occupy(s, 0);
     put_entry(s);
     u32 entry_items = c->n_items;
     for (s32 b = 0, next; b < (s32)c->n_blocks; b = next) {
         if ((next = select_block(s, b)) < 0)
             return 0;
-        if (c->calls_code || c->calls_c) /* intervals may start in a jump that its branch took the place of */
+        if (tracks_registers(c)) /* intervals may start in a jump that its branch took the place of */
             for (s32 skipped = next_block(c, b); skipped < next; skipped = next_block(c, skipped))
                 occupy(s, position_of(c->blocks[skipped].first));
     }

@@ -17,13 +17,13 @@ struct op {
     u16 swapped, inverse, branch, reserved;
     u8 n_d, n_a, n_b, n_c;
     u8 classes_a, classes_b, classes_c, n_a_reversed;
-    u32 base[5];
+    u32 base[6];
     u32 doc, source_line;
-    u8 zero[24];
+    u8 zero[20];
 };
 enum shape { VALUE, LOAD, STORE, BRANCH, COUNTDOWN, TABLE, MAGIC };
 enum op_flag { COMMUTATIVE = 1, COMPARISON = 2, MAY_TRAP = 4, HIDDEN = 8 };
-enum form { FREE, TIED, REVERSED, FREE_IMMEDIATE, SLOT_RESULT };
+enum form { FREE, TIED, REVERSED, FREE_IMMEDIATE, SLOT_RESULT, SCRATCH };
 #define HAS(op, form) ((op)->forms >> (form) & 1)
 #define NO_OP 0xFFFF
 
@@ -94,6 +94,7 @@ struct library {
     u8 integer_argument[MAXIMUM_INTEGER_REGISTERS];
     u32 integer_result, float_result;
     u32 survivors; /* bit per integer register */
+    u32 scratch;   /* the same: what stencils of form SCRATCH leave undefined */
     u32 padding[16];
     u32 control[KNOWN_CONTROLS];
     u64 reducible[4]; /* bit per row: a constant operand b may make another op cheaper */

@@ -92,39 +92,52 @@ static void put_binary(struct selection *s, const struct op *op, struct location
             put_reversed(s, op, a, d, c);
             return;
         }
-        if (same_place(d, b) || (op->n_operands > 2 && !operand_file(op, 2) == !file && same_place(d, c))) {
-            /* d is still needed where a would overwrite it */
+        /* What d is about to overwrite, although it is still needed, goes through a temporary slot. Slots are shared by
+         * both register files, so c may be in d's. */
+        int c_file = op->n_operands > 2 && operand_file(op, 2);
+        if (same_place(d, b)) {
             struct location kept = in_slot(s, file, temporary_slot(s, 2));
             move(s, file, kept, d);
-            if (same_place(d, b))
-                b = kept;
-            else
-                c = kept;
+            b = kept;
+        } else if (op->n_operands > 2 && !c.is_constant &&
+                   (c_file == file ? same_place(d, c) : d.slot >= 0 && d.slot == c.slot)) {
+            struct location kept = in_slot(s, c_file, temporary_slot(s, 2));
+            move(s, c_file, kept, c);
+            c = kept;
         }
         move(s, file, d, a);
     }
     put_tied(s, op, d, b, c);
 }
 
+/* Whether nothing but d is in the scratch registers behind the instruction. */
+static int scratch_is_free(const struct selection *s, struct location d) {
+    for (u32 h = 0; s->library->scratch >> h; h++) {
+        s32 occupant = s->occupant[0][h];
+        if (s->library->scratch >> h & 1 && h != d.place && occupant >= 0 &&
+            s->c->intervals[occupant].end > position_of(s->instruction))
+            return 0;
+    }
+    return 1;
+}
+
 /* Division and remainder by a constant: multiplication and shift (Granlund and Montgomery, 1994). */
 static int put_division(struct selection *s, u32 row, struct location d, struct location a, i64 divisor) {
-    const u16 *known = s->library->known;
-    static const u8 plain[] = {I32_DIV_S, I32_DIV_U, I32_REM_S, I32_REM_U, I64_DIV_S, I64_DIV_U, I64_REM_S, I64_REM_U};
-    u32 k = 0;
-    while (k < sizeof plain && known[plain[k]] != row)
-        k++;
-    if (k == sizeof plain || (s64)divisor < 2 || divisor > 0x7fffffff)
+    u32 kind = division_kind(s->library, row);
+    if (kind == DIVISION_KINDS || (s64)divisor < 2 || divisor > 0x7fffffff)
         return 0;
-    int wide = k >= 4, is_unsigned = k & 1;
+    int wide = kind >= 4, is_unsigned = kind & 1;
     struct magic magic = wide ? (is_unsigned ? magic_u64(divisor) : magic_s64(divisor))
                               : (is_unsigned ? magic_u32((u32)divisor) : magic_s32((u32)divisor));
-    const struct op *op = &s->library->ops[known[magic.add ? I64_DIV_S_MAGIC_ADD + (k - 4) : I32_DIV_S_MAGIC + k]];
+    u32 magic_op = magic.add ? I64_DIV_S_MAGIC_ADD + (kind - 4) : I32_DIV_S_MAGIC + kind;
+    const struct op *op = &s->library->ops[s->library->known[magic_op]];
     s->value[MULTIPLIER_VALUE] = magic.multiplier;
     s->value[DIVISOR_VALUE] = divisor;
     move(s, 0, d, a);
     s->value[IMMEDIATE_B] = magic.shift;
     s->value[SLOT_D] = s->value[SLOT_A] = (i64)(s64)d.slot;
-    put(s, s->library->placements[op->base[TIED] + d.place]); /* the shift is b's only alternative */
+    enum form form = scratch_is_free(s, d) ? SCRATCH : TIED;
+    put(s, s->library->placements[op->base[form] + d.place]); /* the shift is b's only alternative */
     return 1;
 }
 

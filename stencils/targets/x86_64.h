@@ -45,6 +45,14 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x, f64 upper) {
         value_;                                                                                               \
     })
 
+/* x * name, where clang would load the number into a register first. */
+#define TIMES_HOLE32(x, name)                                                                                 \
+    ({                                                                                                        \
+        i64 product_;                                                                                         \
+        __asm__("imulq %2, %1, %0" : "=r"(product_) : "r"(x), "i"(name));                                     \
+        product_;                                                                                             \
+    })
+
 /* frame is all the routine needs, and it looks for it in r13; it saves the rest. */
 #define CNP_CALL_PRESERVING_ALL(routine) __asm__ volatile("call " #routine : : "r"(frame) : "memory", "cc")
 
