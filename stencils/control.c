@@ -4,6 +4,8 @@
 #include "context.h"
 
 CNP_HOLE(FRAME_SIZE);  /* bytes of the running function's frame */
+CNP_HOLE(MINUS_FRAME_SIZE);
+CNP_HOLE(FRAME_ROOM); /* FRAME_SIZE - (CNP_STACK_SIZE - CNP_STACK_RESERVE) */
 CNP_HOLE(ADDRESS);     /* of a C function */
 CNP_HOLE(TRAP_WORD);   /* kind, op number and function of a trap's place */
 CNP_HOLE(SIGNATURE);   /* struct signature of a function called through the C convention */
@@ -14,20 +16,15 @@ CONTROL(jump) { CNP_GO(TARGET); }
 
 CONTROL(ret) { return (struct cnp_result){r10, f0}; }
 
-/* The context is at the start of the frame stack, so how far frame is from it says how much is used. Behind the
- * arguments, r3 to r10, no register holds anything yet. */
+/* In front of the first call. The context is at the start of the frame stack, so how far frame is from it says how much
+ * is used. Recursion without a loop can be stopped here too. */
 CONTROL(enter) {
     struct context *context = context_of(frame);
-    if (__builtin_expect(frame + HOLE32(FRAME_SIZE) > (char *)context + (CNP_STACK_SIZE - CNP_STACK_RESERVE), 0)) {
-        i64 r0, r1, r2;
+    if (__builtin_expect(frame + HOLE32(FRAME_ROOM) > (char *)context, 0))
         CNP_GO(EXIT_STACK_OVERFLOW);
-    }
-    {
-        i64 r0, r1, r2;
-        if (__builtin_expect(--context->ticks == 0, 0)) /* recursion without a loop can be stopped too */
-            CNP_GO(TARGET);
-        CNP_GO(NEXT);
-    }
+    if (__builtin_expect(--context->ticks == 0, 0))
+        CNP_GO(TARGET);
+    CNP_GO(NEXT);
 }
 
 CONTROL(trap_exit) {
@@ -48,10 +45,13 @@ CONTROL(poll) {
     i64 i_;                 \
     f64 f_
 
+/* The callee leaves frame as it found it, which C cannot be told: it would keep frame on the native stack. */
 CONTROL(call) {
     UNDEFINED_REGISTERS;
-    struct cnp_result result = CALLEE(r0, frame + HOLE32(FRAME_SIZE), r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, f0, f1,
-                                      f2, f3, f4, f5, f6, f7);
+    struct cnp_result result;
+    frame += HOLE32(FRAME_SIZE);
+    CNP_CALL_COMPILED(result);
+    frame += HOLE32(MINUS_FRAME_SIZE);
     __attribute__((musttail)) return NEXT(i_, frame, i_, i_, i_, i_, i_, i_, i_, i_, i_, result.i, result.f, f_, f_,
                                           f_, f_, f_, f_, f_);
 }

@@ -91,6 +91,8 @@ class Trial:
     tuples: Sequence[tuple[Value, ...]]
     meaning: Callable[..., Value]
     exact_nan: bool = False
+    spare: int = 0
+    """Integer registers that hold nothing, the scratch registers first, so that stencils may use them."""
     function: Function = field(init=False)
     expected: bytearray = field(init=False)
 
@@ -147,7 +149,7 @@ class Trial:
         used = [sum(not each.in_frame and each.is_float == kind for each in self.places) for kind in (False, True)]
         extra = self._destination_in_frame()
         found: list[tuple[Register, Type, Value]] = []
-        for number in range(INTEGER_REGISTERS - used[0] - extra):
+        for number in range(INTEGER_REGISTERS - used[0] - extra - self.spare):
             found.append((self._new(Type.i64, "integer", number), Type.i64, INTEGER_SENTINEL + number))
         for number in range(FLOAT_REGISTERS - used[1]):
             value = struct.unpack("<d", struct.pack("<Q", FLOAT_SENTINEL + number))[0]
@@ -168,7 +170,10 @@ class Trial:
             return None
         if self._destination_in_frame():
             spare = len(self.places)
-            copy, wide = self._new(Type.i32, "integer", -1), self._new(Type.i64, "integer", -1)
+            copy, wide = (
+                self._new(Type.i32, "integer", -1 - self.spare),
+                self._new(Type.i64, "integer", -1 - self.spare),
+            )
         else:
             spare = next(n for n, each in enumerate(self.places) if 0 in each.operands)
             copy, wide = None, self._new(Type.i64, "place", spare)
@@ -228,7 +233,7 @@ class Trial:
             for float_ in itertools.permutations(range(FLOAT_REGISTERS), len(files[1])):
                 hardware = dict(zip(files[0] + files[1], integer + float_))
                 free = {
-                    "integer": [each for each in range(INTEGER_REGISTERS) if each not in integer],
+                    "integer": sorted(set(range(INTEGER_REGISTERS)) - set(integer), key=_is_scratch),
                     "float": [each for each in range(FLOAT_REGISTERS) if each not in float_],
                 }
                 yield bytes(
@@ -400,6 +405,10 @@ def poison() -> None:
 
 
 _scrap = np.zeros(8, np.uint8)
+
+
+def _is_scratch(register: int) -> bool:
+    return bool(native.core().tables.scratch >> register & 1)
 
 
 # -- trials of an op

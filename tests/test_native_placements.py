@@ -48,6 +48,9 @@ SAMPLES: dict[Type, tuple[Value, Value]] = {
     Type.f64: (0.1, -0.2),
 }
 
+REPLACED = {f"i{bits}_{op}" for bits in (32, 64) for op in ("sub", "rotr")}
+"""Ops whose stencils with an immediate nothing chooses: the core turns `a - 5` into `a + -5`."""
+
 
 def shape(name: str) -> Shape:
     return Shape(ROWS[name].shape)
@@ -88,6 +91,7 @@ def trials(
     tuples: Sequence[tuple[Value, ...]],
     constants: Sequence[Sequence[bool]] | None = None,
     traps: TrapKind | None = None,
+    spare: int = 0,
 ) -> Iterator[Trial]:
     """Of one op: every choice of constants, every arrangement of the rest."""
     exact = any(each in name for each in KEEPS_NAN)
@@ -97,7 +101,7 @@ def trials(
             values = [each for each in values if trap_of(meaning, each) == traps]
             for some in [values[:1]] if traps else [values]:
                 if some:
-                    yield kind(name, emit, result, sources, places, constant, some, meaning, exact)
+                    yield kind(name, emit, result, sources, places, constant, some, meaning, exact, spare)
 
 
 def run(all_trials: Iterator[Trial]) -> int:
@@ -142,13 +146,15 @@ def test_traps(name: str, kind: TrapKind) -> None:
     assert count
 
 
+@pytest.mark.parametrize("spare", [0, 2])
 @pytest.mark.parametrize("name", DIVISIONS)
-def test_division_by_a_constant(name: str) -> None:
+def test_division_by_a_constant(name: str, spare: int) -> None:
+    """With every register in use, and with the scratch registers free, which the stencils then take."""
     result, sources = types_of(name)
     edges = EDGES[sources[0]]
     tuples = [(edges[(7 * i + k) % len(edges)], d) for i, d in enumerate(DIVISORS) for k in range(2)]
     emit = emit_method(ROWS[name].method)
-    run(trials(Trial, name, emit, result, sources, SEMANTICS[name], tuples, [(False, True)]))
+    run(trials(Trial, name, emit, result, sources, SEMANTICS[name], tuples, [(False, True)], spare=spare))
 
 
 @pytest.mark.parametrize("name", of_shape(Shape.LOAD))
@@ -345,7 +351,8 @@ def test_every_stencil_of_a_public_op_takes_part(monkeypatch: pytest.MonkeyPatch
     for name in of_shape(Shape.VALUE):
         test_value_op(name)
     for name in DIVISIONS:
-        test_division_by_a_constant(name)
+        test_division_by_a_constant(name, 0)
+        test_division_by_a_constant(name, 2)
     for name in of_shape(Shape.LOAD):
         test_load(name)
     for name in of_shape(Shape.STORE):
@@ -362,11 +369,11 @@ def test_every_stencil_of_a_public_op_takes_part(monkeypatch: pytest.MonkeyPatch
             test_select(type, constants)
     library = default_library()
     placements = np.frombuffer(bytes(library.section(SectionName.PLACEMENTS)), np.uint32)
-    forms = [(each, form) for each in library.ops for form in range(5) if each.forms >> form & 1]
+    forms = [(each, form) for each in library.ops for form in range(len(each.bases)) if each.forms >> form & 1]
     starts = sorted((each.bases[form], each.method) for each, form in forms)
     missing: dict[str, int] = {}
     for (start, method), (end, _) in itertools.pairwise([*starts, (len(placements), "")]):
         stencils = set(placements[start:end].tolist()) - seen - {0}
         if stencils:
             missing[method] = missing.get(method, 0) + len(stencils)
-    assert not missing
+    assert set(missing) <= REPLACED

@@ -99,7 +99,7 @@ def native_finding(function: Function) -> Finding:
     def report(_: Function, code: int, op: int, operand: int) -> Exception:
         return _Found(VerifyCode(code), op, operand)
 
-    with mock.patch("cnp.backends.requests.message", report):
+    with mock.patch("cnp.ir.verify_message.message", report):
         try:
             native.compile(function)
         except _Found as found:

@@ -102,6 +102,10 @@ class NativeFunction(_Head):
     def __init_subclass__(cls) -> None:
         raise TypeError("NativeFunction cannot be subclassed")
 
+    if TYPE_CHECKING:
+
+        def __call__(self, *arguments: Any) -> Any: ...
+
     def __repr__(self) -> str:
         return f"<native function {self.function.name}, {len(self.code)} bytes of code>"
 

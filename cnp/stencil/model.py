@@ -81,6 +81,8 @@ class Value(enum.IntEnum):
     COUNT = 17
     MULTIPLIER = 18
     DIVISOR = 19
+    MINUS_FRAME_SIZE = 20
+    FRAME_ROOM = 21
 
 
 class HoleFlag(enum.IntFlag):

@@ -35,15 +35,63 @@ static u32 argument_register(const struct library *library, int file, u32 *integ
     return file ? (*floats)++ : library->integer_argument[(*integers)++];
 }
 
+/* Room on the frame stack is checked for, and calls are counted, where the way to the first call begins: a function
+ * that returns early does not pay for the calls it does not make. Large frames are checked at once. Returns the block
+ * to check in front of, -1 for none. */
+static s32 find_check(const struct compilation *c, u8 *reaches_call, u32 *stack) {
+    u32 depth = 0;
+    if (c->n_slots * 8 > CNP_STACK_RESERVE / 2)
+        return 0;
+    if (!c->n_calls)
+        return -1;
+    memset(reaches_call, 0, c->n_blocks);
+    for (u32 k = 0, b = 0; k < c->n_calls; k++) {
+        while (c->blocks[b].end <= c->calls[k])
+            b++;
+        if (c->blocks[b].reachable && !reaches_call[b])
+            reaches_call[stack[depth++] = b] = 2;
+    }
+    if (!depth)
+        return -1;
+    while (depth) {
+        const struct block *block = &c->blocks[stack[--depth]];
+        for (u32 k = 0; k < block->n_predecessors; k++) {
+            u32 from = c->predecessors[block->predecessors + k];
+            if (!reaches_call[from])
+                reaches_call[stack[depth++] = from] = 1;
+        }
+    }
+    u32 b = 0;
+    while (reaches_call[b] == 1) {
+        s32 way = -1;
+        u32 ways = 0;
+        for (u32 k = 0; k < n_successors(c, &c->blocks[b]); k++) {
+            s32 to = successor(c, &c->blocks[b], k);
+            if (to >= 0 && reaches_call[to]) {
+                way = to;
+                ways++;
+            }
+        }
+        if (ways != 1 || c->blocks[way].n_predecessors != 1)
+            break;
+        b = (u32)way;
+    }
+    return (s32)b;
+}
+
+static void put_check(struct selection *s) {
+    u32 number = s->number;
+    s->number = 0;
+    s32 slow = begin_poll(s);
+    put_control(s, ENTER_STENCIL);
+    end_poll(s, slow, 0);
+    s->number = number;
+}
+
 static void put_entry(struct selection *s) {
     struct compilation *c = s->c;
     struct pending_move moves[MAXIMUM_INTEGER_REGISTERS + MAXIMUM_FLOAT_REGISTERS];
     u32 n = 0, integers = 0, floats = 0;
-    if (c->calls_code || c->calls_c || c->n_slots * 8 > CNP_STACK_RESERVE / 2) {
-        s32 slow = begin_poll(s);
-        put_control(s, ENTER_STENCIL);
-        end_poll(s, slow);
-    }
     for (u32 r = 0; r < c->request->n_parameters; r++) {
         int file = IS_FLOAT(c->types[r]);
         u32 hardware = argument_register(s->library, file, &integers, &floats);

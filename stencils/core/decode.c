@@ -52,6 +52,9 @@ static int register_operand(struct decoder *at, u32 position, object *o, s32 *ou
     return 1;
 }
 
+/* The offset of a load or store: signed, as an i64 constant need not be. */
+enum { TYPE_OFFSET = TYPE_POINTER };
+
 static int integer_constant(struct decoder *at, u32 position, object *o, u8 type, i64 *out) {
     const struct python *python = at->python;
     s64 small;
@@ -66,7 +69,7 @@ static int integer_constant(struct decoder *at, u32 position, object *o, u8 type
         return reject(at, position, NOT_AN_OPERAND);
     int overflow;
     s64 value = python->PyLong_AsLongLongAndOverflow(index, &overflow);
-    if (overflow > 0 && type == TYPE_I64) {
+    if (overflow > 0 && type == TYPE_I64) { /* as unsigned */
         value = (s64)python->PyLong_AsUnsignedLongLong(index);
         overflow = python->PyErr_Occurred() != 0;
     }
@@ -136,7 +139,7 @@ static int offset(struct decoder *at, u32 position, s32 *out) {
     object *o = tuple_item(at->python, at->tuple, position + 1);
     object *its_type = type_of(at->python, o);
     if (its_type == at->python->register_type || its_type == at->python->label_type ||
-        !integer_constant(at, position, o, TYPE_I64, &value) || (s64)value <= -0x80000000ll || (s64)value > 0x7fffffff)
+        !integer_constant(at, position, o, TYPE_OFFSET, &value) || (s64)value <= -0x80000000ll || (s64)value > 0x7fffffff)
         return reject(at, position, OFFSET_OUT_OF_RANGE);
     *out = (s32)value;
     return 1;

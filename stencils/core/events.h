@@ -8,11 +8,11 @@ enum event_kind {
     ALIGN_EVENT,   /* item is padding */
     BRANCH_EVENT,  /* item holds a displacement to target; short_form may replace it */
     EXIT_EVENT,    /* the same, to a trap's place out of line: op number and kind in extra */
-    POLL_EVENT,    /* the same, to a safepoint's slow path, which comes back to target + 1 */
+    POLL_EVENT,    /* the same, to a safepoint's slow path, which comes back to target + 1; extra: it counts fuel */
     LIBRARY_EVENT, /* item holds a displacement to extra, an address */
     CALLEE_EVENT,  /* the same, to callee number target */
     TABLE_EVENT,   /* item holds (half of) the address of the jump table of instruction target */
-    FRAME_EVENT    /* item holds the size of the frame */
+    FRAME_EVENT    /* item holds target times the size of the frame */
 };
 
 struct event {

@@ -60,10 +60,8 @@ static void turn_loops(struct compilation *c) {
         const struct instruction *branch = &c->instructions[head];
         if (head >= i || branch->kind != BRANCH_OP || branch->other >= 0 || c->library->ops[branch->op].inverse == NO_OP)
             continue;
-        u32 number = jump->number;
         s32 way_out = branch->target;
-        *jump = *branch;
-        jump->number = number;
+        *jump = *branch; /* its number too: a mistake in the operands is the branch's */
         jump->op = c->library->ops[branch->op].inverse;
         jump->target = label_behind(c, head);
         jump->other = way_out;

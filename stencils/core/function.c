@@ -57,6 +57,8 @@ static s32 select_block(struct selection *s, s32 b) {
         s->position += LOOP_ALIGNMENT - 1;
     }
     bind(s, b);
+    if (b == s->check)
+        put_check(s);
     s->saved[0] = s->saved[1] = s->lost[0] = s->lost[1] = 0;
     for (u32 i = block->first; i < block->end; i++) {
         const struct instruction *at = &c->instructions[i];
@@ -89,7 +91,7 @@ static s32 select_block(struct selection *s, s32 b) {
 }
 
 /* Slow paths, behind the code: each exit of a trap, and each safepoint's way to the host and back. */
-static int put_cold(struct selection *s, u32 first_item) {
+static int put_cold(struct selection *s) {
     struct compilation *c = s->c;
     u32 n = c->n_events;
     for (u32 k = 0; k < n; k++) {
@@ -105,7 +107,7 @@ static int put_cold(struct selection *s, u32 first_item) {
             continue;
         }
         put_control(s, POLL_STENCIL);
-        if (event.item >= first_item) /* the one at the function's entry counts in the context */
+        if (event.extra)
             move(s, 0, locate(s, c->fuel, 0), (struct location){.is_constant = 1, .value = ROUNDS_BETWEEN_POLLS, .slot = -2});
         jump_to(s, event.target + 1);
     }
@@ -118,6 +120,13 @@ static int select_function(struct compilation *c) {
         return 0;
     *s = (struct selection){.c = c, .library = c->library, .n_targets = (s32)c->n_blocks};
     fill(s->occupant, 0xff, sizeof s->occupant);
+    char *temporary = c->next;
+    u32 *stack;
+    u8 *marks;
+    if (!ALLOCATE(c, stack, c->n_blocks) || !ALLOCATE(c, marks, c->n_blocks))
+        return 0;
+    s->check = find_check(c, marks, stack);
+    c->next = temporary;
     if (c->request->trace) {
         c->max_traces = 8 * c->n_instructions + 64;
         if (!ALLOCATE(c, c->traces, c->max_traces))
@@ -130,7 +139,6 @@ static int select_function(struct compilation *c) {
     if (tracks_registers(c))
         occupy(s, 0);
     put_entry(s);
-    u32 entry_items = c->n_items;
     for (s32 b = 0, next; b < (s32)c->n_blocks; b = next) {
         if ((next = select_block(s, b)) < 0)
             return 0;
@@ -138,7 +146,7 @@ static int select_function(struct compilation *c) {
             for (s32 skipped = next_block(c, b); skipped < next; skipped = next_block(c, skipped))
                 occupy(s, position_of(c->blocks[skipped].first));
     }
-    if (!put_cold(s, entry_items) || c->request->error)
+    if (!put_cold(s) || c->request->error)
         return 0;
     c->next = (char *)&c->items[c->n_items];
     c->end = (char *)event_at(c, c->n_events);

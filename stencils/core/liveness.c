@@ -182,8 +182,10 @@ static int find_intervals(struct compilation *c) {
             return 0;
     u32 lowest = ~0u, lowest_operand = 0;
     for (u32 r = 0; r < n; r++) {
-        if (given(c, (s32)r) && c->intervals[r].end >= 0)
+        if (given(c, (s32)r) && c->intervals[r].end >= 0) {
             c->intervals[r].start = 0;
+            c->intervals[r].weight += 1; /* the move at the entry */
+        }
         if (!m.needs[r] || !spread(c, &m, (s32)r, visited, defined, stack) || given(c, (s32)r))
             continue;
         u32 operand = 0, at;

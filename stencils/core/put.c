@@ -6,6 +6,7 @@ struct selection {
     const struct library *library;
     u32 position;               /* bytes so far, every branch counted long */
     u32 number;                 /* the user's op being selected */
+    s32 check;                  /* the block that begins with the check of the frame stack, or -1 */
     u32 instruction;
     s32 n_targets;              /* blocks, then labels out of line */
     s32 branch_target;          /* what TARGET means */
@@ -74,9 +75,13 @@ static void put_hole(struct selection *s, const struct stencil *stencil, const s
         event = add_event(s, TABLE_EVENT, index, position, (s32)s->instruction);
         event->extra = hole->flags & HIGH_HALF;
         return;
-    case FRAME_SIZE_VALUE:
-        event = add_event(s, FRAME_EVENT, index, position, 0);
+    case FRAME_SIZE_VALUE: case MINUS_FRAME_SIZE_VALUE:
+        event = add_event(s, FRAME_EVENT, index, position, hole->value == FRAME_SIZE_VALUE ? 1 : -1);
         event->addend = hole->addend;
+        return;
+    case FRAME_ROOM_VALUE:
+        event = add_event(s, FRAME_EVENT, index, position, 1);
+        event->addend = hole->addend - (s32)(CNP_STACK_SIZE - CNP_STACK_RESERVE);
         return;
     default:;
         i64 value = s->value[hole->value] + (i64)(s64)hole->addend;

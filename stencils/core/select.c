@@ -289,10 +289,11 @@ static s32 begin_poll(struct selection *s) {
     s->n_targets += 2;
     return s->branch_target = s->n_targets - 2;
 }
-static void end_poll(struct selection *s, s32 slow) {
+static void end_poll(struct selection *s, s32 slow, u32 counts_fuel) {
     for (u32 k = s->c->n_events; k-- > 0;)
         if (event_at(s->c, k)->kind == BRANCH_EVENT && event_at(s->c, k)->target == slow) {
             event_at(s->c, k)->kind = POLL_EVENT;
+            event_at(s->c, k)->extra = counts_fuel;
             break;
         }
     bind(s, slow + 1);
@@ -305,5 +306,5 @@ static void put_safepoint(struct selection *s) {
     s32 slow = begin_poll(s);
     s->value[SLOT_A] = s->value[SLOT_D] = (i64)(s64)fuel.slot;
     put(s, s->library->placements[op->base[FREE] + fuel.place]);
-    end_poll(s, slow);
+    end_poll(s, slow, 1);
 }

@@ -53,7 +53,7 @@ static void fill_in(struct compilation *c) {
             displacement = (s32)(c->target_position[event->target] - event->position) + event->addend;
             item->value = event->is_short ? item->value | (u32)displacement << 24 : (u32)displacement;
             break;
-        case FRAME_EVENT: item->value = c->request->frame_size + (u32)event->addend; break;
+        case FRAME_EVENT: item->value = c->request->frame_size * (u32)event->target + (u32)event->addend; break;
         case TABLE_EVENT:
             event->addend = (s32)tables;
             if (event->extra) /* the high half comes second */

@@ -45,6 +45,28 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x, f64 upper) {
         value_;                                                                                               \
     })
 
+/* Calls CALLEE with the arguments in r3 to r10 and f0 to f7 and frame where they are. The push keeps the native stack
+ * at 16 bytes; rbp and frame come back as they were, everything else is overwritten. */
+#define CNP_CALL_COMPILED(result)                                                                             \
+    do {                                                                                                      \
+        register char *frame_ __asm__("r13") = frame;                                                         \
+        register i64 r3_ __asm__("rdi") = r3, r4_ __asm__("rsi") = r4, r5_ __asm__("rdx") = r5;               \
+        register i64 r6_ __asm__("rcx") = r6, r7_ __asm__("r8") = r7, r8_ __asm__("r9") = r8;                 \
+        register i64 r9_ __asm__("r11") = r9, r10_ __asm__("rax") = r10;                                      \
+        register f64 f0_ __asm__("xmm0") = f0, f1_ __asm__("xmm1") = f1, f2_ __asm__("xmm2") = f2;            \
+        register f64 f3_ __asm__("xmm3") = f3, f4_ __asm__("xmm4") = f4, f5_ __asm__("xmm5") = f5;            \
+        register f64 f6_ __asm__("xmm6") = f6, f7_ __asm__("xmm7") = f7;                                      \
+        __asm__ volatile("push %%rax\n call CALLEE\n pop %%rcx"                                               \
+                         : "+r"(frame_), "+r"(r3_), "+r"(r4_), "+r"(r5_), "+r"(r6_), "+r"(r7_), "+r"(r8_),     \
+                           "+r"(r9_), "+r"(r10_), "+x"(f0_), "+x"(f1_), "+x"(f2_), "+x"(f3_), "+x"(f4_),       \
+                           "+x"(f5_), "+x"(f6_), "+x"(f7_)                                                     \
+                         :                                                                                    \
+                         : "rbx", "r10", "r12", "r14", "r15", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",      \
+                           "xmm13", "xmm14", "xmm15", "memory", "cc");                                         \
+        frame = frame_;                                                                                       \
+        result = (struct cnp_result){r10_, f0_};                                                              \
+    } while (0)
+
 /* x * name, where clang would load the number into a register first. */
 #define TIMES_HOLE32(x, name)                                                                                 \
     ({                                                                                                        \
