@@ -78,6 +78,7 @@ def _library(name: str, params: list[Type], result: Type) -> Extern:
 EXTERNS = [
     _library("abs", [i32], i32),
     _library("labs", [i64], i64),
+    _library("labs", [i64], i32),  # which leaves something in the upper half of the register
     _library("fabs", [f64], f64),
     _library("sqrt", [f64], f64),
     _library("floorf", [f32], f32),
@@ -265,7 +266,7 @@ class Generator:
     def _statement(self) -> None:
         kinds: list[tuple[Callable[[], None], int]] = [
             (self._value, 40),
-            (self._trapping, 4),
+            (self._trapping, 10),
             (self._copy, 8),
             (self._memory, 10),
             (self._if, 6),

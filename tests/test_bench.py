@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from cnp.bench import command, figure, measure, printer, programs, registry, run
 from cnp.bench.figure import Figure, Mark, Recorder, Unavailable
 from cnp.runtime.default import DATA, machine
 
-HAVE_LIBRARY = (DATA / f"{machine()}.cnpl").exists()
+HAVE_LIBRARY = os.path.exists(os.path.join(DATA, f"{machine()}.cnpl"))
 needs_library = pytest.mark.skipif(not HAVE_LIBRARY, reason="no stencil library is built")
 
 

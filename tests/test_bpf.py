@@ -23,7 +23,7 @@ from examples.bpf.instruction import FilterError, Instruction
 
 Program = list[Instruction]
 Runner = Callable[[Program, Capture], "array[int]"]
-RUNNERS = ("libpcap", "reference", "gadget", "switch", "native")
+RUNNERS = ("libpcap", *cnp.backends.NAMES)
 
 
 @functools.cache

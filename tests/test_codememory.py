@@ -532,10 +532,10 @@ def test_what_the_parent_reuses_stays_intact_in_the_child(memory: CodeMemory) ->
 def test_without_a_copy_a_fork_leaves_shared_pages_alone(double: CodeMemory, monkeypatch: pytest.MonkeyPatch) -> None:
     block = place(double, 5)
 
-    def refuse() -> int:
+    def refuse(extents: object) -> int:
         raise OSError(errno.EMFILE, "no")
 
-    monkeypatch.setattr(mapping, "_memfd", refuse)
+    monkeypatch.setattr(double._mapping, "copy", refuse)  # of this arena only: the others must survive the fork
     expected = r"no code can be placed any more: a fork could not copy it: EMFILE \(Too many open files\)"
 
     def child() -> None:

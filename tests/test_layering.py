@@ -45,7 +45,6 @@ REACHES_UP = {
 THIRD_PARTY = {
     "build": {"elftools", "rich"},
     "tools": {"capstone", "rich", "matplotlib"},
-    "bench": {"rich", "matplotlib"},
     "bench": {"capstone", "rich", "matplotlib"},
     "cli": {"rich"},
     "runtime": {"scipy"},  # for low_level_callable, which hands a function to it

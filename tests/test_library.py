@@ -9,7 +9,20 @@ from pathlib import Path
 import pytest
 
 from cnp.errors import LibraryError
-from cnp.stencil.layout import CHUNK, HEADER, HOLE, OP, STENCIL, SectionName, library_checksum, library_digest
+from cnp.stencil.layout import (
+    CHUNK,
+    HEADER,
+    HEADER_SIZE,
+    HOLE,
+    OP,
+    RUN,
+    STENCIL,
+    SYMBOL,
+    SectionName,
+    SymbolKind,
+    library_checksum,
+    library_digest,
+)
 from cnp.stencil.library import Library
 from cnp.stencil.model import NO_OP, NO_RESULT, Form, HoleFlag, OpFlag, Shape, Value, alternative_of_class
 from cnp.stencil.records import Chunk, Hole, Op, Stencil
@@ -35,10 +48,10 @@ def contents() -> Contents:
     ]
     op = Op(
         "i64_neg", Shape.VALUE, Type.i64, (Type.i64,), OpFlag.MAY_TRAP, 1, NO_OP, NO_OP, NO_OP, (3, 1, 1, 1), (0, 0, 0),
-        1, (1, 0, 0, 0, 0), "return -a;", "ops.c:7",
+        1, (1, 0, 0, 0, 0, 0), "return -a;", "ops.c:7",
     )  # fmt: skip
-    meta = {"exports": {"cnp_x": 3}, "control": {"jump": 3}, "padding": []}
-    return Contents("x86_64", ABI, 2, 1, [op], [0, 1, 3, 1], stencils, b"blob", meta)
+    symbols = [(SymbolKind.EXPORT, "cnp_x", 3), (SymbolKind.CONTROL, "jump", 3), (SymbolKind.ARGUMENT, "", 1)]
+    return Contents("x86_64", ABI, 2, 1, [op], [0, 1, 3, 1], stencils, b"blob", symbols, {"clang": "some"})
 
 
 @pytest.fixture
@@ -60,7 +73,7 @@ def test_what_is_written_is_read_back(library: Path) -> None:
             "ops.c:7",
         )
         assert (op.shape, op.result_type, op.operand_types, op.flags) == (Shape.VALUE, Type.i64, (Type.i64,), 4)
-        assert (op.forms, op.bases, op.alternatives) == (1, (1, 0, 0, 0, 0), (3, 1, 1, 1))
+        assert (op.forms, op.bases, op.alternatives) == (1, (1, 0, 0, 0, 0, 0), (3, 1, 1, 1))
         assert (op.swapped, op.inverse, op.branch) == (NO_OP, NO_OP, NO_OP)
         assert list(read.stencils()) == list(written.stencils)
         assert list(read.placements) == list(written.placements)
@@ -75,15 +88,18 @@ def test_what_is_written_is_read_back(library: Path) -> None:
 
 
 def test_rows_have_the_sizes_of_the_format() -> None:
-    assert (OP.size, STENCIL.size, HOLE.size, CHUNK.size, HEADER.size + 8 * len(SectionName)) == (80, 20, 16, 24, 160)
+    assert HEADER.size + 8 * len(SectionName) <= HEADER_SIZE
+    assert (OP.size, STENCIL.size, HOLE.size, CHUNK.size, RUN.size, SYMBOL.size) == (80, 12, 16, 24, 4, 12)
 
 
 def test_equal_chunks_and_holes_are_stored_once(library: Path) -> None:
     with Library.open(library) as read:
         assert read.section_range(SectionName.CHUNKS)[1] == 4 * CHUNK.size  # the jump's is shared
-        rows = [STENCIL.unpack_from(read.section(SectionName.STENCILS), 20 * index) for index in range(4)]
-    assert [row[3:6] for row in rows] == [(1, 0, 0), (2, 1, 21), (1, 1, 2), (1, 1, 5)]
-    assert rows[1][1] == int.from_bytes(bytes((13, 14, 15, 16)), "little")  # what the emission loop adds a value to
+        stencils, runs = bytes(read.section(SectionName.STENCILS)), bytes(read.section(SectionName.RUNS))
+        rows = [STENCIL.unpack_from(stencils, STENCIL.size * index) for index in range(4)]
+        run = [chunk for (chunk,) in RUN.iter_unpack(runs)]
+    assert [row[2:6] for row in rows] == [(1, 0, 0, 0), (2, 1, 21, 1), (1, 1, 2, 0), (1, 1, 5, 0)]
+    assert len(run) == 2 and rows[1][0] == 0 and run[1] == rows[3][0]  # only a stencil of several chunks has a run
 
 
 def test_sections_are_aligned(library: Path) -> None:

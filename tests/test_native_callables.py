@@ -615,3 +615,19 @@ class TestLifetime:
         g = identity(i64)
         text = pickle.loads(pickle.dumps(str(print_function(g.function))))
         assert parse(text, "text")["identity"].compile()(9) == 9
+
+
+@pytest.mark.parametrize("bits", [0, 1 << 40, 0xFFFF << 33])
+def test_the_upper_half_of_an_i32_from_c_is_dropped(bits: int) -> None:
+    """C may leave anything there, and ops on 64 bits would see it."""
+    labs = ctypes.cast(ctypes.CDLL(None).labs, ctypes.c_void_p).value or 0
+    f = Function("f", [i64], f64)
+    low, real, third = f.reg(i32), f.reg(f64), f.reg(i32)
+    f.call(low, cnp.extern(labs, [i64], i32), f.params[0])
+    f.f64_convert_i32_u(real, low)
+    f.i32_div_u(third, low, 3)
+    f.f64_convert_i32_u(x := f.reg(f64), third)
+    f.f64_mul(x, x, 1000.0)
+    f.f64_add(real, real, x)
+    f.ret(real)
+    assert f.compile()(bits + 21) == 7021.0

@@ -14,7 +14,7 @@ NAMES = ("native", "reference")
 
 
 def compile(function: Function, backend: str = "native", target: str | None = None, **options: Any) -> Any:
-    """Compile `function` with one of NAMES. UserError for another name, Unsupported for a target that cannot run here."""
+    """Compile `function` with one of NAMES. UserError for another name, Unsupported for a target that cannot run."""
     if backend == "native":
         from cnp.backends import native
 

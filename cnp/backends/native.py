@@ -60,7 +60,9 @@ def compile(
     running = core()
     if target is not None and target != running.library.target:
         raise Unsupported(f"target {target!r}: only {running.library.target!r}, this machine's, can run here")
-    group = Group(running, _reached(function), _compiled, safepoints=safepoints, trace=trace or listeners.wants_trace, pins=pins)
+    group = Group(
+        running, _reached(function), _compiled, safepoints=safepoints, trace=trace or listeners.wants_trace, pins=pins
+    )
     code = group.compile()
     made = make_callable(function, code, 0, nogil)
     listeners.tell(made)

@@ -32,7 +32,14 @@ class Group:
     """
 
     def __init__(
-        self, core: Core, functions: Sequence[Function], resolve: Resolve, *, safepoints: bool, trace: bool, pins: bytes | None
+        self,
+        core: Core,
+        functions: Sequence[Function],
+        resolve: Resolve,
+        *,
+        safepoints: bool,
+        trace: bool,
+        pins: bytes | None,
     ) -> None:
         self._core = core
         self._resolve = resolve

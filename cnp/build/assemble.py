@@ -33,7 +33,7 @@ class StencilTable:
         self._blob = blob
 
     def add(self, code: Code) -> int:
-        """The index of a stencil with this code, holes and short form, which is the next. BuildError if it is too large."""
+        """The index of a stencil with this code, holes and short form (the next one). BuildError if it is too large."""
         index = self._known.get(code)
         if index is None:
             stencil = self._cut(code)

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cnp.runtime.code import Code, Described
-    from cnp.runtime.core import Core
 
 _HEAD = object.__basicsize__
 """Bytes in front of an object's own fields: 16, or 32 in free-threaded builds."""
@@ -114,7 +113,7 @@ class NativeFunction(_Head):
 
     @property
     def __name__(self) -> str:
-        return self.function.name
+        return self._name
 
     @property
     def __text_signature__(self) -> str:

@@ -83,7 +83,8 @@ class Core:
             if size_of(number) != ctypes.sizeof(structure):
                 name, found, mine = structure.__name__, size_of(number), ctypes.sizeof(structure)
                 raise LibraryError(
-                    f"{self.library.path} was built for another cnp: its {name} has {found} bytes, {mine} are accepted; "
+                    f"{self.library.path} was built for another cnp: its {name} has {found} bytes, {mine} are "
+                    "accepted; "
                     "rebuild it with `python build_stencils.py`"
                 )
 
@@ -142,8 +143,9 @@ class Core:
         return tables
 
     def compile(self, request: Request) -> int:
-        """Run the core's passes over a request. Returns 0, or the code of what is wrong, with details in the request."""
-        return self._compile(self._library_address, self.host_address, ctypes.addressof(request))
+        """Run the core's passes over a request. Returns 0, or the code of what is wrong; the request has details."""
+        error: int = self._compile(self._library_address, self.host_address, ctypes.addressof(request))
+        return error
 
     @contextmanager
     def compiling(self, functions: int) -> Iterator[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from ctypes import c_double, c_int32, c_int64, c_size_t, c_uint8, c_uint16, c_uint32, c_uint64, c_void_p
+from ctypes import c_int32, c_int64, c_uint8, c_uint16, c_uint32, c_uint64, c_void_p
 
 REGISTERS = 16
 ARGUMENTS = 8
@@ -65,7 +65,14 @@ PYTHON_FUNCTIONS = (
     *("PyLong_FromLongLong", "PyLong_FromUnsignedLongLong", "PyFloat_AsDouble", "PyFloat_FromDouble"),
     *("PyNumber_Index", "PyErr_Occurred", "PyErr_Clear", "PyErr_Format", "PyErr_CheckSignals", "PyErr_WriteUnraisable"),
     *("PyObject_GetBuffer", "PyObject_CheckBuffer", "PyIndex_Check", "PySequence_Check", "PyBuffer_Release"),
-    *("PyObject_CallFunctionObjArgs", "PyObject_IsInstance", "Py_IncRef", "Py_DecRef", "PyEval_SaveThread", "PyEval_RestoreThread"),
+    *(
+        "PyObject_CallFunctionObjArgs",
+        "PyObject_IsInstance",
+        "Py_IncRef",
+        "Py_DecRef",
+        "PyEval_SaveThread",
+        "PyEval_RestoreThread",
+    ),
     *("PyGILState_Ensure", "PyGILState_Release", "PyGILState_Check"),
 )
 PYTHON_OBJECTS = (
