@@ -159,6 +159,8 @@ class Function(OpMethods):
 
     def __init__(self, name: str, params: Iterable[ParameterType] = (), result: Type | None = None) -> None:
         """UserError if a type is none of cnp's, or for more than 8 parameters."""
+        if not isinstance(name, str):
+            raise UserError(f"{name!r} cannot name a function; accepted: a str")
         self.name = name
         self.parameter_types = tuple(params)
         self.result = _result_type(name, result)

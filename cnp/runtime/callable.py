@@ -6,7 +6,7 @@ import ctypes
 
 from cnp.errors import MissingExtra, Unsupported
 from cnp.runtime.layout import Signature
-from cnp.types import PointerType
+from cnp.types import PointerType, Type
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _HEAD = object.__basicsize__
 """Bytes in front of an object's own fields: 16, or 32 in free-threaded builds."""
 _POINTER = ctypes.sizeof(ctypes.c_void_p)
+_BARE_PARAMETERS = 4
+"""Up to how many integer arguments the core has a short way for."""
 
 # Flags, slots and members of PyType_Spec; numbers of CPython's stable ABI.
 _TPFLAGS_DEFAULT = 1 << 18
@@ -214,9 +216,9 @@ def _leaf() -> Any:
 def make_callable(function: Described, code: Code, index: int, nogil: bool) -> NativeFunction:
     """A callable for member `index` of a piece of code."""
     core = code.core
-    types = function.parameter_types
+    types, name = function.parameter_types, str(function.name)
     signature = Signature(
-        core.host_address, code.entry(index), id(function.name), code.parts[index].number, len(types),
+        core.host_address, code.entry(index), id(name), code.parts[index].number, len(types),
         255 if function.result is None else function.result.code, nogil,
         any(each.register_type.is_float for each in types),
         any(isinstance(each, PointerType) for each in types), code.parts[index].is_bare,
@@ -228,10 +230,15 @@ def make_callable(function: Described, code: Code, index: int, nogil: bool) -> N
     self._code = code
     self._index = index
     self._signature = signature
-    self._name = function.name
+    self._name = name
     self._entry = None
-    bare = signature.is_bare and not (nogil or signature.uses_floats or signature.uses_buffers)
-    routine = core.routine(f"cnp_vectorcall{'_bare' if bare else ''}{'' if _HEAD == 16 else '_free_threaded'}")
+    integers = not (signature.uses_floats or signature.uses_buffers or signature.result_type in (Type.f32, Type.f64))
+    if _HEAD != 16:
+        routine = core.routine("cnp_vectorcall_free_threaded")
+    elif signature.is_bare and integers and not nogil and len(types) <= _BARE_PARAMETERS:
+        routine = core.routine(f"cnp_vectorcall_bare_{len(types)}")
+    else:
+        routine = core.routine("cnp_vectorcall")
     fields = (ctypes.c_uint64 * 2).from_address(id(self) + _HEAD)
     fields[0], fields[1] = routine, ctypes.addressof(signature)
     return self

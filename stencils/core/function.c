@@ -114,6 +114,16 @@ static int put_cold(struct selection *s) {
     return 1;
 }
 
+/* Whether a register that C functions must leave alone is written. */
+static int uses_survivors(const struct compilation *c) {
+    for (u32 r = 0; r < c->n_registers; r++) {
+        const struct interval *interval = &c->intervals[r];
+        if (interval->place >= 0 && !in_float_file(c, (s32)r) && c->library->survivors >> interval->place & 1)
+            return 1;
+    }
+    return 0;
+}
+
 static int select_function(struct compilation *c) {
     struct selection *s = (struct selection *)c->next;
     if (!ALLOCATE(c, s, 1))
@@ -151,7 +161,7 @@ static int select_function(struct compilation *c) {
     c->next = (char *)&c->items[c->n_items];
     c->end = (char *)event_at(c, c->n_events);
     u32 frame = (c->n_slots + s->temporary_slots) * 8;
-    c->request->is_bare = !frame && !s->leaves && c->fuel < 0 && !c->calls_code && !c->calls_c;
+    c->request->is_bare = !frame && !s->leaves && c->fuel < 0 && !c->calls_code && !c->calls_c && !uses_survivors(c);
     frame = (frame + 15) & ~15u;
     c->request->frame_size = frame < CNP_MINIMUM_FRAME ? CNP_MINIMUM_FRAME : frame;
     if (frame > CNP_STACK_SIZE / 2)

@@ -192,7 +192,7 @@ struct signature {
     u8 releases_gil;
     u8 uses_floats;
     u8 uses_buffers;
-    u8 is_bare; /* never traps, calls, waits or touches its frame: it can be called like a leaf of C */
+    u8 is_bare; /* never traps, calls, waits, or touches its frame or registers that C keeps: a leaf of C */
     u8 zero[2];
     u8 parameter_type[ARGUMENTS]; /* enum type, or the two pointer types */
 };

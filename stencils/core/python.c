@@ -154,33 +154,41 @@ static inline object *call(const struct signature *signature, object *const *val
     return convert(signature, values, &arguments, 0) ? run(signature, &arguments) : 0;
 }
 
-/* The way in for integer arguments of functions that need neither a context nor a way out. */
-static inline object *call_bare(const struct signature *signature, object *const *values, u64 n, object *keywords, s64 head) {
-    n &= ~(1ull << 63);
-    if (__builtin_expect(n != signature->n_parameters, 0) || __builtin_expect(keywords != 0, 0))
+/* The way in for up to four integer arguments of functions that need neither a context nor a way out: the most of what
+ * a call costs is not ours but Python's, so every instruction here shows. One routine a number of arguments; the
+ * registers that C functions must leave alone and compiled code does not are saved by nobody, because `is_bare` says
+ * that the code does not touch them. */
+static inline __attribute__((always_inline)) object *call_bare(object *callable, object *const *values, u64 n, object *keywords,
+                                                               s64 head, u64 count) {
+    const struct signature *signature = *(const struct signature **)((char *)callable + head + 8);
+    const struct python *python = &signature->host->python;
+    if (__builtin_expect((n & ~(1ull << 63)) != count, 0) || __builtin_expect(keywords != 0, 0))
         return call(signature, values, n, keywords);
-    i64 a[ARGUMENTS] = {0};
-    for (u64 k = 0; k < n; k++) {
+    i64 a[4];
+    for (u64 k = 0; k < count; k++) {
         s64 x;
         int is_i32 = signature->parameter_type[k] == TYPE_I32;
-        if (__builtin_expect(small_integer(&signature->host->python, values[k], head, &x), 1))
+        if (__builtin_expect(small_integer(python, values[k], head, &x), 1))
             a[k] = is_i32 ? (u32)x : (i64)x;
         else if (!convert_integer(signature, (u32)k, values[k], is_i32, &a[k]))
             return 0;
     }
-    i64 i_;
-    f64 f_;
-    char *frame;
-    struct cnp_result result = ((code *)signature->entry)(i_, frame, i_, i_, a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], f_,
-                                                          f_, f_, f_, f_, f_, f_, f_);
+    i64 undefined;
+    __asm__("" : "=r"(undefined));
+    struct cnp_result result = {0, 0};
+    CNP_CALL_LEAF(signature->entry, result.i, count > 0 ? a[0] : undefined, count > 1 ? a[1] : undefined,
+                  count > 2 ? a[2] : undefined, count > 3 ? a[3] : undefined);
     return box(signature, result);
 }
-object *cnp_vectorcall_bare(object *callable, object *const *values, u64 n, object *keywords) {
-    return call_bare(*(const struct signature **)((char *)callable + 24), values, n, keywords, 16);
-}
-object *cnp_vectorcall_bare_free_threaded(object *callable, object *const *values, u64 n, object *keywords) {
-    return call_bare(*(const struct signature **)((char *)callable + 40), values, n, keywords, 32);
-}
+#define BARE(count)                                                                                              \
+    object *cnp_vectorcall_bare_##count(object *callable, object *const *values, u64 n, object *keywords) {       \
+        return call_bare(callable, values, n, keywords, 16, count);                                              \
+    }
+BARE(0)
+BARE(1)
+BARE(2)
+BARE(3)
+BARE(4)
 
 /* vectorcallfunc: the signature is the word behind the vectorcall slot, which is the first behind the object's head. */
 object *cnp_vectorcall(object *callable, object *const *values, u64 n, object *keywords) {

@@ -67,6 +67,18 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x, f64 upper) {
         result = (struct cnp_result){r10_, f0_};                                                              \
     } while (0)
 
+/* Calls compiled code that touches no register that C keeps (r12 to r15, that is, and rbp), from C. */
+#define CNP_CALL_LEAF(entry, result, a, b, c, d)                                                              \
+    do {                                                                                                      \
+        register i64 a_ __asm__("rdi") = a, b_ __asm__("rsi") = b, c_ __asm__("rdx") = c, d_ __asm__("rcx") = d; \
+        __asm__ volatile("call *%[to]"                                                                        \
+                         : "=a"(result), "+r"(a_), "+r"(b_), "+r"(c_), "+r"(d_)                               \
+                         : [to] "rm"(entry)                                                                   \
+                         : "rbx", "r8", "r9", "r10", "r11", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5",    \
+                           "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",       \
+                           "xmm15", "memory", "cc");                                                          \
+    } while (0)
+
 /* x * name, where clang would load the number into a register first. */
 #define TIMES_HOLE32(x, name)                                                                                 \
     ({                                                                                                        \
