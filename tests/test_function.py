@@ -190,3 +190,16 @@ def test_trap() -> None:
     assert str(Trap(5, "g", 0)) == "stack overflow in function 'g' at op 0"
     again = pickle.loads(pickle.dumps(trap))
     assert (again.kind, again.function, again.op, str(again)) == (trap.kind, "f", 7, str(trap))
+
+
+def test_registers_and_labels_are_made_by_functions() -> None:
+    with pytest.raises(TypeError, match=r"registers are made by Function\.reg\(\)"):
+        Register()
+    with pytest.raises(TypeError, match=r"labels are made by Function\.label\(\)"):
+        Label()
+
+
+@pytest.mark.parametrize("name", [None, b"x", 7])
+def test_a_name_is_a_str(name: object) -> None:
+    with pytest.raises(UserError, match="cannot name a function; accepted: a str"):
+        Function(name)  # type: ignore[arg-type]

@@ -135,10 +135,10 @@ def damage(function: Function, r: random.Random) -> None:
 
 def _values(function: Function, r: random.Random) -> list[object]:
     other = Function("other", [Type.i32], None)
-    beyond, placeless, past = Register(), function.label(), Label()
+    beyond, placeless, past = object.__new__(Register), function.label(), object.__new__(Label)
     beyond.code = function._serial << 32 | len(function._types)
     past.code = function._serial << 32 | function._label_count + 5
-    own = Register()
+    own = object.__new__(Register)
     own.code = function._serial << 32 | r.randrange(len(function._types))
     return [
         *(own, own, own, beyond, other.params[0], other.label(), placeless, past, None, "1", b"1", []),

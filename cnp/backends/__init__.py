@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from cnp.ir.function import Function
 
 NAMES = ("native", "reference")
+PLANNED = ("gadget", "switch")
 
 
 def compile(function: Function, backend: str = "native", target: str | None = None, **options: Any) -> Any:
@@ -25,4 +26,6 @@ def compile(function: Function, backend: str = "native", target: str | None = No
         if target is not None:
             raise Unsupported(f"backend 'reference' has no targets, and none called {target!r}")
         return reference.compile(function, **options)
+    if backend in PLANNED:
+        raise Unsupported(f"back end {backend!r} is not there yet; accepted: {', '.join(map(repr, NAMES))}")
     raise UserError(f"there is no back end {backend!r}; accepted: {', '.join(map(repr, NAMES))}")

@@ -10,6 +10,7 @@ from typing import Any
 from cnp.ir.function import Function
 from cnp.ir.reference import DEPTH, Interpreter, Value
 from cnp.ir.signature import as_signed, rounded
+from cnp.runtime.buffer import Buffer
 from cnp.types import ParameterType, PointerType, Type
 
 
@@ -68,7 +69,7 @@ def convert(name: str, number: int, type: ParameterType, value: Any, buffers: li
     The same conversions, with the same words, as in stencils/core/python.c.
     """
     if isinstance(type, PointerType):
-        if ctypes.pythonapi.PyObject_CheckBuffer(ctypes.py_object(value)):
+        if has_memory(value):
             buffers.append(Buffer(value, type.writable))
             return as_signed(Type.i64, buffers[-1].address)
         type = Type.i64
@@ -84,36 +85,7 @@ def convert(name: str, number: int, type: ParameterType, value: Any, buffers: li
         raise OverflowError(f"{name}() argument {number}: {value!r} does not fit {_RANGES[type]}") from None
 
 
-class _PyBuffer(ctypes.Structure):
-    """CPython's Py_buffer."""
-
-    _fields_ = [
-        ("buf", ctypes.c_void_p),
-        ("obj", ctypes.c_void_p),
-        ("len", ctypes.c_ssize_t),
-        ("itemsize", ctypes.c_ssize_t),
-        ("readonly", ctypes.c_int),
-        ("ndim", ctypes.c_int),
-        ("format", ctypes.c_char_p),
-        ("shape", ctypes.c_void_p),
-        ("strides", ctypes.c_void_p),
-        ("suboffsets", ctypes.c_void_p),
-        ("internal", ctypes.c_void_p),
-    ]
-
-
-_SIMPLE, _WRITABLE = 0, 1  # PyBUF_SIMPLE, PyBUF_WRITABLE
-
-
-class Buffer:
-    """The memory of a C-contiguous buffer, held in place until `release`. BufferError if it cannot be had."""
-
-    def __init__(self, owner: Any, writable: bool) -> None:
-        self._view = _PyBuffer()
-        flags = _WRITABLE if writable else _SIMPLE
-        ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(owner), ctypes.byref(self._view), flags)
-        self.address: int = self._view.buf or 0
-
-    def release(self) -> None:
-        """Let go of the memory; a second time does nothing."""
-        ctypes.pythonapi.PyBuffer_Release(ctypes.byref(self._view))
+def has_memory(value: Any) -> bool:
+    """Whether a value given for a pointer means the address of its buffer: scalars of NumPy mean a number."""
+    api, boxed = ctypes.pythonapi, ctypes.py_object(value)
+    return bool(api.PyObject_CheckBuffer(boxed) and (api.PySequence_Check(boxed) or not api.PyNumber_Check(boxed)))

@@ -74,9 +74,11 @@ class Group:
         """Everything but the copying. The request's scratch holds the result until it is emitted."""
         function: Function = part.function
         result, callees, pinned = function.result, None, None
-        request = Request(ops=id(function._ops), types=id(function._types), serial=function._serial)
+        # Copies, because the __index__ of a constant, or another thread in its middle, may go on with the function.
+        ops, types = function._ops[:], bytearray(function._types)
+        request = Request(ops=id(ops), types=id(types), serial=function._serial)
         request.function_number = part.number
-        request.n_registers = len(function._types)
+        request.n_registers = len(types)
         request.n_parameters = len(function.parameter_types)
         request.n_labels = function._label_count
         request.result_type = NO_TYPE if result is None else result

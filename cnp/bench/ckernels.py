@@ -21,6 +21,7 @@ _COMMON = (
     "-fno-sanitize=all",  # zig's default without -O
     "-fno-stack-protector",
     "-fno-asynchronous-unwind-tables",
+    "-fno-unwind-tables",  # zig's default
     "-fcf-protection=none",
     "-fomit-frame-pointer",
 )

@@ -38,6 +38,9 @@ class Register:
     __slots__ = ("code",)  # the only slot: the core reads it at a fixed place
     code: int  # the function's serial number << 32 | the register's index
 
+    def __new__(cls) -> Register:
+        raise TypeError("registers are made by Function.reg()")
+
     def __repr__(self) -> str:
         return f"<register {self.code & 0xFFFFFFFF}>"
 
@@ -47,6 +50,9 @@ class Label:
 
     __slots__ = ("code",)
     code: int  # the function's serial number << 32 | the label's index
+
+    def __new__(cls) -> Label:
+        raise TypeError("labels are made by Function.label()")
 
     def __repr__(self) -> str:
         return f"<label {self.code & 0xFFFFFFFF}>"
@@ -95,6 +101,8 @@ def extern(address: int, params: Sequence[ParameterType], result: Type | None = 
 
     UserError for an address out of range, or more than 8 integer or 8 float parameters.
     """
+    if not hasattr(address, "__index__"):
+        raise UserError(f"extern: {address!r} is no address; accepted: 1 to 2^64 - 1")
     address = address.__index__()
     if not 0 < address < 2**64:
         raise UserError(f"extern: address {address:#x} is out of range; accepted: 1 to 2^64 - 1")
@@ -189,7 +197,7 @@ class Function(OpMethods):
         """A new register. A name must be an identifier (dots allowed) that no other register of the function has."""
         if type.__class__ is not Type:
             raise UserError(f"function {self.name!r}: a register cannot be of type {type!r}; accepted: i32 i64 f32 f64")
-        register = Register()
+        register = object.__new__(Register)
         register.code = self._serial << 32 | len(self._types)
         if name is not None:
             self._name(self._register_names, len(self._types), name, "register")
@@ -198,7 +206,7 @@ class Function(OpMethods):
 
     def label(self, name: str | None = None) -> Label:
         """A new label; `place` puts it somewhere. A name must be an identifier that no other label has."""
-        label = Label()
+        label = object.__new__(Label)
         label.code = self._serial << 32 | self._label_count
         if name is not None:
             self._name(self._label_names, self._label_count, name, "label")

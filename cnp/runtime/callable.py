@@ -81,8 +81,8 @@ class NativeFunction(_Head):
     """A function compiled to machine code. Calling it costs what calling a built-in costs.
 
     Positional arguments only. OverflowError for an integer that does not fit, TypeError for a wrong number or kind of
-    arguments, BufferError for a buffer that is not contiguous or, where it is to be written, read-only, and Trap where
-    the function traps.
+    arguments, Trap where the function traps. A buffer that is not contiguous or, where it is to be written, read-only,
+    raises what its owner raises: BufferError, mostly.
     """
 
     __slots__ = ("__weakref__", "_code", "_entry", "_index", "_name", "_signature", "function")

@@ -102,8 +102,17 @@ class Core:
         libc = ctypes.CDLL(None)
         for name in LIBC_FUNCTIONS:
             setattr(host, name, ctypes.cast(getattr(libc, name), ctypes.c_void_p).value)
-        objects = (None, TypeError, OverflowError, int, float, register_type, label_type, raise_trap)
-        names = ("none", "type_error", "overflow_error", "long_type", "float_type", "register_type", "label_type")
+        objects = (None, TypeError, OverflowError, ValueError, int, float, register_type, label_type, raise_trap)
+        names = (
+            "none",
+            "type_error",
+            "overflow_error",
+            "value_error",
+            "long_type",
+            "float_type",
+            "register_type",
+            "label_type",
+        )
         for name, each in zip((*names, "raise_trap"), objects):
             setattr(host, name, id(each))
         host.long_layout = _long_layout()

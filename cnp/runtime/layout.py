@@ -63,8 +63,16 @@ PYTHON_FUNCTIONS = (
     *("PyList_GetItem", "PyList_Size", "PyTuple_GetItem", "PyTuple_Size", "PyByteArray_AsString"),
     *("PyLong_AsLongLong", "PyLong_AsLongLongAndOverflow", "PyLong_AsUnsignedLongLong"),
     *("PyLong_FromLongLong", "PyLong_FromUnsignedLongLong", "PyFloat_AsDouble", "PyFloat_FromDouble"),
-    *("PyNumber_Index", "PyErr_Occurred", "PyErr_Clear", "PyErr_Format", "PyErr_CheckSignals", "PyErr_WriteUnraisable"),
-    *("PyObject_GetBuffer", "PyObject_CheckBuffer", "PyIndex_Check", "PySequence_Check", "PyBuffer_Release"),
+    *(
+        "PyNumber_Index",
+        "PyErr_Occurred",
+        "PyErr_Clear",
+        "PyErr_ExceptionMatches",
+        "PyErr_Format",
+        "PyErr_CheckSignals",
+        "PyErr_WriteUnraisable",
+    ),
+    *("PyObject_GetBuffer", "PyObject_CheckBuffer", "PyNumber_Check", "PySequence_Check", "PyBuffer_Release"),
     *(
         "PyObject_CallFunctionObjArgs",
         "PyObject_IsInstance",
@@ -76,7 +84,17 @@ PYTHON_FUNCTIONS = (
     *("PyGILState_Ensure", "PyGILState_Release", "PyGILState_Check"),
 )
 PYTHON_OBJECTS = (
-    *("none", "type_error", "overflow_error", "long_type", "float_type", "register_type", "label_type", "raise_trap"),
+    *(
+        "none",
+        "type_error",
+        "overflow_error",
+        "value_error",
+        "long_type",
+        "float_type",
+        "register_type",
+        "label_type",
+        "raise_trap",
+    ),
 )
 LIBC_FUNCTIONS = (
     *("pthread_getspecific", "pthread_setspecific", "pthread_self", "pthread_getattr_np", "pthread_attr_getstack"),

@@ -64,7 +64,8 @@ struct crossing {
 static struct crossing crossed(const struct allocation *a, const struct interval *interval) {
     if (!a->n_calls)
         return (struct crossing){0, 0, 0};
-    u32 from = first_call(a, interval->start + 1), to = first_call(a, interval->end - 1);
+    /* An interval that starts at a use is live into its block: a call there is crossed. */
+    u32 from = first_call(a, interval->start), to = first_call(a, interval->end - 1);
     if (to <= from)
         return (struct crossing){0, 0, 0};
     return (struct crossing){a->calls[to].weight_before - a->calls[from].weight_before, to - from,

@@ -16,9 +16,12 @@ struct decoder {
 
 static inline object *type_of(const struct python *python, object *o) { return *(object **)((char *)o + python->type_offset); }
 
-/* The number that a register or a label carries: at most two digits. */
+/* The number that a register or a label carries: at most two digits. One that was made by hand has none, which is as
+ * if it belonged to another function. */
 static inline u64 code_of(const struct python *python, object *o) {
     object *code = *(object **)((char *)o + python->slot_offset);
+    if (__builtin_expect(!code || type_of(python, code) != python->long_type, 0))
+        return ~0ull;
     const char *p = (const char *)code + python->slot_offset;
     u64 digits = *(const u64 *)p >> (python->long_layout == LONG_TAG ? 3 : 0);
     if (python->long_layout != LONG_UNKNOWN && digits == 2)
@@ -39,8 +42,14 @@ static inline u32 tuple_size(const struct python *python, object *tuple) {
 }
 
 static int reject(struct decoder *at, u32 operand, u32 code) {
-    if (at->python->PyErr_Occurred())
-        at->python->PyErr_Clear();
+    const struct python *python = at->python;
+    if (python->PyErr_Occurred()) {
+        /* What says that the value is no number is ours to say better. The rest goes on to the caller. */
+        if (!python->PyErr_ExceptionMatches(python->type_error) && !python->PyErr_ExceptionMatches(python->value_error) &&
+            !python->PyErr_ExceptionMatches(python->overflow_error))
+            return fail(at->c, RAISED, at->number, operand);
+        python->PyErr_Clear();
+    }
     return fail(at->c, code, at->number, operand);
 }
 

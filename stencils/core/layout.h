@@ -120,12 +120,13 @@ struct python {
     object *(*PyNumber_Index)(object *);
     object *(*PyErr_Occurred)(void);
     void (*PyErr_Clear)(void);
+    int (*PyErr_ExceptionMatches)(object *);
     object *(*PyErr_Format)(object *, const char *, ...);
     int (*PyErr_CheckSignals)(void);
     void (*PyErr_WriteUnraisable)(object *);
     int (*PyObject_GetBuffer)(object *, void *, int);
     int (*PyObject_CheckBuffer)(object *);
-    int (*PyIndex_Check)(object *);
+    int (*PyNumber_Check)(object *);
     int (*PySequence_Check)(object *);
     void (*PyBuffer_Release)(void *);
     object *(*PyObject_CallFunctionObjArgs)(object *, ...);
@@ -137,7 +138,7 @@ struct python {
     int (*PyGILState_Ensure)(void);
     void (*PyGILState_Release)(int);
     int (*PyGILState_Check)(void);
-    object *none, *type_error, *overflow_error, *long_type, *float_type, *register_type, *label_type;
+    object *none, *type_error, *overflow_error, *value_error, *long_type, *float_type, *register_type, *label_type;
     object *raise_trap; /* Python: raise_trap(trap_word) */
     s64 long_layout;    /* enum long_layout */
     s64 tuple_items;    /* offset of a tuple's first item, where a probe has found lists and tuples as expected; else 0 */
@@ -253,6 +254,6 @@ enum verify_code {
     OK, BAD_OPCODE, WRONG_OPERAND_COUNT, NOT_A_REGISTER, WRONG_TYPE, NOT_AN_OPERAND, CONSTANT_OUT_OF_RANGE, NOT_A_LABEL,
     UNBOUND_LABEL, LABEL_PLACED_TWICE, FOREIGN_REGISTER, FOREIGN_LABEL, USE_BEFORE_DEFINITION, FALLS_OFF_THE_END,
     OFFSET_OUT_OF_RANGE, RETURN_VALUE_MISMATCH, FLOAT_FOR_INTEGER, BAD_CALLEE, WRONG_ARGUMENT_TYPE, TOO_LARGE, EMPTY,
-    NEED_SCRATCH = 100, MISSING_STENCIL = 101
+    NEED_SCRATCH = 100, MISSING_STENCIL = 101, RAISED = 102
 };
 #endif

@@ -61,8 +61,8 @@ static inline int convert_float(const struct signature *signature, u32 k, object
 /* An address, or a buffer that stays exported during the call. */
 static int convert_pointer(const struct signature *signature, u32 k, object *value, struct buffer *buffer, i64 *to) {
     const struct python *python = &signature->host->python;
-    /* A scalar of NumPy has a buffer, but means its value. */
-    if (!python->PyObject_CheckBuffer(value) || (python->PyIndex_Check(value) && !python->PySequence_Check(value)))
+    /* A scalar of NumPy has a buffer, but means its value; one of ctypes is memory. */
+    if (!python->PyObject_CheckBuffer(value) || (python->PyNumber_Check(value) && !python->PySequence_Check(value)))
         return convert_integer(signature, k, value, 0, to);
     int writable = signature->parameter_type[k] == TYPE_WRITABLE_POINTER;
     if (python->PyObject_GetBuffer(value, buffer, writable ? WRITABLE_BUFFER : SIMPLE_BUFFER))

@@ -247,7 +247,7 @@ static s32 select_branch(struct selection *s, const struct instruction *at, s32 
     if (at->other < 0 && op->inverse != NO_OP && next < (s32)c->n_blocks) {
         const struct block *behind = &c->blocks[next];
         const struct instruction *jump = &c->instructions[behind->first];
-        if (behind->n_predecessors == 1 && behind->end == behind->first + 1 && jump->kind == JUMP_OP &&
+        if (next != s->check && behind->n_predecessors == 1 && behind->end == behind->first + 1 && jump->kind == JUMP_OP &&
             !(jump->flags & NEEDS_SAFEPOINT) && next_block(c, next) == taken) {
             op = &s->library->ops[op->inverse];
             otherwise = taken;
