@@ -100,6 +100,8 @@ def _chosen(functions: dict[str, cnp.Function], name: str | None, path: Path) ->
     if name is None and len(functions) == 1:
         name = next(iter(functions))
     accepted = f"accepted: {', '.join(functions) or 'it has none'}"
+    if not functions:
+        raise UserError(f"{path} has no functions")
     if name is None and "main" not in functions:
         raise UserError(f"{path} has several functions and none is `main`: choose one with --call; {accepted}")
     name = name or "main"
@@ -161,14 +163,16 @@ def _objdump(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from cnp.tools.doctor import report
+    from cnp.tools.doctor import FAILED, report
 
+    failed = False
     for topic, finding in report():
+        failed |= finding.startswith(FAILED)
         first, *others = finding.splitlines()
         print(f"{topic:20} {first}")
         for line in others:
             print(f"{'':20} {line}")
-    return 0
+    return int(failed)
 
 
 _COMMANDS = {"run": _run, "objdump": _objdump, "doctor": _doctor}

@@ -18,7 +18,8 @@ struct context {
     s64 ticks;          /* calls of compiled functions until the next safepoint */
     const struct host *host;
     char *native_limit; /* lowest address of the native stack that compiled code may reach */
-    i64 unused[2];
+    s64 last_poll; /* milliseconds, when the GIL was last asked for by code that had released it */
+    i64 unused;
     char frames[];
 };
 

@@ -139,10 +139,11 @@ class _Scope:
 
 
 class Generator:
-    """Makes the program of a seed. `precompile` makes callees compiled functions, where no two call each other."""
+    """Makes the program of a seed, or of the choices of `source`. `precompile` makes callees compiled functions, where
+    no two call each other."""
 
-    def __init__(self, seed: int, precompile: bool = False) -> None:
-        self.random = random.Random(seed)
+    def __init__(self, seed: int, precompile: bool = False, source: random.Random | None = None) -> None:
+        self.random = random.Random(seed) if source is None else source
         self.seed = seed
         self.cyclic = self.random.random() < 0.5
         self.precompile = precompile and not self.cyclic

@@ -281,6 +281,13 @@ def test_lengths_are_checked_once_where_nothing_can_tell() -> None:
     assert analyze([insn(bpf.ALU | bpf.ADD | bpf.X), insn(RET_A)]).live_at_start == "AX"
 
 
+def test_a_long_chain_of_jumps() -> None:
+    chain = [insn(bpf.JMP | bpf.JEQ, 0, 0, 1), *[insn(bpf.JMP | bpf.JA, 0)] * 4000, insn(RET_K, 5)]
+    packets = random_packets(1)
+    validator.validate(chain)
+    assert run_compiled("native", chain, packets) == filter.interpret(chain, packets)
+
+
 # The demo.
 
 

@@ -21,9 +21,10 @@ from cnp.build.clang import find_clang
 from cnp.errors import BuildError, TrapKind
 from cnp.ir.verify_code import VerifyCode
 from cnp.runtime import core, layout
+from cnp.runtime.abi import ABI_HASH
 from cnp.stencil import layout as file_layout
 from cnp.stencil.model import Form, HoleFlag, ImmediateClass, OpFlag, Shape, Value
-from cnp.stencil.sources import stencils_directory
+from cnp.stencil.sources import abi_hash, stencils_directory
 from cnp.types import NO_TYPE, Type, ptr, writable_ptr
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "library-format.md"
@@ -247,3 +248,8 @@ def test_the_document_names_every_section_value_and_flag() -> None:
     for enumeration in words:
         for each in enumeration:
             assert re.search(rf"^\| {each.value} \| `{each.name}` \|", text, re.MULTILINE), repr(each)
+
+
+def test_the_run_time_expects_libraries_of_these_headers() -> None:
+    found = abi_hash(stencils_directory())
+    assert found == ABI_HASH, f"the headers changed: look at cnp/runtime/layout.py, then set ABI_HASH = 0x{found:016X}"

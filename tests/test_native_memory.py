@@ -401,3 +401,27 @@ def test_the_process_ends_while_threads_run_native_code() -> None:
         check=False,
     )
     assert (found.returncode, found.stdout) == (0, "done\n"), found.stderr
+
+
+COLLECTED = """
+import gc, sys, cnp
+f = cnp.Function("next", [cnp.i64], cnp.i64)
+f.i64_add(f.params[0], f.params[0], 1)
+f.ret(f.params[0])
+
+class Owner:
+    def __del__(self):
+        print(self.compiled(3))
+
+owner = Owner()
+owner.compiled, owner.itself = f.compile(), owner
+if sys.argv[1] == "collected":
+    del owner
+    gc.collect()
+"""
+
+
+@pytest.mark.parametrize("when", ["collected", "at exit"])
+def test_the_finalizers_of_a_cycle_may_still_call(when: str) -> None:
+    ran = subprocess.run([sys.executable, "-c", COLLECTED, when], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert (ran.returncode, ran.stdout) == (0, "4\n"), ran.stderr

@@ -1,7 +1,8 @@
 """Random programs do the same on native code as on the reference interpreter, and damaged ones are refused for the
 same reason by both verifiers.
 
-Seeds are fixed. CNP_LONG=1 tries ten times as many, CNP_SEED=<first> others, and CNP_PROGRAMS=<n> as many as wanted.
+Hypothesis drives them, always the same way. CNP_LONG=1 tries ten times as many, CNP_SEED=<first> other seeds, and
+CNP_PROGRAMS=<n> as many as wanted.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import random
 from unittest import mock
 
 import pytest
-from random_programs import EXTERNS, Generator, Program, actual, agree, expected, goes_wrong, reduce, text
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from random_programs import EXTERNS, Generator, Outcome, Program, actual, agree, expected, goes_wrong, reduce, text
 
 from cnp.backends import native
 from cnp.errors import TrapKind, VerifyError
@@ -23,26 +26,68 @@ from cnp.types import Type
 LONG = os.environ.get("CNP_LONG") == "1"
 PROGRAMS = int(os.environ.get("CNP_PROGRAMS", 100_000 if LONG else 10_000))
 CHUNK = 200
+CHUNKS = PROGRAMS // CHUNK
+SHRINKABLE = max(100, PROGRAMS // 100)
 FIRST = int(os.environ.get("CNP_SEED", 0))
 
 
-@pytest.mark.parametrize("chunk", range(PROGRAMS // CHUNK))
+SETTINGS = settings(derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_random_programs(chunk: int) -> None:
-    ran = 0
-    for seed in range(FIRST + chunk * CHUNK, FIRST + (chunk + 1) * CHUNK):
+    """Hypothesis chooses seeds. A lesser seed is no smaller a program, so what goes wrong is reduced op by op."""
+    tried: set[int] = set()
+    ran: set[int] = set()
+
+    @settings(SETTINGS, max_examples=CHUNK, phases=[Phase.generate])
+    @given(st.integers(0, 2**40))
+    def run(number: int) -> None:
+        seed = FIRST + number * CHUNKS + chunk
+        tried.add(seed)
         program = Generator(seed).program()
         wanted = expected(program)
         if wanted is None:
-            continue
-        ran += 1
-        if seed % 4 == 0:
+            return
+        ran.add(seed)
+        if number % 4 == 0:
             program = Generator(seed, precompile=True).program()
-        for pins in (None, program.pins):
-            found = actual(program, pins)
-            if not agree(wanted, found):
-                smaller = text(reduce(Generator(seed).program()))
-                pytest.fail(f"seed {seed}: expected {wanted}, got {found}; reduced:\n{smaller}", pytrace=False)
-    assert ran > CHUNK * 0.9
+        found = _difference(program, wanted)
+        if found is not None:
+            smaller = text(reduce(Generator(seed).program()))
+            pytest.fail(f"seed {seed}: expected {wanted}, got {found}; reduced:\n{smaller}", pytrace=False)
+
+    run()
+    assert len(tried) == CHUNK
+    assert len(ran) > CHUNK * 0.9
+
+
+@settings(SETTINGS, max_examples=SHRINKABLE)
+@given(st.randoms(use_true_random=False))
+def test_random_programs_that_shrink(source: random.Random) -> None:
+    """Hypothesis makes every choice, and so can make a program that goes wrong smaller: at a hundred times the cost of
+    a seed."""
+    program = Generator(0, source=source).program()
+    wanted = expected(program)
+    found = None if wanted is None else _difference(program, wanted)
+    assert found is None, f"expected {wanted}, got {found}:\n{text(program)}"
+
+
+def _difference(program: Program, wanted: Outcome) -> Outcome | None:
+    """What the native code makes of the program if that is not what is wanted."""
+    for pins in (None, program.pins):
+        found = actual(program, pins)
+        if not agree(wanted, found):
+            return found
+    return None
+
+
+def test_differences_are_found() -> None:
+    program = _program(1)
+    wanted = expected(program)
+    assert wanted is not None
+    assert _difference(program, wanted) is None
+    assert _difference(program, (*wanted[:-1], b"")) is not None
 
 
 def test_programs_are_varied() -> None:

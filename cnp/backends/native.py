@@ -36,9 +36,12 @@ def core() -> Core:
 
 def _raise_trap(word: int) -> NoReturn:
     """Called by the core: a trap word as an exception."""
-    function, op = function_of(word >> 32), word >> 4 & 0xFFFFFFF
-    name = op_name(function.ops[op][0]) if isinstance(function, Function) and op < len(function.ops) else ""
-    raise Trap(TrapKind(word & 15), function.name if function is not None else "?", op, name)
+    function, op, kind = function_of(word >> 32), word >> 4 & 0xFFFFFFF, TrapKind(word & 15)
+    # The stack overflows where a function is entered, which is no op's doing.
+    name = ""
+    if isinstance(function, Function) and kind != TrapKind.STACK_OVERFLOW and op < len(function.ops):
+        name = op_name(function.ops[op][0])
+    raise Trap(kind, function.name if function is not None else "?", op, name)
 
 
 def compile(

@@ -97,6 +97,7 @@ class Group:
 
             raise message(function, error, request.error_op, request.error_operand)
         part.read(request)
+        request.kept = (ops, types, pinned)
         return request, callees
 
     def _run(self, request: Request, scratch: int) -> int:

@@ -6,6 +6,7 @@ import ctypes
 
 from cnp.errors import MissingExtra, Unsupported
 from cnp.runtime.layout import Signature
+from cnp.runtime.spec import HEAD, make_type
 from cnp.types import PointerType, Type
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
@@ -14,32 +15,15 @@ if TYPE_CHECKING:
 
     from cnp.runtime.code import Code, Described
 
-_HEAD = object.__basicsize__
-"""Bytes in front of an object's own fields: 16, or 32 in free-threaded builds."""
 _POINTER = ctypes.sizeof(ctypes.c_void_p)
 _BARE_PARAMETERS = 4
 """Up to how many integer arguments the core has a short way for."""
 
 # Flags, slots and members of PyType_Spec; numbers of CPython's stable ABI.
-_TPFLAGS_DEFAULT = 1 << 18
 _TPFLAGS_BASETYPE = 1 << 10
 _TPFLAGS_HAVE_VECTORCALL = 1 << 11
 _TP_CALL, _TP_MEMBERS = 50, 72
 _T_PYSSIZET, _READONLY = 19, 1
-
-
-class _Slot(ctypes.Structure):
-    _fields_ = (("slot", ctypes.c_int), ("pfunc", ctypes.c_void_p))
-
-
-class _Spec(ctypes.Structure):
-    _fields_ = (
-        ("name", ctypes.c_char_p),
-        ("basicsize", ctypes.c_int),
-        ("itemsize", ctypes.c_int),
-        ("flags", ctypes.c_uint),
-        ("slots", ctypes.POINTER(_Slot)),
-    )
 
 
 class _Member(ctypes.Structure):
@@ -52,21 +36,14 @@ class _Member(ctypes.Structure):
     )
 
 
-_kept: list[Any] = []  # CPython keeps pointers into these for as long as the types live
+_members = (_Member * 2)(_Member(b"__vectorcalloffset__", _T_PYSSIZET, HEAD, _READONLY, None))
 
 
-def _make_type(name: str, size: int, flags: int, base: type) -> type:
+def _make_callable_type(name: str, size: int, flags: int, base: type) -> type:
     """A type whose instances are called through the function pointer right behind their head."""
-    members = (_Member * 2)(_Member(b"__vectorcalloffset__", _T_PYSSIZET, _HEAD, _READONLY, None))
-    call = ctypes.cast(ctypes.pythonapi.PyVectorcall_Call, ctypes.c_void_p)
-    slots = (_Slot * 3)(_Slot(_TP_CALL, call), _Slot(_TP_MEMBERS, ctypes.addressof(members)))
-    spec = _Spec(name.encode(), size, 0, _TPFLAGS_DEFAULT | _TPFLAGS_HAVE_VECTORCALL | flags, slots)
-    _kept.extend((members, slots, spec))
-    make = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object)(
-        ctypes.cast(ctypes.pythonapi.PyType_FromSpecWithBases, ctypes.c_void_p).value or 0
-    )
-    made: type = make(ctypes.addressof(spec), (base,))
-    return made
+    call = ctypes.cast(ctypes.pythonapi.PyVectorcall_Call, ctypes.c_void_p).value or 0
+    slots = {_TP_CALL: call, _TP_MEMBERS: ctypes.addressof(_members)}
+    return make_type(name, size, _TPFLAGS_HAVE_VECTORCALL | flags, base, slots)
 
 
 if TYPE_CHECKING:
@@ -74,7 +51,7 @@ if TYPE_CHECKING:
     class _Head:
         """What CPython sees of a compiled function: two pointers."""
 else:
-    _Head = _make_type("cnp.runtime.callable._Head", _HEAD + 2 * _POINTER, _TPFLAGS_BASETYPE, object)
+    _Head = _make_callable_type("cnp.runtime.callable._Head", HEAD + 2 * _POINTER, _TPFLAGS_BASETYPE, object)
 
 
 class NativeFunction(_Head):
@@ -208,7 +185,7 @@ def _leaf() -> Any:
     global _NativeLeaf
     if _NativeLeaf is None:
         size = NativeFunction.__basicsize__  # type: ignore[attr-defined, unused-ignore]
-        _NativeLeaf = _make_type("cnp.NativeFunction", size, 0, NativeFunction)
+        _NativeLeaf = _make_callable_type("cnp.NativeFunction", size, 0, NativeFunction)
         _NativeLeaf.__doc__ = NativeFunction.__dict__["__doc__"]  # not None, which would hide the property
     return _NativeLeaf
 
@@ -233,18 +210,18 @@ def make_callable(function: Described, code: Code, index: int, nogil: bool) -> N
     self._name = name
     self._entry = None
     integers = not (signature.uses_floats or signature.uses_buffers or signature.result_type in (Type.f32, Type.f64))
-    if _HEAD != 16:
+    if HEAD != 16:
         routine = core.routine("cnp_vectorcall_free_threaded")
     elif signature.is_bare and integers and not nogil and len(types) <= _BARE_PARAMETERS:
         routine = core.routine(f"cnp_vectorcall_bare_{len(types)}")
     else:
         routine = core.routine("cnp_vectorcall")
-    fields = (ctypes.c_uint64 * 2).from_address(id(self) + _HEAD)
+    fields = (ctypes.c_uint64 * 2).from_address(id(self) + HEAD)
     fields[0], fields[1] = routine, ctypes.addressof(signature)
     return self
 
 
 def check_platform() -> None:
     """Unsupported on a Python whose objects are not laid out as the core expects."""
-    if _HEAD not in (16, 32) or _POINTER != 8:
-        raise Unsupported(f"a Python whose objects have a head of {_HEAD} bytes; accepted: 64-bit CPython")
+    if HEAD not in (16, 32) or _POINTER != 8:
+        raise Unsupported(f"a Python whose objects have a head of {HEAD} bytes; accepted: 64-bit CPython")

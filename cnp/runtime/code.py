@@ -6,6 +6,7 @@ import ctypes
 import itertools
 
 from cnp.runtime.layout import Request, Signature
+from cnp.runtime.reservation import reserve
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
@@ -60,19 +61,20 @@ class Part:
 class Code:
     """A block of code memory with the functions in it. Freed with the last reference to it."""
 
-    __slots__ = ("__weakref__", "_blocks", "_keeps", "core", "parts")
+    __slots__ = ("__weakref__", "_block", "_keeps", "_reservations", "core", "parts")
 
     def __init__(self, core: Core, parts: list[Part], keeps: list[Any], block: Block) -> None:
         self.core = core
         self.parts = parts
         self._keeps = keeps  # what this code calls
-        self._blocks = [block]
+        self._block = block
+        self._reservations = [reserve(core, block)]
         for part in parts:
             _alive[part.number] = part.function
 
     def entry(self, index: int) -> int:
         """Where a member begins."""
-        return self._blocks[0].executable_address + self.parts[index].offset
+        return self._block.executable_address + self.parts[index].offset
 
     def bytes_of(self, index: int) -> bytes:
         """A member's code and jump tables."""
@@ -88,11 +90,9 @@ class Code:
             block = core.memory.allocate(size)
             core.emit_entry(tables, is_float, address, block.writable_address, block.executable_address)
             core.memory.commit(block)
-        self._blocks.append(block)
+        self._reservations.append(reserve(core, block))
         return block
 
     def __del__(self) -> None:
         for part in self.parts:
             _alive.pop(part.number, None)
-        for block in self._blocks:
-            self.core.memory.free(block)

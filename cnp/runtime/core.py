@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 import threading
 from contextlib import contextmanager
@@ -15,12 +16,14 @@ from cnp.runtime.layout import (
     KNOWN_OPS,
     LIBC_FUNCTIONS,
     PYTHON_FUNCTIONS,
+    PYTHON_OBJECTS,
     REDUCIBLE_OPS,
     STRUCTURES,
     Host,
     Library,
     Request,
 )
+from cnp.runtime.reservation import release
 from cnp.stencil.layout import SectionName, SymbolKind
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
@@ -71,10 +74,17 @@ class Core:
         self.lock = threading.RLock()
         self._scratch: list[ctypes.Array[ctypes.c_char]] = []
         self._first_scratch = 0
+        os.register_at_fork(after_in_child=self._after_fork)
 
     def routine(self, name: str) -> int:
         """The address of one of the core's exported routines."""
         return self.blob.executable_address + self.library.exports[name]
+
+    def _after_fork(self) -> None:
+        """In the child: whoever was compiling is not there to finish, and the main thread is another."""
+        self.lock = threading.RLock()
+        self._first_scratch = 0
+        self.host.main_thread = threading.get_ident()
 
     def _check_layout(self) -> None:
         """LibraryError if the core was compiled from other headers than cnp.runtime.layout mirrors."""
@@ -102,18 +112,19 @@ class Core:
         libc = ctypes.CDLL(None)
         for name in LIBC_FUNCTIONS:
             setattr(host, name, ctypes.cast(getattr(libc, name), ctypes.c_void_p).value)
-        objects = (None, TypeError, OverflowError, ValueError, int, float, register_type, label_type, raise_trap)
-        names = (
-            "none",
-            "type_error",
-            "overflow_error",
-            "value_error",
-            "long_type",
-            "float_type",
-            "register_type",
-            "label_type",
+        objects = (
+            None,
+            TypeError,
+            OverflowError,
+            ValueError,
+            int,
+            float,
+            register_type,
+            label_type,
+            raise_trap,
+            release,
         )
-        for name, each in zip((*names, "raise_trap"), objects):
+        for name, each in zip(PYTHON_OBJECTS, objects):
             setattr(host, name, id(each))
         host.long_layout = _long_layout()
         host.tuple_items = _tuple_items()
@@ -123,6 +134,7 @@ class Core:
         if libc.pthread_key_create(ctypes.byref(key), ctypes.c_void_p(self.routine("cnp_free_context"))):
             raise InternalError("pthread_key_create: no key is left for the contexts of threads")
         host.context_key = key.value
+        host.main_thread = threading.main_thread().ident or 0
         return host
 
     def _make_tables(self) -> Library:

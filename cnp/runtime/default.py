@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from cnp.errors import LibraryError, Unsupported
+from cnp.runtime.abi import ABI_HASH
 from cnp.stencil.layout import SymbolKind
 from cnp.stencil.library import Library
 
@@ -35,7 +36,7 @@ def default_library() -> Library:
                 f"there is no stencil library for {target} at {path} (there: {have}); "
                 "build one with `make` or `python build_stencils.py`"
             )
-        library = Library.open(path, target=target)
+        library = Library.open(path, target=target, abi_hash=ABI_HASH)
         lacking = missing_features([name for name, _ in library.symbols[SymbolKind.FEATURE]])
         if lacking:
             raise Unsupported(f"this processor lacks {', '.join(lacking)}, which the stencils of {target} use")

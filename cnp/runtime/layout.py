@@ -63,42 +63,19 @@ PYTHON_FUNCTIONS = (
     *("PyList_GetItem", "PyList_Size", "PyTuple_GetItem", "PyTuple_Size", "PyByteArray_AsString"),
     *("PyLong_AsLongLong", "PyLong_AsLongLongAndOverflow", "PyLong_AsUnsignedLongLong"),
     *("PyLong_FromLongLong", "PyLong_FromUnsignedLongLong", "PyFloat_AsDouble", "PyFloat_FromDouble"),
-    *(
-        "PyNumber_Index",
-        "PyErr_Occurred",
-        "PyErr_Clear",
-        "PyErr_ExceptionMatches",
-        "PyErr_Format",
-        "PyErr_CheckSignals",
-        "PyErr_WriteUnraisable",
-    ),
+    *("PyNumber_Index", "PyErr_Occurred", "PyErr_Clear", "PyErr_ExceptionMatches", "PyErr_Fetch", "PyErr_Restore"),
+    *("PyObject_Free", "PyErr_Format", "PyErr_CheckSignals", "PyErr_WriteUnraisable"),
     *("PyObject_GetBuffer", "PyObject_CheckBuffer", "PyNumber_Check", "PySequence_Check", "PyBuffer_Release"),
-    *(
-        "PyObject_CallFunctionObjArgs",
-        "PyObject_IsInstance",
-        "Py_IncRef",
-        "Py_DecRef",
-        "PyEval_SaveThread",
-        "PyEval_RestoreThread",
-    ),
-    *("PyGILState_Ensure", "PyGILState_Release", "PyGILState_Check"),
+    *("PyObject_CallFunctionObjArgs", "PyObject_IsInstance", "Py_IncRef", "Py_DecRef"),
+    *("PyEval_SaveThread", "PyEval_RestoreThread", "PyGILState_Ensure", "PyGILState_Release", "PyGILState_Check"),
 )
 PYTHON_OBJECTS = (
-    *(
-        "none",
-        "type_error",
-        "overflow_error",
-        "value_error",
-        "long_type",
-        "float_type",
-        "register_type",
-        "label_type",
-        "raise_trap",
-    ),
+    *("none", "type_error", "overflow_error", "value_error", "long_type", "float_type", "register_type", "label_type"),
+    *("raise_trap", "release"),
 )
 LIBC_FUNCTIONS = (
     *("pthread_getspecific", "pthread_setspecific", "pthread_self", "pthread_getattr_np", "pthread_attr_getstack"),
-    *("pthread_attr_destroy", "mmap", "munmap"),
+    *("pthread_attr_destroy", "mmap", "munmap", "clock_gettime"),
 )
 
 
@@ -112,6 +89,7 @@ class Host(ctypes.Structure):
         ("type_offset", c_int64),
         ("slot_offset", c_int64),
         *((name, c_void_p) for name in LIBC_FUNCTIONS),
+        ("main_thread", c_uint64),
         ("context_key", c_uint32),
         ("zero", c_uint32),
     )
@@ -173,7 +151,9 @@ class Trace(ctypes.Structure):
 
 
 class Request(ctypes.Structure):
-    """`struct request`."""
+    """`struct request`. Its `kept` is what its pointers point to."""
+
+    kept: object
 
     _fields_ = (
         ("ops", c_void_p),

@@ -60,18 +60,19 @@ CHUNK = struct.Struct("<16sq")  # code, right-aligned; minus its size
 
 
 def library_checksum(data: bytes | bytearray | memoryview) -> int:
-    """CRC-32 of a library file whose digest and checksum fields are taken as zeros: what opening one checks."""
+    """CRC-32 of a library file whose checksum field is taken as zeros: what opening one checks."""
     header = bytearray(data[:HEADER_SIZE])
-    header[DIGEST_OFFSET : DIGEST_OFFSET + DIGEST_SIZE] = bytes(DIGEST_SIZE)
     header[CHECKSUM_OFFSET : CHECKSUM_OFFSET + CHECKSUM_SIZE] = bytes(CHECKSUM_SIZE)
     return zlib.crc32(memoryview(data)[HEADER_SIZE:], zlib.crc32(header))
 
 
 def library_digest(data: bytes | bytearray | memoryview) -> bytes:
-    """SHA-256 of a library file whose digest field is taken as zeros: its identity."""
+    """SHA-256 of a library file whose digest and checksum fields are taken as zeros: its identity."""
     from hashlib import sha256  # late: it brings OpenSSL, which is slow to load
 
-    digest = sha256(bytes(data[:DIGEST_OFFSET]))
-    digest.update(bytes(DIGEST_SIZE))
-    digest.update(memoryview(data)[DIGEST_OFFSET + DIGEST_SIZE :])
+    header = bytearray(data[:HEADER_SIZE])
+    header[DIGEST_OFFSET : DIGEST_OFFSET + DIGEST_SIZE] = bytes(DIGEST_SIZE)
+    header[CHECKSUM_OFFSET : CHECKSUM_OFFSET + CHECKSUM_SIZE] = bytes(CHECKSUM_SIZE)
+    digest = sha256(header)
+    digest.update(memoryview(data)[HEADER_SIZE:])
     return digest.digest()

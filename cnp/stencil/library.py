@@ -366,8 +366,13 @@ def _check_header(path: str, view: memoryview) -> None:
         raise LibraryError(f"{path} is truncated: it has {len(view)} of {size} bytes; {_REBUILD}")
     if len(view) > size:
         raise LibraryError(f"{path} was altered: it has {len(view)} bytes, {size} are accepted; {_REBUILD}")
+    if header_size != HEADER_SIZE or sections != len(SectionName):
+        raise LibraryError(
+            f"{path} was altered, or made by an unreleased cnp: a header of {header_size} bytes and {sections} "
+            f"sections, {HEADER_SIZE} and {len(SectionName)} are accepted; {_REBUILD}"
+        )
     found = library_checksum(view)
-    if found != checksum or header_size != HEADER_SIZE or sections != len(SectionName):
+    if found != checksum:
         raise LibraryError(
             f"{path} was altered: its checksum is {found:08x}, its header names {checksum:08x}; {_REBUILD}"
         )

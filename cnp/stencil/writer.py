@@ -85,8 +85,8 @@ def library_bytes(contents: Contents) -> bytes:
     ) + table  # fmt: skip
     header = header.ljust(HEADER_SIZE, b"\0")
     data = bytearray(header + body)
-    data[CHECKSUM_OFFSET : CHECKSUM_OFFSET + CHECKSUM_SIZE] = library_checksum(data).to_bytes(CHECKSUM_SIZE, "little")
     data[DIGEST_OFFSET : DIGEST_OFFSET + DIGEST_SIZE] = library_digest(data)
+    data[CHECKSUM_OFFSET : CHECKSUM_OFFSET + CHECKSUM_SIZE] = library_checksum(data).to_bytes(CHECKSUM_SIZE, "little")
     return bytes(data)
 
 

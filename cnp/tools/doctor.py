@@ -24,18 +24,21 @@ def report() -> Iterator[tuple[str, str]]:
         size = f"{len(library.ops)} ops, {len(library)} stencils, for {library.target}"
         yield "library", f"{library.path}\n{size}\nbuilt by {meta.get('clang', 'an unknown compiler')}"
     except CnpError as error:
-        yield "library", f"none: {error}"
+        yield "library", f"{FAILED}: {error}"
     try:
         with CodeMemory() as memory:
             yield "code memory", memory.report()
     except CnpError as error:
-        yield "code memory", f"none: {error}"
+        yield "code memory", f"{FAILED}: {error}"
     yield "self-test", _self_test()
     for extra, packages in _EXTRAS.items():
         missing = [package for package, module in packages.items() if not _is_installed(module)]
         advice = f"{', '.join(missing)} not installed: pip install 'cnp[{extra}]'"
         yield f"extra {extra!r}", advice if missing else "installed"
 
+
+FAILED = "failed"
+"""How the findings begin that keep cnp from working here."""
 
 _EXTRAS = {
     "build": {"pyelftools": "elftools", "rich": "rich", "ziglang (or a clang)": "ziglang"},
@@ -60,5 +63,5 @@ def _self_test() -> str:
         made = f.compile()
         answer = made(6, 7)
     except CnpError as error:
-        return f"failed: {error}"
+        return f"{FAILED}: {error}"
     return f"compiled a function of {len(made.code)} bytes; 6 * 7 = {answer}"

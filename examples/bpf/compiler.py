@@ -129,13 +129,13 @@ class _Lowering:
 
     def _target(self, number: int, checked: tuple[int, int]) -> Label:
         """Where a jump to an instruction goes: past what would only jump again, and to the end that is certain."""
+        while self.program[number].code == bpf.JMP | bpf.JA and self.analysis.needed[number] != NEVER:
+            number += 1 + self.program[number].k
         instruction = self.program[number]
         if self.analysis.needed[number] == NEVER:
             return self._end_label(0)
         if instruction.code == bpf.RET:
             return self._end_label(instruction.k)
-        if instruction.code == bpf.JMP | bpf.JA:
-            return self._target(number + 1 + instruction.k, checked)
         self._reach(number, checked)
         if number not in self.labels:
             self.labels[number] = self.function.label()

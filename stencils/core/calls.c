@@ -36,12 +36,10 @@ static u32 argument_register(const struct library *library, int file, u32 *integ
 }
 
 /* Room on the frame stack is checked for, and calls are counted, where the way to the first call begins: a function
- * that returns early does not pay for the calls it does not make. Large frames are checked at once. Returns the block
- * to check in front of, -1 for none. */
+ * that returns early does not pay for the calls it does not make. Returns the block to check in front of, which must
+ * not be left out, or -1 for none. */
 static s32 find_check(const struct compilation *c, u8 *reaches_call, u32 *stack) {
     u32 depth = 0;
-    if (c->n_slots * 8 > CNP_STACK_RESERVE / 2)
-        return 0;
     if (!c->n_calls)
         return -1;
     memset(reaches_call, 0, c->n_blocks);

@@ -31,7 +31,7 @@ static CNP_CONVENTION void enter_with_all(struct invocation *v) {
                          x[6], x[7]);
 }
 
-/* What C functions that compiled code calls may count on having left of the native stack. */
+/* What C functions that compiled code calls may count on having left of the native stack; a quarter of a small one. */
 #define NATIVE_RESERVE (128u << 10)
 
 /* A thread's context and frame stack: reserved as twice its size, cut to the aligned half. NULL without memory. */
@@ -50,7 +50,7 @@ static __attribute__((noinline)) struct context *new_context(const struct host *
     size_t size;
     if (host->pthread_getattr_np(host->pthread_self(), attributes) == 0) {
         if (host->pthread_attr_getstack(attributes, &low, &size) == 0)
-            context->native_limit = low + NATIVE_RESERVE;
+            context->native_limit = low + (size / 4 < NATIVE_RESERVE ? size / 4 : NATIVE_RESERVE);
         host->pthread_attr_destroy(attributes);
     }
     if (host->pthread_setspecific(host->context_key, context)) {
@@ -93,11 +93,28 @@ void cnp_trap(char *frame, i64 word) {
     cnp_unwind(context);
 }
 
-/* A safepoint's slow path: lets Python's signal handlers run; whatever they raise ends the call. */
+/* How long code that has released the GIL goes on before it asks for it again to look for signals: waiting for it may
+ * take Python's switch interval of 5 ms each time. */
+enum { MILLISECONDS_BETWEEN_GIL = 50, CLOCK_MONOTONIC_COARSE = 6 };
+
+static int has_waited(struct context *context) {
+    s64 time[2]; /* struct timespec */
+    context->host->clock_gettime(CLOCK_MONOTONIC_COARSE, time);
+    s64 now = time[0] * 1000 + time[1] / 1000000;
+    if (now - context->last_poll < MILLISECONDS_BETWEEN_GIL)
+        return 0;
+    context->last_poll = now;
+    return 1;
+}
+
+/* A safepoint's slow path: lets Python's signal handlers run, which they do on the main thread only; whatever they raise
+ * ends the call. */
 __attribute__((used, visibility("hidden"))) void cnp_poll(char *frame) {
     struct context *context = context_of(frame);
     const struct python *python = &context->host->python;
     context->ticks = ROUNDS_BETWEEN_POLLS;
+    if (context->host->pthread_self() != context->host->main_thread || (!python->PyGILState_Check() && !has_waited(context)))
+        return;
     int state = python->PyGILState_Ensure();
     int raised = python->PyErr_CheckSignals();
     python->PyGILState_Release(state);

@@ -183,7 +183,7 @@ static int find_predecessors(struct compilation *c) {
 
 /* A loop is what lies between the target of a backward edge and its source. Depths are the running sum of loops
  * entered and left; marks where safepoints belong. */
-static int find_loops(struct compilation *c, int *has_loops) {
+static int find_loops(struct compilation *c, int *waits) {
     s32 *change, *last;
     if (!ALLOCATE(c, change, c->n_blocks + 1) || !ALLOCATE(c, last, c->n_blocks + 1))
         return 0;
@@ -198,8 +198,10 @@ static int find_loops(struct compilation *c, int *has_loops) {
             if (to < 0 || to > (s32)b)
                 continue;
             last[to] = (s32)b;
+            if (!c->request->safepoints)
+                continue;
             c->instructions[block->end - 1].flags |= NEEDS_SAFEPOINT;
-            *has_loops = 1;
+            *waits = 1;
         }
     }
     for (u32 b = 0; b < c->n_blocks; b++)
@@ -218,18 +220,18 @@ static int find_loops(struct compilation *c, int *has_loops) {
 }
 
 static int analyse_flow(struct compilation *c) {
-    int has_loops = 0;
+    int waits = 0;
     if (!check_labels(c))
         return 0;
     turn_loops(c);
     if (!find_blocks(c))
         return 0;
     find_successors(c);
-    if (!find_reachable(c) || !find_predecessors(c) || !find_loops(c, &has_loops))
+    if (!find_reachable(c) || !find_predecessors(c) || !find_loops(c, &waits))
         return 0;
     for (u32 n = 0; n < c->n_controls; n++)
-        has_loops |= c->instructions[c->controls[n]].kind == SAFEPOINT_OP_KIND;
-    if (has_loops && c->request->safepoints)
+        waits |= c->instructions[c->controls[n]].kind == SAFEPOINT_OP_KIND;
+    if (waits)
         c->fuel = (s32)c->n_registers++;
     return 1;
 }

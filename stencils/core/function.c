@@ -3,10 +3,15 @@
 
 /* What one instruction may need: a call with all registers live is the most. */
 enum { ITEMS_AN_INSTRUCTION = 512, EVENTS_AN_INSTRUCTION = 16 };
+/* Bytes: positions are of 32 bits. */
+#define MAXIMUM_CODE (1u << 30)
 
-static int has_room(struct compilation *c) {
+static int has_room(const struct selection *s) {
+    struct compilation *c = s->c;
     char *items_end = (char *)&c->items[c->n_items + ITEMS_AN_INSTRUCTION];
     char *events_end = (char *)event_at(c, c->n_events + EVENTS_AN_INSTRUCTION);
+    if (s->position > MAXIMUM_CODE)
+        return fail(c, TOO_LARGE, s->number, 0);
     if (items_end < events_end)
         return 1;
     c->request->scratch_used = 2 * (c->request->scratch_size + 65536);
@@ -63,7 +68,7 @@ static s32 select_block(struct selection *s, s32 b) {
     for (u32 i = block->first; i < block->end; i++) {
         const struct instruction *at = &c->instructions[i];
         s32 position = position_of(i);
-        if (!has_room(c))
+        if (!has_room(s))
             return -1;
         s->number = at->number;
         s->instruction = i;
@@ -83,7 +88,8 @@ static s32 select_block(struct selection *s, s32 b) {
             occupy(s, position + 1);
             if (at->d >= 0)
                 defined(s, at->d);
-            if (i + 1 == block->end && at->kind != BRANCH_OP && at->kind != JUMP_OP && at->kind != TABLE_OP && at->kind != RETURN_OP)
+            if (i + 1 == block->end && at->kind != BRANCH_OP && at->kind != JUMP_OP && at->kind != TABLE_OP && at->kind != RETURN_OP &&
+                at->kind != TRAP_OP)
                 restore_live(s, position + 1);
         }
     }
@@ -98,7 +104,7 @@ static int put_cold(struct selection *s) {
         const struct event event = *event_at(c, k);
         if (event.kind != EXIT_EVENT && event.kind != POLL_EVENT)
             continue;
-        if (!has_room(c))
+        if (!has_room(s))
             return 0;
         bind(s, event.target);
         if (event.kind == EXIT_EVENT) {
@@ -135,7 +141,8 @@ static int select_function(struct compilation *c) {
     u8 *marks;
     if (!ALLOCATE(c, stack, c->n_blocks) || !ALLOCATE(c, marks, c->n_blocks))
         return 0;
-    s->check = find_check(c, marks, stack);
+    int is_large = c->n_slots * 8 > CNP_STACK_RESERVE / 2; /* more than may be written to before the check */
+    s->check = is_large ? -1 : find_check(c, marks, stack);
     c->next = temporary;
     if (c->request->trace) {
         c->max_traces = 8 * c->n_instructions + 64;
@@ -144,10 +151,12 @@ static int select_function(struct compilation *c) {
     }
     c->items = (struct item *)c->next;
     c->events = (struct event *)((i64)c->end & ~7ull);
-    if (!has_room(c))
+    if (!has_room(s))
         return 0;
     if (tracks_registers(c))
         occupy(s, 0);
+    if (is_large)
+        put_check(s);
     put_entry(s);
     for (s32 b = 0, next; b < (s32)c->n_blocks; b = next) {
         if ((next = select_block(s, b)) < 0)

@@ -121,6 +121,9 @@ struct python {
     object *(*PyErr_Occurred)(void);
     void (*PyErr_Clear)(void);
     int (*PyErr_ExceptionMatches)(object *);
+    void (*PyErr_Fetch)(object **, object **, object **);
+    void (*PyErr_Restore)(object *, object *, object *);
+    void (*PyObject_Free)(object *);
     object *(*PyErr_Format)(object *, const char *, ...);
     int (*PyErr_CheckSignals)(void);
     void (*PyErr_WriteUnraisable)(object *);
@@ -140,6 +143,7 @@ struct python {
     int (*PyGILState_Check)(void);
     object *none, *type_error, *overflow_error, *value_error, *long_type, *float_type, *register_type, *label_type;
     object *raise_trap; /* Python: raise_trap(trap_word) */
+    object *release;    /* Python: release(address of a block) */
     s64 long_layout;    /* enum long_layout */
     s64 tuple_items;    /* offset of a tuple's first item, where a probe has found lists and tuples as expected; else 0 */
     s64 type_offset;    /* of ob_type in an object */
@@ -179,6 +183,8 @@ struct host {
     int (*pthread_attr_destroy)(void *);
     char *(*mmap)(void *, size_t, int, int, int, s64);
     int (*munmap)(void *, size_t);
+    int (*clock_gettime)(int, s64 *);
+    i64 main_thread; /* as pthread_self gives it: the one that runs Python's signal handlers */
     u32 context_key, zero;
 };
 

@@ -119,7 +119,10 @@ static inline object *run(const struct signature *signature, const struct argume
     i64 trap = enter(signature, arguments->integers, arguments->floats, &result);
     if (signature->releases_gil)
         python->PyEval_RestoreThread(state);
-    return __builtin_expect(trap != 0, 0) ? raise(python, trap) : box(signature, result);
+    if (__builtin_expect(trap != 0, 0))
+        return raise(python, trap);
+    /* Compiled code may have called C that called compiled code that trapped: C goes on, but the exception stands. */
+    return __builtin_expect(python->PyErr_Occurred() != 0, 0) ? 0 : box(signature, result);
 }
 
 static __attribute__((noinline)) object *call_with_buffers(const struct signature *signature, object *const *values) {
@@ -221,3 +224,25 @@ struct cnp_result cnp_enter_from_c(const struct signature *signature, i64 *integ
     }
     return (struct cnp_result){0, 0};
 }
+
+/* tp_dealloc of a reservation: a host and the address of a block behind the object's head. The garbage collector does
+ * not look at these objects, so that a block goes when whatever refers to it has gone, and not before the finalizers of
+ * a cycle that it hangs on: these may still run the code. */
+static inline void release(object *self, s64 head) {
+    const struct python *python = &(*(const struct host **)((char *)self + head))->python;
+    object *type, *value, *traceback, *its_type = *(object **)((char *)self + head - 8);
+    python->PyErr_Fetch(&type, &value, &traceback);
+    object *address = python->PyLong_FromUnsignedLongLong(*(u64 *)((char *)self + head + 8));
+    object *result = address ? python->PyObject_CallFunctionObjArgs(python->release, address, (object *)0) : 0;
+    if (!result)
+        python->PyErr_WriteUnraisable(python->release);
+    else
+        python->Py_DecRef(result);
+    if (address)
+        python->Py_DecRef(address);
+    python->PyErr_Restore(type, value, traceback);
+    python->PyObject_Free(self);
+    python->Py_DecRef(its_type);
+}
+void cnp_release(object *self) { release(self, 16); }
+void cnp_release_free_threaded(object *self) { release(self, 32); }

@@ -1,0 +1,43 @@
+"""Blocks of code memory as objects: a block is given back with the last reference to its reservation.
+
+Not by a finalizer: the garbage collector runs those of a whole cycle before it takes anything apart, and one of them
+may call the code. A reservation is of a type that the collector does not know, whose deallocator is in the core.
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+from cnp.runtime.spec import HEAD, make_type
+
+TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cnp.runtime.block import Block
+    from cnp.runtime.codememory import CodeMemory
+    from cnp.runtime.core import Core
+
+_TP_DEALLOC = 52  # of CPython's stable ABI
+_reserved: dict[int, tuple[CodeMemory, Block]] = {}  # by address
+_type: Any = None
+
+
+def reserve(core: Core, block: Block) -> Any:
+    """An object that stands for `block`: when nothing refers to it any more, the block is free."""
+    global _type
+    if _type is None:
+        dealloc = core.routine("cnp_release" if HEAD == 16 else "cnp_release_free_threaded")
+        _type = make_type("cnp.runtime.reservation.Reservation", HEAD + 16, 0, object, {_TP_DEALLOC: dealloc})
+    reservation = object.__new__(_type)
+    fields = (ctypes.c_uint64 * 2).from_address(id(reservation) + HEAD)
+    fields[0], fields[1] = core.host_address, block.executable_address
+    _reserved[block.executable_address] = (core.memory, block)
+    return reservation
+
+
+def release(address: int) -> None:
+    """Called by the core: the last reference to a reservation is gone."""
+    if _reserved is not None:  # it is, when Python ends
+        memory, block = _reserved.pop(address)
+        memory.free(block)
