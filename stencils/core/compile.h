@@ -33,12 +33,15 @@ struct interval {
 };
 #define NOWHERE (-1)
 
+enum { LOOP = 1, INNERMOST_LOOP };
 struct block {
     u32 first, end; /* instructions */
     s32 successor[2];
     u32 predecessors, n_predecessors; /* range of c->predecessors */
     u16 depth;
-    u8 reachable, loop_head;
+    u8 reachable;
+    u8 loop_head; /* LOOP or INNERMOST_LOOP */
+    s32 loop_end; /* of a loop head: the block behind the loop */
 };
 
 struct compilation {

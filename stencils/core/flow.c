@@ -204,9 +204,12 @@ static int find_loops(struct compilation *c, int *waits) {
             *waits = 1;
         }
     }
-    for (u32 b = 0; b < c->n_blocks; b++)
+    s32 next_head = (s32)c->n_blocks;
+    for (s32 b = (s32)c->n_blocks - 1; b >= 0; b--)
         if (last[b] >= 0) {
-            c->blocks[b].loop_head = 1;
+            c->blocks[b].loop_head = next_head > last[b] ? INNERMOST_LOOP : LOOP;
+            c->blocks[b].loop_end = last[b] + 1;
+            next_head = b;
             change[b]++;
             change[last[b] + 1]--;
         }

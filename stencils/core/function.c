@@ -57,9 +57,12 @@ static s32 select_block(struct selection *s, s32 b) {
     s32 next = next_block(c, b);
     int tracks = tracks_registers(c);
     if (block->loop_head && block->depth) {
-        add_event(s, ALIGN_EVENT, c->n_items, s->position, 0);
-        c->items[c->n_items++] = (struct item){0, 0};
-        s->position += LOOP_ALIGNMENT - 1;
+        int is_innermost = block->loop_head == INNERMOST_LOOP;
+        u32 items = is_innermost ? LINE_PADDINGS : 1;
+        add_event(s, ALIGN_EVENT, c->n_items, s->position, block->loop_end)->extra = items;
+        for (u32 k = 0; k < items; k++)
+            c->items[c->n_items++] = (struct item){0, 0};
+        s->position += (is_innermost ? CACHE_LINE : LOOP_ALIGNMENT) - 1;
     }
     bind(s, b);
     if (b == s->check)

@@ -26,9 +26,20 @@ static u32 find_positions(struct compilation *c, u32 size) {
         if (event->kind == LABEL_EVENT)
             c->target_position[event->target] = event->position;
         else if (event->kind == ALIGN_EVENT) {
-            u32 pad = -event->position & (LOOP_ALIGNMENT - 1);
-            c->items[event->item] = padding(library, pad);
-            removed += LOOP_ALIGNMENT - 1 - pad;
+            u32 pad = -event->position & (LOOP_ALIGNMENT - 1), most = LOOP_ALIGNMENT - 1;
+            if (event->extra == LINE_PADDINGS) {
+                /* Both ends are still where they were with every branch long: the loop is no longer than that. */
+                u32 start = event->position + removed + CACHE_LINE - 1, loop = c->target_position[event->target] - start;
+                most = CACHE_LINE - 1;
+                if (loop <= CACHE_LINE && ((event->position + pad) & (CACHE_LINE - 1)) + loop > CACHE_LINE)
+                    pad = -event->position & (CACHE_LINE - 1);
+            }
+            removed += most - pad;
+            for (u32 k = 0; k < event->extra; k++) {
+                u32 size = pad < LONGEST_PADDING ? pad : LONGEST_PADDING;
+                c->items[event->item + k] = padding(library, size);
+                pad -= size;
+            }
         } else if (event->is_short) {
             const struct stencil *stencil = &library->stencils[event->extra];
             u32 saved = event->stencil_size - stencil->size;
@@ -78,8 +89,9 @@ static void trace_offsets(struct compilation *c) {
 }
 
 static int settle(struct compilation *c, u32 size, u32 n_targets) {
-    if (!ALLOCATE(c, c->target_position, n_targets))
+    if (!ALLOCATE(c, c->target_position, n_targets + 1))
         return 0;
+    fill(c->target_position, 0xff, (n_targets + 1ull) * sizeof *c->target_position); /* far away, if never bound */
     for (u32 k = 0; k < c->n_events; k++)
         if (event_at(c, k)->kind == LABEL_EVENT)
             c->target_position[event_at(c, k)->target] = event_at(c, k)->position;
