@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     Resolve = Callable[[Any], NativeFunction]
 
-_ALIGNMENT = 16
-
 
 class Group:
     """Functions to be compiled into one block. `resolve` gives the native code of callees from outside the group.
@@ -56,9 +54,9 @@ class Group:
             requests = [self._prepare(index, part, scratch) for index, part in enumerate(parts)]
             size = 0
             for part in parts:
-                part.offset = size
-                size = (size + part.code_size + _ALIGNMENT - 1) & -_ALIGNMENT
-            block = core.memory.allocate(parts[-1].offset + parts[-1].code_size)
+                part.offset = (size + part.alignment - 1) & -part.alignment
+                size = part.offset + part.code_size
+            block = core.memory.allocate(size, max([part.alignment for part in parts]))
             code = Code(core, parts, self._keeps, block)
             for part, (request, callees) in zip(parts, requests):
                 for row in callees or ():

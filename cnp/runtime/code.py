@@ -39,13 +39,24 @@ def function_of(number: int) -> Described | None:
 class Part:
     """One function of a piece of code."""
 
-    __slots__ = ("code_size", "frame_size", "function", "intervals", "is_bare", "number", "offset", "traces")
+    __slots__ = (
+        "alignment",
+        "code_size",
+        "frame_size",
+        "function",
+        "intervals",
+        "is_bare",
+        "number",
+        "offset",
+        "traces",
+    )
 
     def __init__(self, function: Any) -> None:
         self.function = function
         self.number = next(_numbers) & 0xFFFFFFFF
         self.offset = 0  # in the block
         self.code_size = self.frame_size = 0
+        self.alignment = 16  # of its first byte
         self.is_bare = False
         self.traces: list[tuple[int, int, int]] = []  # (op, stencil, offset), when asked for
         self.intervals: list[tuple[int, int, int, int]] = []  # (start, end, register or -1, slot or -1), the same
@@ -54,6 +65,7 @@ class Part:
         """Take over what the core found out."""
         self.code_size, self.frame_size = request.code_size, request.frame_size
         self.is_bare = bool(request.is_bare)
+        self.alignment = request.alignment
         if request.trace:
             self.traces, self.intervals = request.read_traces(), request.read_intervals()
 

@@ -180,7 +180,7 @@ class Request(ctypes.Structure):
         ("n_items", c_uint32),
         ("n_traces", c_uint32),
         ("is_bare", c_uint32),
-        ("zero_2", c_uint32),
+        ("alignment", c_uint32),
         ("scratch_used", c_uint64),
         ("compilation", c_void_p),
         ("traces", c_void_p),

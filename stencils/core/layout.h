@@ -238,7 +238,8 @@ struct request {
     /* results */
     u32 error, error_op, error_operand;
     u32 code_size, frame_size, n_items, n_traces;
-    u32 is_bare, zero_2;
+    u32 is_bare;
+    u32 alignment; /* of the function's first byte */
     u64 scratch_used; /* or, when it was too small, how much to bring next time */
     struct compilation *compilation; /* in the scratch, for cnp_emit */
     const struct trace *traces;

@@ -31,6 +31,8 @@ static u32 find_positions(struct compilation *c, u32 size) {
                 /* Both ends are still where they were with every branch long: the loop is no longer than that. */
                 u32 start = event->position + removed + CACHE_LINE - 1, loop = c->target_position[event->target] - start;
                 most = CACHE_LINE - 1;
+                if (loop <= CACHE_LINE)
+                    c->request->alignment = CACHE_LINE; /* positions say where lines begin only then */
                 if (loop <= CACHE_LINE && ((event->position + pad) & (CACHE_LINE - 1)) + loop > CACHE_LINE)
                     pad = -event->position & (CACHE_LINE - 1);
             }
@@ -96,6 +98,7 @@ static int settle(struct compilation *c, u32 size, u32 n_targets) {
         if (event_at(c, k)->kind == LABEL_EVENT)
             c->target_position[event_at(c, k)->target] = event_at(c, k)->position;
     choose_short_branches(c);
+    c->request->alignment = LOOP_ALIGNMENT;
     c->code_end = size = find_positions(c, size);
     c->table_offset = (size + 7) & ~7u;
     fill_in(c);
