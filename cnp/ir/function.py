@@ -158,6 +158,7 @@ class Function(OpMethods):
         "_ops",
         "_register_names",
         "_serial",
+        "_taken_names",
         "_types",
         "name",
         "parameter_types",
@@ -184,6 +185,7 @@ class Function(OpMethods):
         self._known_callees: dict[int, _KnownCallee] = {}
         self._register_names: dict[int, str] = {}
         self._label_names: dict[int, str] = {}
+        self._taken_names: set[tuple[str, str]] = set()
         self.params = tuple([self.reg(_parameter_type(name, each).register_type) for each in self.parameter_types])
 
     def __repr__(self) -> str:
@@ -221,8 +223,10 @@ class Function(OpMethods):
         plain = name.isascii() and name.replace(".", "_").isidentifier() and name[0] != "."
         if not plain or name in RESERVED_NAMES:
             raise UserError(f"function {self.name!r}: {name!r} cannot name a {what}; accepted: an identifier")
-        if name in names.values():
+        if (what, name) in self._taken_names:
             raise UserError(f"function {self.name!r}: there is a {what} {name!r} already")
+        self._taken_names.discard((what, names.get(index, "")))
+        self._taken_names.add((what, name))
         names[index] = name
 
     @property

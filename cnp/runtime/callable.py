@@ -140,7 +140,10 @@ class NativeFunction(_Head):
 
     @property
     def ctypes(self) -> Any:
-        """The function as a ctypes function pointer, which raises on a trap and keeps this object alive."""
+        """The function as a ctypes function pointer, which raises on a trap and keeps this object alive.
+
+        ctypes converts the arguments: it wraps integers that do not fit, where a call of this object refuses them.
+        """
         kinds: dict[str, Any] = {
             "i32": ctypes.c_int32,
             "i64": ctypes.c_int64,
