@@ -30,6 +30,7 @@ _MOVE, _SELECT, _CONST32, _CONST64, _CONSTF32, _CONSTF64, _SAFEPOINT = (int(each
 
 
 _TYPES = list(Type)
+_new: Any = object.__new__  # past the classes' own, which refuse users
 
 
 class Register:
@@ -152,6 +153,7 @@ class Function(OpMethods):
         "__weakref__",
         "_callees",
         "_emit",
+        "_first_code",
         "_known_callees",
         "_label_count",
         "_label_names",
@@ -177,6 +179,7 @@ class Function(OpMethods):
             count = len(self.parameter_types)
             raise UserError(f"function {name!r}: {count} parameters; accepted: up to {MAXIMUM_PARAMETERS}")
         self._serial = 1 + next(_serials) % (_SERIALS - 1)
+        self._first_code = self._serial << 32  # of its registers and labels
         self._types = bytearray()
         self._label_count = 0
         self._ops: list[tuple[Any, ...]] = []
@@ -199,8 +202,8 @@ class Function(OpMethods):
         """A new register. A name must be an identifier (dots allowed) that no other register of the function has."""
         if type.__class__ is not Type:
             raise UserError(f"function {self.name!r}: a register cannot be of type {type!r}; accepted: i32 i64 f32 f64")
-        register = object.__new__(Register)
-        register.code = self._serial << 32 | len(self._types)
+        register: Register = _new(Register)
+        register.code = self._first_code + len(self._types)
         if name is not None:
             self._name(self._register_names, len(self._types), name, "register")
         self._types.append(type)
@@ -208,8 +211,8 @@ class Function(OpMethods):
 
     def label(self, name: str | None = None) -> Label:
         """A new label; `place` puts it somewhere. A name must be an identifier that no other label has."""
-        label = object.__new__(Label)
-        label.code = self._serial << 32 | self._label_count
+        label: Label = _new(Label)
+        label.code = self._first_code + self._label_count
         if name is not None:
             self._name(self._label_names, self._label_count, name, "label")
         self._label_count += 1
