@@ -219,7 +219,8 @@ class TestThreads:
         maps, memory = mappings(), resident()
         for _ in range(40):
             in_threads(8, run)
-        assert mappings() <= maps + 4
+        # 320 threads: stacks left behind would be as many mappings. The C library's own heaps for threads come and go.
+        assert mappings() < maps + 64
         assert resident() - memory < 8 << 20
 
 
