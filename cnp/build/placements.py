@@ -27,8 +27,6 @@ PRELUDE = (
     + "typedef i32 i32_slot __attribute__((may_alias));\ntypedef i64 i64_slot __attribute__((may_alias));\n"
     "typedef f32 f32_slot __attribute__((may_alias));\ntypedef f64 f64_slot __attribute__((may_alias));\n"
     "typedef CNP_CONVENTION struct cnp_result (*continuation)(CNP_PARAMETERS);\n"
-    # The upper half of an f32's register is undefined, which makes the code shortest.
-    "static inline f64 cnp_from_f32(f32 x) { cnp_f32x4 v; v[0] = x; return ((cnp_f64x2)v)[0]; }\n"
     "static inline f64 cnp_f64_of(i64 bits) { return ((union { i64 from; f64 to; }){bits}).to; }\n"
     "static inline f32 cnp_f32_of(i64 bits) { return ((union { i32 from; f32 to; }){(i32)bits}).to; }\n"
 )
@@ -304,7 +302,7 @@ class Writer:
         register = self._result_register(p)
         if register is not None:
             if type == Type.f32:
-                return f"{register} = cnp_from_f32(d_);"
+                return f"{register} = cnp_put_f32(d_);"
             return f"{register} = (i64)d_;" if type == Type.i32 else f"{register} = d_;"
         slot, old = "SLOT_D", None
         if p.op.row.shape == Shape.COUNTDOWN or p.form in (Form.TIED, Form.SCRATCH):

@@ -52,7 +52,7 @@ static inline int convert_float(const struct signature *signature, u32 k, object
         f32 narrow = (f32)x;
         if (__builtin_isinf(narrow) && !__builtin_isinf(x))
             return out_of_range(signature, k, value);
-        x = cnp_put_f32(narrow, 0);
+        x = cnp_put_f32(narrow);
     }
     *to = x;
     return 1;
