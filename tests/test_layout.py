@@ -47,6 +47,7 @@ FILE_ROWS = {
     "stencil": file_layout.STENCIL,
     "hole": file_layout.HOLE,
     "chunk": file_layout.CHUNK,
+    "family": file_layout.FAMILY,
 }
 
 ENUMERATIONS: Mapping[str, Mapping[str, int]] = {

@@ -25,9 +25,9 @@ from cnp.stencil.layout import (
 )
 from cnp.stencil.library import Library
 from cnp.stencil.model import NO_OP, NO_RESULT, Form, HoleFlag, OpFlag, Shape, Value, alternative_of_class
-from cnp.stencil.records import Chunk, Hole, Op, Stencil
+from cnp.stencil.records import Chunk, Family, Hole, Indexed, Op, Stencil
 from cnp.stencil.sources import abi_hash, library_path, stencils_directory
-from cnp.stencil.writer import Contents, library_bytes, write_library
+from cnp.stencil.writer import Contents, library_bytes, write_file
 from cnp.types import Type
 
 ABI = 0x1122334455667788
@@ -48,16 +48,17 @@ def contents() -> Contents:
     ]
     op = Op(
         "i64_neg", Shape.VALUE, Type.i64, (Type.i64,), OpFlag.MAY_TRAP, 1, NO_OP, NO_OP, NO_OP, (3, 1, 1, 1), (0, 0, 0),
-        1, (1, 0, 0, 0, 0, 0), "return -a;", "ops.c:7",
+        1, (1, 0, 0, 0, 0, 0), "return -a;", "ops.c:7", Indexed(0b1001, 2, 1),
     )  # fmt: skip
+    families = [Family(((0, 1),) * 3, ((0, 8),) * 3, {(0, 0, 0): number, (1, 0, 1): 3}) for number in range(4)]
     symbols = [(SymbolKind.EXPORT, "cnp_x", 3), (SymbolKind.CONTROL, "jump", 3), (SymbolKind.ARGUMENT, "", 1)]
-    return Contents("x86_64", ABI, 2, 1, [op], [0, 1, 3, 1], stencils, b"blob", symbols, {"clang": "some"})
+    return Contents("x86_64", ABI, 2, 1, [op], [0, 1, 3, 1], families, stencils, b"blob", symbols, {"clang": "some"})
 
 
 @pytest.fixture
 def library(tmp_path: Path) -> Path:
     path = tmp_path / "data" / "small.cnpl"
-    write_library(path, library_bytes(contents()))
+    write_file(path, library_bytes(contents()))
     return path
 
 
@@ -77,6 +78,9 @@ def test_what_is_written_is_read_back(library: Path) -> None:
         assert (op.swapped, op.inverse, op.branch) == (NO_OP, NO_OP, NO_OP)
         assert list(read.stencils()) == list(written.stencils)
         assert list(read.placements) == list(written.placements)
+        assert (op.scales, op.families) == ([0, 3], range(4))
+        assert [read.family(number)[0] for number in op.families] == [0, 1, 2, 3]
+        assert read.family(2)[9 + 1] == 3
         assert bytes(read.section(SectionName.BLOB)) == b"blob"
         assert read.meta == written.meta
         assert (read.integer_registers, read.float_registers) == (2, 1)
@@ -193,8 +197,8 @@ def test_other_headers(library: Path) -> None:
 @pytest.mark.parametrize(
     ("version", "words"),
     [
-        (2, "2, newer than this cnp, which accepts 1: upgrade cnp"),
-        (0, "0, older than this cnp, which accepts 1: rebuild"),
+        (3, "3, newer than this cnp, which accepts 2: upgrade cnp"),
+        (1, "1, older than this cnp, which accepts 2: rebuild"),
     ],
 )
 def test_other_version(library: Path, version: int, words: str) -> None:
@@ -240,7 +244,7 @@ def test_empty_missing_and_directory(tmp_path: Path) -> None:
 def test_writing_replaces_the_file_whole(library: Path) -> None:
     before = library.read_bytes()
     with pytest.raises(TypeError):
-        write_library(library, None)  # type: ignore[arg-type]
+        write_file(library, None)  # type: ignore[arg-type]
     assert library.read_bytes() == before
     assert [each.name for each in library.parent.iterdir()] == ["small.cnpl"]
 

@@ -6,16 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cnp.build.compile import Key
 from cnp.build.core import Blob, add_constants
 from cnp.build.elf import Constant
 from cnp.build.extract import Code, CodeHole
-from cnp.build.placements import canonical_index
+from cnp.build.families import Learned, learn_all
+from cnp.build.placements import Key, canonical_index
 from cnp.build.table import BuildOp, form_size
 from cnp.errors import BuildError
 from cnp.stencil.layout import SymbolKind
 from cnp.stencil.model import CHUNK_SIZE, Form, OpFlag, Value
-from cnp.stencil.records import Chunk, Hole, Stencil
+from cnp.stencil.records import Chunk, Family, Hole, Stencil
 from cnp.stencil.writer import Contents
 from cnp.target.record import Target
 
@@ -83,6 +83,11 @@ def constants_of(codes: Iterable[Code]) -> set[Constant]:
     return {hole.extra for code in codes for hole in code.holes if isinstance(hole.extra, Constant)}
 
 
+def _family(learned: Learned, table: StencilTable) -> Family:
+    stencils = {groups: table.add(code) for groups, code in learned.codes.items()}
+    return Family(learned.groups, learned.fields, stencils)
+
+
 @dataclass(frozen=True, slots=True)
 class Assembled:
     """The contents of a library, and how many placements share its stencils."""
@@ -110,11 +115,12 @@ def assemble(
         may_trap = False
         for form in Form:
             for index in range(form_size(op, form)):
-                code = codes.get((op.row.code, int(form), canonical_index(op, form, index)))
+                code = codes.get((op.row.code, int(form), canonical_index(op, form, index), None))
                 placements.append(table.add(code) if code else 0)
                 may_trap |= code is not None and any(hole.value == Value.EXIT for hole in code.holes)
         flags = op.row.flags | OpFlag.MAY_TRAP if may_trap else op.row.flags & ~OpFlag.MAY_TRAP
         rows.append(replace(op.row, flags=flags))
+    families = [_family(each, table) for each in learn_all(ops, target, codes)]
     control = {name: table.add(code) for name, code in controls.items()}
     padding = [table.add(Code(code, ())) for code in target.padding]
     symbols = [(SymbolKind.EXPORT, name, offset) for name, offset in blob.exports.items()]
@@ -132,6 +138,7 @@ def assemble(
         float_registers=len(target.float_registers),
         ops=rows,
         placements=placements,
+        families=families,
         stencils=table.stencils,
         blob=blob.data,
         symbols=symbols,

@@ -57,6 +57,8 @@ def check_contents(contents: Contents, target: Target) -> None:
             raise BuildError(f"{target.name}: stencil {index} ({stencil.code.hex(' ')}): {problem}")
     if any(index >= len(contents.stencils) for index in contents.placements):
         raise BuildError(f"{target.name}: a placement names a stencil that does not exist")
+    if any(index >= len(contents.stencils) for family in contents.families for index in family.stencils.values()):
+        raise BuildError(f"{target.name}: a family names a stencil that does not exist")
     codes = range(len(contents.ops))
     for op in contents.ops:
         for other in (op.swapped, op.inverse, op.branch):

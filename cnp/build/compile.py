@@ -10,16 +10,12 @@ from pathlib import Path
 from cnp.build.clang import Clang
 from cnp.build.elf import Function, functions_of, read_object
 from cnp.build.extract import Code, Rules, extract
-from cnp.build.placements import PRELUDE, Immediate, Placement, Writer
+from cnp.build.placements import PRELUDE, Immediate, Key, Placement, Writer
 from cnp.build.sample import merge_samples
 from cnp.errors import BuildError
 from cnp.stencil.model import ImmediateClass, Shape
 from cnp.target.record import Target, arguments
 from cnp.types import Type
-
-Key = tuple[int, int, int]
-"""Of a placement: its op's code, its form, its index within the form."""
-
 
 @dataclass(frozen=True, slots=True)
 class Compiler:
@@ -107,7 +103,7 @@ def compile_placements(compiler: Compiler, name: str, placements: Sequence[Place
             if code is None:
                 failed.append((p, immediates))
             else:
-                result.codes[p.op.row.code, int(p.form), p.index] = code
+                result.codes[p.key] = code
         pending = failed
         attempt += 1
     return result

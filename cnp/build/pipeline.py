@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cnp.build.assemble import assemble
+from cnp.build.cache import cache_path, read_codes, stencil_sources, write_codes
 from cnp.build.check import check_contents, check_convention, find_survivors
 from cnp.build.clang import Clang
 from cnp.build.compile import Compiler, Key, compile_controls, compile_placements
 from cnp.build.core import CORE_SOURCE, EMPTY, compile_core
 from cnp.build.extract import Code
+from cnp.build.families import family_placements
 from cnp.build.inputs import input_digests, inputs_key, is_current
 from cnp.build.ops import CONTROL_SOURCE, read_sources
 from cnp.build.placements import Placement, enumerate_placements
@@ -24,7 +26,7 @@ from cnp.build.progress import Progress
 from cnp.build.table import build_table
 from cnp.errors import BuildError
 from cnp.stencil.sources import abi_hash
-from cnp.stencil.writer import library_bytes, write_library
+from cnp.stencil.writer import library_bytes, write_file
 from cnp.target.record import Target, arguments
 
 _PER_UNIT = 500
@@ -83,6 +85,7 @@ def build_library(settings: Settings, progress: Progress) -> Statistics:
     sources = read_sources(settings.clang, target, directory, [*files, *([CONTROL_SOURCE] if has_control else [])])
     ops = build_table(sources.ops, target)
     placements = [placement for op in ops for placement in enumerate_placements(op)]
+    placements += [placement for op in ops for placement in family_placements(op, target)]
     with _workspace(settings.keep) as objects:
         compiler = Compiler(settings.clang, target, directory, frozenset(), objects)
         check_convention(compiler)
@@ -91,14 +94,18 @@ def build_library(settings: Settings, progress: Progress) -> Statistics:
         routines = frozenset(core.exports) or frozenset(("cnp_trap", "cnp_poll_preserving_all", "cnp_enter_from_c"))
         compiler = replace(compiler, routines=routines)
         controls = compile_controls(compiler, CONTROL_SOURCE, sources.controls) if sources.controls else {}
-        codes, functions = _compile_all(compiler, placements, settings.jobs, progress)
+        stencils_key = inputs_key(settings.clang, target, stencil_sources(digests))
+        kept = None if settings.force else read_codes(cache_path(settings.output), stencils_key)
+        codes, functions = kept or _compile_all(compiler, placements, settings.jobs, progress)
+        if kept is None:
+            write_codes(cache_path(settings.output), stencils_key, (codes, functions))
     meta: dict[str, object] = {"clang": settings.clang.version, "flags": arguments(target.flags), "inputs": key}
     meta |= {"core_flags": arguments(target.core_flags), "sources": digests}
     assembled = assemble(target, ops, codes, controls, core, abi_hash(directory), survivors, meta)
     contents = assembled.contents
     check_contents(contents, target)
     data = library_bytes(contents)
-    write_library(settings.output, data)
+    write_file(settings.output, data)
     return Statistics(
         target.name, False, functions, assembled.placements, len(contents.stencils) - 1,
         len({chunk for stencil in contents.stencils for chunk in stencil.chunks}),

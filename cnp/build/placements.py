@@ -44,8 +44,23 @@ LITERALS: Mapping[ImmediateClass, Mapping[str, tuple[int, int]]] = {
         "C": (0x17A9C7DD, -0x27BBEBC7),
     },
 }
+_OFFSETS = {Shape.LOAD: "B", Shape.STORE: "C"}
+"""Position of the constant offset."""
 SHIFT_LITERALS = (13, 22)
 """Literals of a shift's count: valid for 32 bits."""
+
+
+Key = tuple[int, int, int, "tuple[int, int, int] | None"]
+"""Of a placement: its op's code, its form, its index, and the registers if it is one of a family."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What the placements of a family have in common."""
+
+    scale: int  # the index is shifted by so much
+    offset: ImmediateClass | None
+    immediate: bool  # the value that is stored is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +69,13 @@ class Placement:
 
     op: BuildOp
     form: Form
-    index: int  # within the form
+    index: int  # within the form; or the number of a family of the op
     d: int
     a: int
     b: int
     c: int
+    variant: Variant | None = None  # of a family; then the index is in a register
+    registers: tuple[int, int, int] = (0, 0, 0)  # of a family: at each position
 
     def all_in_registers(self, target: Target) -> bool:
         """Whether no operand is in the frame or an immediate: others may be short of scratch registers."""
@@ -81,7 +98,23 @@ class Placement:
     @property
     def label(self) -> str:
         """The name of its C functions, up to the variant."""
-        return f"{self.op.row.method}__{int(self.form)}_{self.index}"
+        family = "_".join(["", *map(str, self.registers)]) if self.variant else ""
+        return f"{self.op.row.method}__{int(self.form)}_{self.index}{family}"
+
+    @property
+    def key(self) -> Key:
+        """What it is kept under."""
+        return self.op.row.code, int(self.form), self.index, self.registers if self.variant else None
+
+
+def _hidden(register: str, type: Type, role: str = "") -> str:
+    """A register as an operand.
+
+    Where a == b, LLVM would pass on a copy of a in place of b, at the price of a move. An annotation hides from it that
+    the operand is the register, and is gone before instructions are selected. Different roles hide that two operands
+    are the same register.
+    """
+    return f'({type.name})__builtin_annotation({register}, "{role}")'
 
 
 def _place(letter: str, alternative: int, type: Type, target: Target) -> str:
@@ -222,12 +255,24 @@ class Writer:
     def _arguments(self, p: Placement, immediates: Mapping[str, str]) -> str:
         shape = p.op.row.shape
         if shape == Shape.LOAD:
-            return f"(ptr)({self._source(p, 'A', immediates)} + {immediates['B']})"
+            return self._address(p, "A", immediates.get("B"), immediates)
         if shape == Shape.STORE:
-            address = f"(ptr)({self._source(p, 'B', immediates)} + {immediates['C']})"
+            address = self._address(p, "B", immediates.get("C"), immediates)
             value = self._source(p, "A", immediates)
             return ", ".join(address if each is None else value for each in p.op.source.operands)
+        if p.variant:
+            return f"{self._source(p, 'A', immediates)}, {self._shifted_index(p, p.variant)}"
         return ", ".join(self._source(p, position, immediates) for position in "ABC"[: len(p.op.row.operand_types)])
+
+    def _address(self, p: Placement, position: str, offset: str | None, immediates: Mapping[str, str]) -> str:
+        terms = [self._source(p, position, immediates)]
+        if p.variant:
+            terms.append(self._shifted_index(p, p.variant))
+        return f"(ptr)({' + '.join(terms + [offset] * bool(offset))})"
+
+    def _shifted_index(self, p: Placement, variant: Variant) -> str:
+        index = _hidden(f"r{p.registers[2]}", Type.i64, "index")
+        return f"({index} << {variant.scale})"
 
     def _alternative(self, p: Placement, position: str) -> int:
         return {"A": p.a, "B": p.b, "C": p.c}[position]
@@ -250,6 +295,8 @@ class Writer:
 
     def _class(self, p: Placement, position: str) -> ImmediateClass | None:
         number = "ABC".index(position)
+        if p.variant and position == _OFFSETS.get(p.op.row.shape):
+            return p.variant.offset
         rank = self._alternative(p, position) - self._registers(p, position) - 1
         mask = p.op.row.classes[number]
         if p.form == Form.REVERSED and position == "A":
@@ -261,8 +308,7 @@ class Writer:
         return ImmediateClass(mask & -mask)
 
     def _hole(self, p: Placement, position: str) -> str:
-        offset = {Shape.LOAD: "B", Shape.STORE: "C"}.get(p.op.row.shape)
-        return "OFFSET" if position == offset else f"IMMEDIATE_{position}"
+        return "OFFSET" if position == _OFFSETS.get(p.op.row.shape) else f"IMMEDIATE_{position}"
 
     def _source(self, p: Placement, position: str, immediates: Mapping[str, str]) -> str:
         """The C expression of an operand."""
@@ -273,9 +319,7 @@ class Writer:
                 return f"cnp_get_f32({register})"
             if type.is_float:
                 return register
-            # Where a == b, LLVM would pass on a copy of a in place of b, at the price of a move. An annotation hides
-            # from it that the operand is the register, and is gone before instructions are selected.
-            return f'({type.name})__builtin_annotation({register}, "")'
+            return _hidden(register, type)
         mask = self._class(p, position)
         if mask is None:
             return f"*({type.name}_slot *)(frame + HOLE32(SLOT_{position}))"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from cnp.build.ops import SourceOp
 from cnp.stencil.model import NO_OP, NO_RESULT, Form, ImmediateClass, OpFlag, Shape
-from cnp.stencil.records import Op
+from cnp.stencil.records import Indexed, Op
 from cnp.target.record import Target
 from cnp.types import Type
 
@@ -45,7 +45,7 @@ def build_table(sources: Sequence[SourceOp], target: Target) -> list[BuildOp]:
 def _number(drafts: Sequence[BuildOp]) -> list[BuildOp]:
     """Fill in indices that are known only when all rows are: of other ops, and of first placements."""
     index = {draft.row.method: code for code, draft in enumerate(drafts)}
-    result, base = [], 1  # placement 0 is nothing's
+    result, base, families = [], 1, 0  # placement 0 is nothing's
     for code, draft in enumerate(drafts):
         source, row = draft.source, draft.row
         prefix = ""
@@ -63,7 +63,8 @@ def _number(drafts: Sequence[BuildOp]) -> list[BuildOp]:
         for form in Form:
             bases.append(base if row.forms >> form & 1 else 0)
             base += form_size(draft, form)
-        row = replace(row, code=code, swapped=swapped, inverse=inverse, branch=branch, bases=tuple(bases))
+        row = replace(row, code=code, swapped=swapped, inverse=inverse, branch=branch, bases=tuple(bases), families=families)
+        families += row.indexed.families
         result.append(replace(draft, row=row))
     return result
 
@@ -131,6 +132,7 @@ def _value_op(source: SourceOp, target: Target) -> BuildOp:
         bases=(0,) * len(Form),
         doc=source.body,
         source_line=source.place,
+        indexed=_indexed(source, masks, target),
     )
     return BuildOp(row, source, source.name, reversed_class=reversed_class)
 
@@ -181,6 +183,21 @@ def _forms(source: SourceOp, operands: Sequence[Type], target: Target) -> set[Fo
     if source.attribute != "COMMUTATIVE" and operands[1].is_float == operands[0].is_float:
         forms.add(Form.REVERSED)
     return forms
+
+
+def _indexed(source: SourceOp, masks: Masks, target: Target) -> Indexed:
+    """Which families an op has. A scale other than 0 is that of an array of what is accessed."""
+    if source.name == "i64_add":
+        return Indexed(sum(1 << scale for scale in target.add_scales))
+    if source.shape not in (Shape.LOAD, Shape.STORE) or not target.indexed_offsets:
+        return Indexed()
+    if source.result == Type.i32 and source.name.endswith("_s"):
+        return Indexed()  # clang takes two instructions: the sign to 64 bits, then the upper half away
+    bits = re.search(r"(?:load|store)(\d+)", source.name) or re.match(r"\w(\d+)", source.name)
+    assert bits is not None
+    scale = (int(bits[1]) // 8).bit_length() - 1
+    is_byte = source.shape == Shape.STORE and masks[0] == _I8
+    return Indexed(1 | 1 << scale, target.indexed_offsets, 2 if is_byte else 1)
 
 
 Masks = tuple[ImmediateClass, ImmediateClass, ImmediateClass]

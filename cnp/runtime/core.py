@@ -139,7 +139,7 @@ class Core:
 
     def _make_tables(self) -> Library:
         library, tables = self.library, Library()
-        for name in ("ops", "placements", "stencils", "holes", "chunks", "runs"):
+        for name in ("ops", "placements", "stencils", "holes", "chunks", "runs", "families"):
             section = Buffer(library.section(SectionName[name.upper()]), writable=False)
             self._sections.append(section)
             setattr(tables, name, section.address)

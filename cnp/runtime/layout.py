@@ -43,6 +43,7 @@ class Library(ctypes.Structure):
         ("holes", c_void_p),
         ("chunks", c_void_p),
         ("runs", c_void_p),
+        ("families", c_void_p),
         ("blob", c_uint64),
         ("n_ops", c_uint32),
         ("integer_registers", c_uint32),

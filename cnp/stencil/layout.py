@@ -32,6 +32,7 @@ class SectionName(enum.IntEnum):
     BLOB = 7
     SYMBOLS = 8
     META = 9
+    FAMILIES = 10
 
 
 class SymbolKind(enum.IntEnum):
@@ -49,14 +50,18 @@ class SymbolKind(enum.IntEnum):
 
 
 # name; shape, result type, number of operands, their types; flags, forms; swapped, inverse, branch, reserved;
-# alternatives of d, a, b, c; classes of a, b, c; alternatives of a in REVERSED; six bases; doc, source line.
-OP = struct.Struct("<IBBB3BBBHHHH4B3BB6III20x")
+# alternatives of d, a, b, c; classes of a, b, c; alternatives of a in REVERSED; six bases; doc, source line; first
+# family; scales, offsets and values of families.
+OP = struct.Struct("<IBBB3BBBHHHH4B3BB6IIIIBBB13x")
 # First chunk (of several: first row of RUNS), first hole, chunks, holes, size, whether the next row is its short form.
 STENCIL = struct.Struct("<IHBBHH")
 RUN = struct.Struct("<I")  # chunk
 SYMBOL = struct.Struct("<III")  # SymbolKind, name, value
 HOLE = struct.Struct("<BBBBiIHH")  # chunk, value, width, flags, addend, extra, offset, zero
 CHUNK = struct.Struct("<16sq")  # code, right-aligned; minus its size
+# Fields of 16 registers at each of three positions; stencils by group of each; groups of 16 registers at each position.
+FAMILY = struct.Struct("<48I27I48B4x")
+FAMILY_STENCILS = slice(48, 75)
 
 
 def library_checksum(data: bytes | bytearray | memoryview) -> int:

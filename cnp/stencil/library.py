@@ -9,6 +9,8 @@ from functools import cached_property
 from cnp.errors import LibraryError
 from cnp.stencil.layout import (
     CHUNK,
+    FAMILY,
+    FAMILY_STENCILS,
     HEADER,
     HEADER_SIZE,
     HOLE,
@@ -123,6 +125,17 @@ class OpRow:
         """`integer.c:12`"""
         return self._library.string(self._fields[28])
 
+    @property
+    def families(self) -> range:
+        """Indices of its families: by scale one an offset, then that of the immediate value."""
+        first, scales, offsets, values = self._fields[29:33]
+        return range(first, first + scales.bit_count() * (offsets + values - 1))
+
+    @property
+    def scales(self) -> list[int]:
+        """Shifts of the index that families are for."""
+        return [scale for scale in range(8) if self._fields[30] >> scale & 1]
+
     def __repr__(self) -> str:
         return f"<op {self.name}>"
 
@@ -182,7 +195,7 @@ class Library:
         row_sizes = {
             SectionName.OPS: OP.size, SectionName.PLACEMENTS: 4, SectionName.STENCILS: STENCIL.size,
             SectionName.HOLES: HOLE.size, SectionName.CHUNKS: CHUNK.size, SectionName.RUNS: RUN.size,
-            SectionName.SYMBOLS: SYMBOL.size,
+            SectionName.SYMBOLS: SYMBOL.size, SectionName.FAMILIES: FAMILY.size,
         }  # fmt: skip
         for name, (offset, size) in zip(SectionName, self._sections):
             if offset < HEADER_SIZE or offset + size > len(self._view) or size % row_sizes.get(name, 1):
@@ -309,6 +322,11 @@ class Library:
         if not op.forms >> form & 1:
             raise LibraryError(f"op {op.name} has no form {form.name}")
         return op.bases[form]
+
+    def family(self, index: int) -> tuple[int, ...]:
+        """The stencils of a family by the groups of its registers, row-major; 0 where there is none."""
+        fields = FAMILY.unpack_from(self.section(SectionName.FAMILIES), index * FAMILY.size)
+        return fields[FAMILY_STENCILS]
 
     def close(self) -> None:
         """Unmap the file. Rows and views of it must not be used any more."""

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import enum
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 NO_OP = 0xFFFF
 """In place of an op's index: there is none."""
 NO_RESULT = 255
 """In place of a result type: the op produces nothing."""
 CHUNK_SIZE = 16
 """Bytes of code in a chunk, at most."""
+MOST_REGISTERS = 16
+"""Registers of a file, at most."""
+MOST_GROUPS = 3
+"""Groups that the registers at one position of a family fall into, at most."""
 
 
 class Shape(enum.IntEnum):

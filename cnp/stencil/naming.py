@@ -24,6 +24,10 @@ def placement_names(library: Library) -> dict[int, str]:
                     stencil = placements[op.bases[form] + index]
                     if stencil and stencil not in result:
                         result[stencil] = placement_name(library, op, form, index)
+        for number, family in enumerate(op.families):
+            scale = op.scales[number * len(op.scales) // len(op.families)]
+            for stencil in library.family(family):
+                result.setdefault(stencil, f"{op.name} index<<{scale}")
     for size, index in enumerate(library.padding):
         result.setdefault(index, f"padding of {size}")
     for index, name in list(result.items()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cnp.stencil.model import HoleFlag, OpFlag, Shape, Value
@@ -48,6 +49,34 @@ class Stencil:
 
 
 @dataclass(frozen=True, slots=True)
+class Indexed:
+    """How an op takes a base and a shifted index, both in registers; there is a family for each combination."""
+
+    scales: int = 0  # bit per shift of the index
+    offsets: int = 1  # 1: no constant offset; 2: none, or one of class I8
+    values: int = 1  # 1: the value is in a register; 2: or, without an offset, an immediate of class I8
+
+    @property
+    def families(self) -> int:
+        """How many families there are. Those of a scale: one an offset, then that of the immediate value."""
+        return self.scales.bit_count() * (self.offsets + self.values - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Placements of an indexed op that differ in their registers only, as few stencils with register fields.
+
+    Positions are the destination or stored value, the base and the index, in that order. The stencil of registers x, y
+    and z is the one of their groups, with the fields of x, y and z combined, by exclusive or, into the four bytes that
+    end its last chunk.
+    """
+
+    groups: tuple[tuple[int, ...], ...]  # by position and register
+    fields: tuple[tuple[int, ...], ...]  # the same; 32 bits each
+    stencils: Mapping[tuple[int, int, int], int]  # by groups: index of a stencil
+
+
+@dataclass(frozen=True, slots=True)
 class Op:
     """One row of the op table: a signature, and where the stencils of its placements are."""
 
@@ -66,6 +95,8 @@ class Op:
     bases: tuple[int, ...]  # index of each form's first placement
     doc: str  # the body, as C
     source_line: str  # "integer.c:12"
+    indexed: Indexed = Indexed()
+    families: int = 0  # index of its first family
     code: int = 0  # its index in the table
 
     @property

@@ -16,6 +16,7 @@ from cnp.stencil.layout import (
     CHECKSUM_OFFSET,
     CHECKSUM_SIZE,
     CHUNK,
+    FAMILY,
     DIGEST_OFFSET,
     DIGEST_SIZE,
     HEADER,
@@ -33,8 +34,8 @@ from cnp.stencil.layout import (
     library_checksum,
     library_digest,
 )
-from cnp.stencil.model import CHUNK_SIZE, FORMAT_VERSION, NO_OP
-from cnp.stencil.records import Hole, Op, Stencil
+from cnp.stencil.model import CHUNK_SIZE, FORMAT_VERSION, MOST_GROUPS, MOST_REGISTERS, NO_OP
+from cnp.stencil.records import Family, Hole, Op, Stencil
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Contents:
     float_registers: int
     ops: Sequence[Op]
     placements: Sequence[int]  # index of a stencil; 0 is absent
+    families: Sequence[Family]
     stencils: Sequence[Stencil]  # the first stands for an absent one
     blob: bytes
     symbols: Sequence[tuple[SymbolKind, str, int]]
@@ -71,6 +73,7 @@ def library_bytes(contents: Contents) -> bytes:
         SectionName.BLOB: contents.blob,
         SectionName.SYMBOLS: b"".join(symbols),
         SectionName.META: json.dumps(contents.meta, sort_keys=True, separators=(",", ":")).encode(),
+        SectionName.FAMILIES: b"".join(map(_family_row, contents.families)),
     }
     table, parts, at = b"", [], HEADER_SIZE
     for name in SectionName:
@@ -90,7 +93,7 @@ def library_bytes(contents: Contents) -> bytes:
     return bytes(data)
 
 
-def write_library(path: Path, data: bytes) -> None:
+def write_file(path: Path, data: bytes) -> None:
     """Replace a file whole: written beside it, then renamed, so that no reader ever sees half of one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -124,11 +127,24 @@ def _op_row(op: Op, names: _Names) -> bytes:
         names.offset(op.method), op.shape, op.result_type, len(op.operand_types), *types, op.flags, op.forms,
         op.swapped, op.inverse, op.branch, NO_OP, *op.alternatives, *op.classes, op.reversed_alternatives, *op.bases,
         names.offset(op.doc), names.offset(op.source_line),
+        op.families, op.indexed.scales, op.indexed.offsets, op.indexed.values,
     )  # fmt: skip
 
 
 def _chunk_row(code: bytes) -> bytes:
     return CHUNK.pack(code.rjust(CHUNK_SIZE, b"\0"), -len(code))
+
+
+def _family_row(family: Family) -> bytes:
+    fields = [each for position in family.fields for each in _filled(position)]
+    groups = [each for position in family.groups for each in _filled(position)]
+    number = range(MOST_GROUPS)
+    stencils = [family.stencils.get((x, y, z), 0) for x in number for y in number for z in number]
+    return FAMILY.pack(*fields, *stencils, *groups)
+
+
+def _filled(row: Sequence[int]) -> list[int]:
+    return [*row, *([0] * (MOST_REGISTERS - len(row)))]
 
 
 class _Runs:

@@ -100,6 +100,10 @@ class Target:
     padding: tuple[bytes, ...]  # padding[n]: n bytes that do nothing
     three_address: frozenset[str]  # ops whose destination the processor can choose freely
     three_address_immediate: frozenset[str]  # the same where the second operand is an immediate
+    # Loads and stores at base + (index << scale), where scale is 0 or the logarithm of what is accessed: how many
+    # classes of constant offsets they take beside, 0 without such addresses, 1 for none, 2 for those of class I8 too.
+    indexed_offsets: int
+    add_scales: tuple[int, ...]  # shifts that an addition can apply to its second operand
     # Assembly of a jump to the address in operand %0, or "" where clang makes a tail call by itself. On x86-64 it
     # cannot: the registers that such a call may use for the address are all arguments.
     indirect_jump: str

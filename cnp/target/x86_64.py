@@ -125,6 +125,8 @@ X86_64 = Target(
     three_address=frozenset(("i32_add", "i64_add")),
     # imul has a form with an immediate and a separate destination.
     three_address_immediate=frozenset(("i32_mul", "i64_mul")),
+    indexed_offsets=2,
+    add_scales=(1, 2, 3),
     indirect_jump="jmpq *%0",
     float_constraint="x",
     convention_order=("r12", "r13", "r14", "r15", "rdi", "rsi", "rdx", "rcx", "r8", "r9", "r11", "rax"),

@@ -8,7 +8,7 @@
 #define NOTHING_DEFINED (-0x7fffffff - 1)
 
 /* Those behind CALL_OP say where control goes. */
-enum kind { PLAIN_OP, LOAD_OP, STORE_OP, CALL_OP, BRANCH_OP, JUMP_OP, TABLE_OP, RETURN_OP, TRAP_OP, PLACE_OP, SAFEPOINT_OP_KIND };
+enum kind { PLAIN_OP, LOAD_OP, STORE_OP, DROPPED_OP, CALL_OP, BRANCH_OP, JUMP_OP, TABLE_OP, RETURN_OP, TRAP_OP, PLACE_OP, SAFEPOINT_OP_KIND };
 enum instruction_flag { NEEDS_SAFEPOINT = 1 };
 
 struct instruction {
@@ -18,7 +18,8 @@ struct instruction {
     s32 d;          /* register defined, or NOTHING_DEFINED */
     s32 operand[3]; /* call: operand[0] is the number of arguments */
     s32 target;     /* branch, jump, place: label; load, store: offset; call: callee; table: default label */
-    s32 other;      /* rotated branch: label of the other way, else -1; call, table: handle of the list */
+    s32 other;      /* rotated branch: label of the other way, else -1; call, table: handle of the list; what is indexed,
+                       that is has an index for its last operand: by how much the index is shifted, else -1 */
     u32 number;     /* the user's op */
 };
 
@@ -61,6 +62,8 @@ struct compilation {
     s32 *label_at;    /* instruction that a label is bound to */
     u32 n_labels;
 
+    struct sums *sums;
+
     struct block *blocks;
     u32 n_blocks;
     u32 *block_at;    /* of an instruction that leads a block */
@@ -86,6 +89,7 @@ struct compilation {
 };
 
 static inline s64 constant(const struct compilation *c, s32 operand) { return (s64)c->constants[-1 - ~operand]; }
+static inline int fits_byte(s64 value) { return value >= -127 && value <= 127; }
 static inline s32 position_of(u32 instruction) { return 2 * (s32)instruction + 2; }
 
 /* Which of the eight divisions and remainders a row is, in the order of `enum known_op`. */

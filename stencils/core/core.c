@@ -4,7 +4,9 @@
 #include "compile.h"
 #include "events.h"
 #include "magic.h"
+#include "sums.h"
 #include "decode.c"
+#include "sums.c"
 #include "flow.c"
 #include "liveness.c"
 #include "allocate.c"
@@ -17,8 +19,7 @@
 #include "enter.c"
 #include "python.c"
 
-/* Everything but the copying: afterwards request->code_size says how much code memory cnp_emit wants. */
-int cnp_compile(const struct library *library, const struct python *python, struct request *request) {
+static int compile(const struct library *library, const struct python *python, struct request *request, int fold) {
     struct compilation *c = (struct compilation *)request->scratch;
     *c = (struct compilation){
         .library = library, .python = python, .request = request, .n_registers = request->n_registers, .fuel = -1};
@@ -29,7 +30,11 @@ int cnp_compile(const struct library *library, const struct python *python, stru
     c->types = (const u8 *)python->PyByteArray_AsString(request->types);
     request->compilation = c;
     request->error = OK;
-    if (decode(c) && analyse_flow(c) && find_intervals(c) && allocate_registers(c) && select_function(c)) {
+    if (!decode(c))
+        return (int)request->error;
+    if (fold)
+        fold_sums(c);
+    if (analyse_flow(c) && find_intervals(c) && allocate_registers(c) && select_function(c)) {
         request->n_items = c->n_items;
         request->n_traces = c->n_traces;
         request->traces = c->traces;
@@ -37,6 +42,13 @@ int cnp_compile(const struct library *library, const struct python *python, stru
         request->scratch_used = request->scratch_size - (u64)(c->end - c->next);
     }
     return (int)request->error;
+}
+
+/* Everything but the copying: afterwards request->code_size says how much code memory cnp_emit wants. */
+int cnp_compile(const struct library *library, const struct python *python, struct request *request) {
+    int error = compile(library, python, request, 1);
+    /* Where operands have moved to another op, a message would blame that one. */
+    return error == USE_BEFORE_DEFINITION ? compile(library, python, request, 0) : error;
 }
 
 /* For the run time to see that it and the core speak of the same structures. */

@@ -112,6 +112,7 @@ static int source(struct decoder *at, u32 position, u8 type, s32 *out) {
     if (its_type == python->register_type) {
         if (!register_operand(at, position, o, out))
             return 0;
+        note_use(at->c->sums, *out);
         return at->c->types[*out] == type ? 1 : reject(at, position, WRONG_TYPE);
     }
     i64 value;
@@ -171,19 +172,25 @@ static int decode_table_op(struct decoder *at, struct instruction *to, u32 code)
         for (u32 i = 0; i < op->n_operands; i++)
             if (!source(at, i + 1, op->operand_type[i], &to->operand[i]))
                 return 0;
+        note_shift(at->c, at->number);
         at->c->divides |= to->n == 2 && to->operand[1] < 0 && division_kind(at->c->library, code) < DIVISION_KINDS;
         return 1;
     case LOAD:
         EXPECT(3u);
         to->kind = LOAD_OP;
         to->n = 1;
-        return destination(at, 0, op->result_type, &to->d) && source(at, 1, TYPE_I64, &to->operand[0]) && offset(at, 2, &to->target);
+        if (!destination(at, 0, op->result_type, &to->d) || !source(at, 1, TYPE_I64, &to->operand[0]))
+            return 0;
+        note_address(at->c, at->number, to->operand[0]);
+        return offset(at, 2, &to->target);
     case STORE:
         EXPECT(3u);
         to->kind = STORE_OP;
         to->n = 2;
-        return source(at, 0, op->operand_type[0], &to->operand[0]) && source(at, 1, TYPE_I64, &to->operand[1]) &&
-               offset(at, 2, &to->target);
+        if (!source(at, 0, op->operand_type[0], &to->operand[0]) || !source(at, 1, TYPE_I64, &to->operand[1]))
+            return 0;
+        note_address(at->c, at->number, to->operand[1]);
+        return offset(at, 2, &to->target);
     case BRANCH:
         EXPECT(1u + op->n_operands);
         to->kind = BRANCH_OP;
@@ -337,6 +344,8 @@ static int decode(struct compilation *c) {
     /* Room for a label behind every instruction: turn_loops makes some of its own. */
     if (!ALLOCATE(c, c->instructions, n + 1) || !ALLOCATE(c, c->controls, n) || !ALLOCATE(c, c->calls, n) || !ALLOCATE(c, c->label_at, request->n_labels + n))
         return 0;
+    if (!begin_sums(c))
+        return 0;
     fill(c->label_at, 0xff, request->n_labels * sizeof *c->label_at);
     struct decoder at = {.c = c, .python = python};
     for (u32 i = 0; i < n; i++) {
@@ -347,9 +356,12 @@ static int decode(struct compilation *c) {
         at.number = i;
         if (!decode_one(&at, to))
             return 0;
-        if (to->kind > CALL_OP)
+        if (to->d >= 0)
+            c->sums->defined_by[to->d] = i + 1;
+        if (to->kind > CALL_OP) {
             c->controls[c->n_controls++] = i;
-        else if (to->kind == CALL_OP)
+            c->sums->block = i + 1;
+        } else if (to->kind == CALL_OP)
             c->calls[c->n_calls++] = i;
     }
     return 1;

@@ -19,7 +19,9 @@ struct op {
     u8 classes_a, classes_b, classes_c, n_a_reversed;
     u32 base[6];
     u32 doc, source_line;
-    u8 zero[20];
+    u32 families;
+    u8 scales, offsets, values;
+    u8 zero[13];
 };
 enum shape { VALUE, LOAD, STORE, BRANCH, COUNTDOWN, TABLE, MAGIC };
 enum op_flag { COMMUTATIVE = 1, COMPARISON = 2, MAY_TRAP = 4, HIDDEN = 8 };
@@ -50,6 +52,15 @@ struct hole {
     s32 addend;
     u32 extra;
     u16 offset, zero;
+};
+
+/* Placements that differ in registers only. Positions: the destination or stored value, the base, the index. */
+enum { MOST_REGISTERS = 16, MOST_GROUPS = 3 };
+struct family {
+    u32 field[3][MOST_REGISTERS]; /* what a register contributes, by exclusive or, to the last four bytes */
+    u32 stencil[MOST_GROUPS][MOST_GROUPS][MOST_GROUPS];
+    u8 group[3][MOST_REGISTERS];
+    u32 zero;
 };
 
 /* Code bytes end where the field ends, so that emitting backwards needs no offset: see emit.c. */
@@ -88,6 +99,7 @@ struct library {
     const struct hole *holes;
     const struct chunk *chunks;
     const u32 *runs;
+    const struct family *families;
     i64 blob; /* where the core and the constants are executable */
     u32 n_ops;
     u32 integer_registers, float_registers;

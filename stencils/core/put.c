@@ -142,7 +142,7 @@ static inline int same_place(struct location a, struct location b) {
 
 /* The index of a constant's narrowest class among those in `classes`, or 0 if it fits none. */
 static inline u32 class_index(u32 classes, s64 value, u32 registers) {
-    u32 fits = CLASS_I64 | (value == 0 ? CLASS_ZERO : 0) | (value >= -127 && value <= 127 ? CLASS_I8 : 0) |
+    u32 fits = CLASS_I64 | (value == 0 ? CLASS_ZERO : 0) | (fits_byte(value) ? CLASS_I8 : 0) |
                (value >= 0 && value <= 0xffffffffll ? CLASS_U32 : 0) | (value > -0x80000000ll && value < 0x80000000ll ? CLASS_I32 : 0);
     fits &= classes;
     if (!fits)

@@ -1,0 +1,147 @@
+"""Learns register fields: from the code of many placements of an indexed op to a few stencils and the bits that differ.
+
+Placements that differ in registers only are compiled for an orthogonal array of registers: every two registers at every
+two positions meet. What a register contributes is taken from placements that differ in it alone; then every placement
+compiled must be the exclusive or of what its registers contribute, or the build stops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from cnp.build.extract import Code
+from cnp.build.placements import Key, Placement, Variant
+from cnp.build.table import BuildOp
+from cnp.errors import BuildError
+from cnp.stencil.model import MOST_GROUPS, Form, ImmediateClass, Shape
+from cnp.target.record import Target
+from cnp.types import Type
+
+Registers = tuple[int, int, int]
+"""Of the destination or stored value (0 where that is an immediate), the base and the index."""
+
+_FIELD_SIZE = 4
+
+
+def variants(op: BuildOp) -> list[Variant]:
+    """The families of an op, in the order of the library."""
+    indexed = op.row.indexed
+    kinds = [(None, False), (ImmediateClass.I8, False)][: indexed.offsets]
+    kinds += [(None, True)] * (indexed.values - 1)
+    scales = [scale for scale in range(8) if indexed.scales >> scale & 1]
+    return [Variant(scale, offset, immediate) for scale in scales for offset, immediate in kinds]
+
+
+def family_placements(op: BuildOp, target: Target) -> Iterator[Placement]:
+    """What is compiled to learn the families of an op: `Placement.index` is the number of its variant."""
+    for number, variant in enumerate(variants(op)):
+        for registers in _array(_sizes(op, variant, target)):
+            yield placement_of(op, target, number, variant, registers)
+
+
+def placement_of(op: BuildOp, target: Target, number: int, variant: Variant, registers: Registers) -> Placement:
+    """One placement of a family."""
+    first, base, _ = registers
+    a = b = d = 0
+    if op.row.shape == Shape.STORE:
+        immediate = target.registers(op.row.operand_types[0]) + 1  # I8 is the only class then
+        a, b = immediate if variant.immediate else first, base
+    else:
+        d, a = first, base
+    return Placement(op, Form.FREE, number, d, a, b, 0, variant, registers)
+
+
+def _sizes(op: BuildOp, variant: Variant, target: Target) -> Registers:
+    """How many registers there are at each position."""
+    type = op.row.operand_types[0] if op.row.shape == Shape.STORE else op.source.result
+    assert type is not None
+    integers = target.registers(Type.i64)
+    return (1 if variant.immediate else target.registers(type)), integers, integers
+
+
+def _array(sizes: Registers) -> list[Registers]:
+    """Every pair of registers at every two positions, and lines along which one position varies alone."""
+    first, base, index = sizes
+    rows = {(x % first, y, (x + y) % index) for x in range(max(first, base)) for y in range(base)}
+    for fixed in _references(sizes):
+        for position, size in enumerate(sizes):
+            rows |= {_with(fixed, position, register) for register in range(size)}
+    return sorted(rows)
+
+
+def _references(sizes: Registers) -> list[Registers]:
+    """What stays when one position varies: the first registers, and the last.
+
+    On x86-64 any register from r8 on makes a prefix necessary, which hides what another one does to it: the first
+    registers are of those, the last is not.
+    """
+    first, base, index = sizes
+    return [(0, 0, 0), (first - 1, base - 1, index - 1)]
+
+
+def _with(registers: Registers, position: int, register: int) -> Registers:
+    x, y, z = registers
+    return (register, y, z) if position == 0 else (x, register, z) if position == 1 else (x, y, register)
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """A family whose stencils are not numbered yet."""
+
+    groups: tuple[tuple[int, ...], ...]
+    fields: tuple[tuple[int, ...], ...]
+    codes: Mapping[Registers, Code]  # by groups
+
+
+def learn(op: BuildOp, variant: Variant, target: Target, codes: Mapping[Registers, Code]) -> Learned:
+    """Tell registers' fields from the rest. BuildError, naming registers, where code is not made of such fields."""
+    sizes = _sizes(op, variant, target)
+    name = f"op {op.row.method}, index shifted by {variant.scale}, {op.source.place}"
+    groups, fields = [], []
+    for position, size in enumerate(sizes):
+        lines = [[codes[_with(fixed, position, each)] for each in range(size)] for fixed in _references(sizes)]
+        keys = [tuple(_outside(line[each]) for line in lines) for each in range(size)]
+        distinct = list(dict.fromkeys(keys))
+        if len(distinct) > MOST_GROUPS:
+            raise BuildError(f"{name}: registers at position {position} fall into {len(distinct)} groups, not fields")
+        groups.append(tuple(distinct.index(key) for key in keys))
+        fields.append(tuple(_field(lines[0][each]) ^ _field(lines[0][keys.index(keys[each])]) for each in range(size)))
+    made: dict[Registers, Code] = {}
+    for registers, code in sorted(codes.items()):
+        x, y, z = registers
+        combination = (groups[0][x], groups[1][y], groups[2][z])
+        plain = _xor(code, fields[0][x] ^ fields[1][y] ^ fields[2][z])
+        if any(hole.offset + hole.width > len(code.data) - _FIELD_SIZE for hole in code.holes[:-1]):
+            raise BuildError(f"{name}: a hole is where register fields are")
+        if made.setdefault(combination, plain) != plain:
+            raise BuildError(f"{name}: the code of registers {registers} is not that of others with other fields")
+    return Learned(tuple(groups), tuple(fields), made)
+
+
+def _outside(code: Code) -> object:
+    """All that a register's field is not."""
+    return len(code.data), code.data[:-_FIELD_SIZE], code.holes
+
+
+def _field(code: Code) -> int:
+    return int.from_bytes(code.data[-_FIELD_SIZE:].rjust(_FIELD_SIZE, b"\0"), "little")
+
+
+def _xor(code: Code, field: int) -> Code:
+    size = min(len(code.data), _FIELD_SIZE)
+    changed = (_field(code) ^ field).to_bytes(_FIELD_SIZE, "little")
+    return replace(code, data=code.data[:-size] + changed[_FIELD_SIZE - size :])
+
+
+def learn_all(ops: Sequence[BuildOp], target: Target, codes: Mapping[Key, Code]) -> list[Learned]:
+    """The families of all ops, in the order of the library."""
+    by_family: dict[tuple[int, int], dict[Registers, Code]] = {}
+    for (op, _, number, registers), code in codes.items():
+        if registers is not None:
+            by_family.setdefault((op, number), {})[registers] = code
+    return [
+        learn(op, variant, target, by_family[op.row.code, number])
+        for op in ops
+        for number, variant in enumerate(variants(op))
+    ]

@@ -1,0 +1,83 @@
+/* Additions and shifts that nobody but an address needs -> parts of the instruction that has the address. */
+#include "sums.h"
+
+/* Whether nobody but one instruction of the same block needs what an instruction makes. */
+static int has_one_use(const struct compilation *c, u32 instruction) {
+    return c->sums->uses[instruction] == 1 && !c->sums->crosses[c->instructions[instruction].d];
+}
+
+static void drop(struct compilation *c, u32 instruction) {
+    struct instruction *at = &c->instructions[instruction];
+    at->kind = DROPPED_OP;
+    at->d = NOTHING_DEFINED;
+    at->n = 0;
+}
+
+/* By how much the index of `at` may be shifted by its own instruction; 0 if the shift has to be one of its own. */
+static u32 folded_shift(const struct compilation *c, const struct instruction *at, u32 shift) {
+    if (shift == NO_MAKER || !has_one_use(c, shift))
+        return 0;
+    s64 by = constant(c, c->instructions[shift].operand[1]);
+    return by >= 0 && by < 8 && c->library->ops[at->op].scales >> by & 1 ? (u32)by : 0;
+}
+
+/* The operands of a sum, the shifted one last if there is one. */
+static void put_operands(struct compilation *c, struct instruction *at, u32 first, const struct instruction *sum, u32 shift, u32 by) {
+    const struct instruction *shifted = &c->instructions[by ? shift : 0];
+    u32 last = !by || sum->operand[1] == shifted->d;
+    s32 base = sum->operand[!last], index = sum->operand[last];
+    at->operand[first] = base;
+    at->operand[first + 1] = by ? shifted->operand[0] : index;
+    at->other = (s32)by;
+}
+
+static int fold_offset(struct compilation *c, struct instruction *at, u32 first, const struct instruction *sum) {
+    u32 k = sum->operand[0] < 0 ? 0 : 1;
+    s64 offset = constant(c, sum->operand[k]);
+    if (sum->operand[1 - k] < 0 || offset != (s32)offset || offset + at->target <= -0x80000000ll || offset + at->target > 0x7fffffff)
+        return 0;
+    at->operand[first] = sum->operand[1 - k];
+    at->target += (s32)offset;
+    return 1;
+}
+
+static int fold_index(struct compilation *c, struct instruction *at, u32 first, const struct instruction *sum, u32 shift) {
+    const struct op *op = &c->library->ops[at->op];
+    int has_offset = at->target != 0;
+    if (!op->scales || (has_offset && (op->offsets < 2 || at->target < -127 || at->target > 127)))
+        return 0;
+    if (at->kind == STORE_OP && at->operand[0] < 0 && (op->values < 2 || has_offset || !fits_byte(constant(c, at->operand[0]))))
+        return 0;
+    u32 by = folded_shift(c, at, shift);
+    put_operands(c, at, first, sum, shift, by);
+    at->n++;
+    if (by)
+        drop(c, shift);
+    return 1;
+}
+
+static void fold_address(struct compilation *c, const struct candidate *candidate) {
+    struct instruction *at = &c->instructions[candidate->instruction], *sum = &c->instructions[candidate->sum];
+    u32 first = at->kind == STORE_OP;
+    if (!has_one_use(c, candidate->sum))
+        return;
+    if (sum->operand[0] < 0 || sum->operand[1] < 0 ? fold_offset(c, at, first, sum) : fold_index(c, at, first, sum, candidate->shift))
+        drop(c, candidate->sum);
+}
+
+/* What reads memory comes first: it can do without the sum altogether. */
+static void fold_sums(struct compilation *c) {
+    for (u32 k = 0; k < c->sums->n_candidates; k++)
+        if (c->sums->candidates[k].sum != NO_MAKER)
+            fold_address(c, &c->sums->candidates[k]);
+    for (u32 k = 0; k < c->sums->n_candidates; k++) {
+        const struct candidate *candidate = &c->sums->candidates[k];
+        struct instruction *at = &c->instructions[candidate->instruction];
+        u32 by = candidate->sum == NO_MAKER && at->kind == PLAIN_OP ? folded_shift(c, at, candidate->shift) : 0;
+        if (!by)
+            continue;
+        const struct instruction sum = *at;
+        put_operands(c, at, 0, &sum, candidate->shift, by);
+        drop(c, candidate->shift);
+    }
+}
