@@ -7,6 +7,7 @@
 #include "sums.h"
 #include "decode.c"
 #include "sums.c"
+#include "hoist.c"
 #include "flow.c"
 #include "liveness.c"
 #include "allocate.c"
@@ -19,7 +20,7 @@
 #include "enter.c"
 #include "python.c"
 
-static int compile(const struct library *library, const struct python *python, struct request *request, int fold) {
+static int compile(const struct library *library, const struct python *python, struct request *request, int improve) {
     struct compilation *c = (struct compilation *)request->scratch;
     *c = (struct compilation){
         .library = library, .python = python, .request = request, .n_registers = request->n_registers, .fuel = -1};
@@ -32,8 +33,11 @@ static int compile(const struct library *library, const struct python *python, s
     request->error = OK;
     if (!decode(c))
         return (int)request->error;
-    if (fold)
+    if (improve) {
         fold_sums(c);
+        if (!request->pins && !hoist(c))
+            return (int)request->error;
+    }
     if (analyse_flow(c) && find_intervals(c) && allocate_registers(c) && select_function(c)) {
         request->n_items = c->n_items;
         request->n_traces = c->n_traces;
@@ -47,7 +51,7 @@ static int compile(const struct library *library, const struct python *python, s
 /* Everything but the copying: afterwards request->code_size says how much code memory cnp_emit wants. */
 int cnp_compile(const struct library *library, const struct python *python, struct request *request) {
     int error = compile(library, python, request, 1);
-    /* Where operands have moved to another op, a message would blame that one. */
+    /* Where ops and operands have moved, a message would blame others. */
     return error == USE_BEFORE_DEFINITION ? compile(library, python, request, 0) : error;
 }
 

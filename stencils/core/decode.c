@@ -357,7 +357,7 @@ static int decode(struct compilation *c) {
         if (!decode_one(&at, to))
             return 0;
         if (to->d >= 0)
-            c->sums->defined_by[to->d] = i + 1;
+            note_definition(c->sums, to->d, i);
         if (to->kind > CALL_OP) {
             c->controls[c->n_controls++] = i;
             c->sums->block = i + 1;

@@ -14,6 +14,7 @@ struct sums {
     u32 *defined_by;       /* by register: instruction + 1 that defined it last */
     u32 *uses;             /* by instruction: of what it defines, in its block */
     u8 *crosses;           /* by register: some block needs it from another */
+    u32 *definitions;      /* by register: how many */
     u32 block;             /* first instruction of the block being decoded */
     struct candidate *candidates;
     u32 n_candidates;
@@ -23,14 +24,22 @@ static int begin_sums(struct compilation *c) {
     struct sums *sums;
     u32 n = c->n_instructions, registers = c->request->n_registers;
     if (!ALLOCATE(c, sums, 1) || !ALLOCATE(c, sums->defined_by, registers) || !ALLOCATE(c, sums->uses, n) ||
-        !ALLOCATE(c, sums->crosses, registers) || !ALLOCATE(c, sums->candidates, n))
+        !ALLOCATE(c, sums->crosses, registers) || !ALLOCATE(c, sums->definitions, registers) || !ALLOCATE(c, sums->candidates, n))
         return 0;
     fill(sums->defined_by, 0, registers * sizeof *sums->defined_by);
     fill(sums->uses, 0, n * sizeof *sums->uses);
     fill(sums->crosses, 0, registers);
+    fill(sums->definitions, 0, registers * sizeof *sums->definitions);
+    for (u32 r = 0; r < c->request->n_parameters; r++)
+        sums->definitions[r] = 1;
     sums->block = sums->n_candidates = 0;
     c->sums = sums;
     return 1;
+}
+
+static inline void note_definition(struct sums *sums, s32 reg, u32 instruction) {
+    sums->defined_by[reg] = instruction + 1;
+    sums->definitions[reg]++;
 }
 
 static inline void note_use(struct sums *sums, s32 reg) {
