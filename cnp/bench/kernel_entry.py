@@ -11,15 +11,15 @@ from cnp.bench.kernel_table import Arguments, Kernel
 from cnp.bench.measure import seconds
 
 Outcome = tuple[Any, ...]
-"""What a call returned, then the bytes of each buffer as it left them."""
+"""What a call returned, as `exact` gives it, then the bytes of each buffer as it left them."""
 
 
 class Entry(Protocol):
     """One kernel of one contestant, with arguments of its own."""
 
     @property
-    def code_size(self) -> int | None:
-        """Bytes of the code of its functions, without constants and jump tables; None if it cannot be known."""
+    def code_size(self) -> int:
+        """Bytes of the code of all its functions, without constants and jump tables; 0 if that is not known."""
 
     def outcome(self) -> Outcome:
         """Call it, and take down all there is to compare."""
@@ -37,11 +37,11 @@ class LocalEntry:
 
     call: Callable[[], Any]
     arguments: Arguments
-    code_size: int | None = None
+    code_size: int = 0
 
     def outcome(self) -> Outcome:
         """The result, and the buffers."""
-        result = self.call()
+        result = exact(self.call())
         return result, *(bytes(each) for each in self.arguments if isinstance(each, ctypes.Array))
 
     def seconds(self) -> float:
@@ -52,7 +52,12 @@ class LocalEntry:
         """Nothing to do."""
 
 
-def foreign(function: Any, kernel: Kernel, arguments: Arguments, code_size: int | None = None) -> LocalEntry:
+def exact(result: Any) -> Any:
+    """A result as something that is equal only to the same result: -0.0 is not 0.0."""
+    return result.hex() if isinstance(result, float) else result
+
+
+def foreign(function: Any, kernel: Kernel, arguments: Arguments, code_size: int = 0) -> LocalEntry:
     """The entry of a function that ctypes calls by the convention of C."""
     function.restype = kernel.result
     kinds = {int: ctypes.c_int64, float: ctypes.c_double}

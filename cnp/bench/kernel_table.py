@@ -20,7 +20,9 @@ class Kernel:
     """One algorithm, written in <name>.cnp and <name>.c, statement by statement alike."""
 
     name: str
-    arguments: Callable[[bool], Arguments]  # fresh ones, given whether to be small; in full, for 2 to 10 ms of clang -O2
+    arguments: Callable[
+        [bool], Arguments
+    ]  # fresh ones, given whether to be small; in full, for 2 to 10 ms of clang -O2
     result: Any = None  # a ctypes type
 
     def source(self, suffix: str) -> Path:

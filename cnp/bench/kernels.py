@@ -11,31 +11,39 @@ from cnp.bench.figure import Recorder, Unavailable
 from cnp.bench.kernel_c import clang_entry, tcc_entry
 from cnp.bench.kernel_cnp import cnp_entry
 from cnp.bench.kernel_entry import Entry
+from cnp.bench.kernel_lua import lua_entry
+from cnp.bench.kernel_numba import numba_entry
 from cnp.bench.kernel_table import KERNELS, Arguments, Kernel
 from cnp.bench.measure import Ratio, geometric_mean, median
 from cnp.bench.registry import Bench
 from cnp.errors import InternalError
 
-CODE_LIMIT = 1.5  # of clang -O2
-
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """Who else makes code of the kernels, and what cnp's run time may be of its run time."""
+    """Who else makes code of the kernels, and the targets: what cnp's time and bytes may be of its own."""
 
     name: str
-    prepare: Callable[[Kernel, Arguments], Entry]  # raises Unavailable, about one kernel or all
-    each: float | None = None  # of every kernel
-    mean: float | None = None  # of the geometric mean over all
+    prepare: Callable[[Kernel, Arguments], Entry]  # raises Unavailable, for one kernel or for all
+    sized: bool = False  # whether its entries know their code's size
+    each: float | None = None  # time of every kernel
+    mean: float | None = None  # time, geometric mean over all kernels
+    mean_bytes: float | None = None
+
+    def figures(self, of: str) -> list[str]:
+        """What there is to say of one kernel, or of the mean."""
+        return [f"{what}_vs_{self.name}.{of}" for what in ("time", "bytes")[: 1 + self.sized]]
 
 
 CONTESTANTS = (
-    Contestant("clang_O0", functools.partial(clang_entry, "O0"), mean=0.4),
+    Contestant("clang_O0", functools.partial(clang_entry, "O0"), sized=True, mean=0.4),
     Contestant("clang_O1", functools.partial(clang_entry, "O1")),
-    Contestant("clang_O2", functools.partial(clang_entry, "O2"), each=2.0, mean=1.25),
-    Contestant("tcc", tcc_entry, each=1.0),
+    Contestant("clang_O2", functools.partial(clang_entry, "O2"), sized=True, each=2.0, mean=1.25, mean_bytes=1.5),
+    Contestant("tcc", tcc_entry, sized=True, each=1.0),
+    Contestant("luajit", lua_entry),
+    Contestant("numba", numba_entry),
 )
-"""A new contestant is a row. clang's -O2 is without vectors."""
+"""A new contestant is a row. clang's -O2 is without vectors, numba's is with them."""
 
 
 @dataclass(slots=True)
@@ -44,37 +52,40 @@ class _Ratios:
 
     times: list[float] = field(default_factory=list)
     bytes: list[float] = field(default_factory=list)
+    missing: str = ""  # why one of its kernels is unavailable
 
 
 def run(recorder: Recorder) -> None:
-    """Times of interleaved rounds and bytes of code; a contestant is timed if it computes what cnp computes."""
+    """Times of interleaved rounds and bytes of code, of contestants that compute exactly what cnp computes."""
     ratios = {each.name: _Ratios() for each in CONTESTANTS}
     for kernel in KERNELS:
-        with ExitStack() as open_entries:
-            _measure(recorder, kernel, _entries(recorder, kernel, open_entries), ratios)
+        with ExitStack() as opened:
+            _measure(recorder, kernel, _entries(recorder, kernel, ratios, opened), ratios)
     for contestant in CONTESTANTS:
         _means(recorder, contestant, ratios[contestant.name])
 
 
-def _entries(recorder: Recorder, kernel: Kernel, stack: ExitStack) -> dict[str, Entry]:
-    """The contestants that have this kernel, cnp first, every outcome compared with cnp's."""
+def _entries(recorder: Recorder, kernel: Kernel, ratios: dict[str, _Ratios], opened: ExitStack) -> dict[str, Entry]:
+    """cnp, and the contestants that have this kernel, every outcome compared with cnp's."""
     entries: dict[str, Entry] = {"cnp": cnp_entry(kernel, kernel.arguments(recorder.quick))}
     expected = entries["cnp"].outcome()
     for contestant in CONTESTANTS:
-        try:
-            entry = contestant.prepare(kernel, kernel.arguments(recorder.quick))
-        except Unavailable as error:
-            recorder.unavailable(f"time_vs_{contestant.name}.{kernel.name}", str(error))
-            continue
-        stack.callback(entry.close)
-        if entry.outcome() != expected:
-            raise InternalError(f"kernel {kernel.name}: {contestant.name} does not compute what cnp computes")
-        entries[contestant.name] = entry
+        with recorder.part(*contestant.figures(kernel.name)):
+            try:
+                entry = contestant.prepare(kernel, kernel.arguments(recorder.quick))
+            except Unavailable as error:
+                ratios[contestant.name].missing = str(error)
+                raise
+            opened.callback(entry.close)
+            if entry.outcome() != expected:
+                raise InternalError(f"kernel {kernel.name}: {contestant.name} does not compute what cnp computes")
+            entries[contestant.name] = entry
     return entries
 
 
 def _measure(recorder: Recorder, kernel: Kernel, entries: dict[str, Entry], ratios: dict[str, _Ratios]) -> None:
     samples = _interleaved(entries, recorder.rounds(21))
+    ours = entries["cnp"]
     for contestant in CONTESTANTS:
         name = contestant.name
         if name not in entries:
@@ -83,14 +94,15 @@ def _measure(recorder: Recorder, kernel: Kernel, entries: dict[str, Entry], rati
         ratios[name].times.append(ratio.value)
         note = f"{median(samples['cnp']) * 1e3:.3f} ms against {median(samples[name]) * 1e3:.3f} ms"
         recorder.ratio(f"time_vs_{name}.{kernel.name}", ratio, at_most=contestant.each, note=note)
-        ours, theirs = entries["cnp"].code_size, entries[name].code_size
-        if ours is not None and theirs is not None:
-            ratios[name].bytes.append(ours / theirs)
-            recorder.value(f"bytes_vs_{name}.{kernel.name}", ours / theirs, "x", note=f"{ours} against {theirs} bytes")
+        if contestant.sized:
+            size = ours.code_size / entries[name].code_size
+            ratios[name].bytes.append(size)
+            note = f"{ours.code_size} against {entries[name].code_size} bytes"
+            recorder.value(f"bytes_vs_{name}.{kernel.name}", size, "x", note=note)
 
 
 def _interleaved(entries: dict[str, Entry], rounds: int, warm: int = 2) -> dict[str, list[float]]:
-    """Seconds of each call: every round calls each entry once, by that entry's own clock."""
+    """Seconds of each call: a round calls every entry once, each by its own clock. Warm rounds are not counted."""
     samples: dict[str, list[float]] = {name: [] for name in entries}
     for number in range(-warm, rounds):
         for name, entry in entries.items():
@@ -101,13 +113,14 @@ def _interleaved(entries: dict[str, Entry], rounds: int, warm: int = 2) -> dict[
 
 
 def _means(recorder: Recorder, contestant: Contestant, ratios: _Ratios) -> None:
-    for what, values, limit in (
-        ("time", ratios.times, contestant.mean),
-        ("bytes", ratios.bytes, CODE_LIMIT if contestant.name == "clang_O2" else None),
-    ):
-        name, note = f"{what}_vs_{contestant.name}.geomean", f"of {len(values)} of {len(KERNELS)} kernels"
+    """Geometric means over all kernels that the contestant has; the note says how many these are."""
+    limits = (contestant.mean, contestant.mean_bytes)
+    for name, values, limit in zip(contestant.figures("geomean"), (ratios.times, ratios.bytes), limits):
         if values:
+            note = f"{len(values)} of {len(KERNELS)} kernels"
             recorder.value(name, geometric_mean(values), "x", at_most=limit, note=note)
+        else:
+            recorder.unavailable(name, ratios.missing)
 
 
 BENCH = Bench("kernels", "speed and size of generated code, against C compilers and other JITs", run)
