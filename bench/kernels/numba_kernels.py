@@ -438,10 +438,11 @@ def registers24(start, n):
 
 
 @njit
-def scale(scaled, matrix, n):
-    for i in range(n):
-        for j in range(n):
-            scaled[i * n + j] = matrix[i * n + j] * 10
+def scale(scaled, matrix, n, rounds):
+    for _ in range(rounds):
+        for i in range(n):
+            for j in range(n):
+                scaled[i * n + j] = matrix[i * n + j] * 10
 
 
 @njit

@@ -55,12 +55,12 @@ def _bytes(text: str) -> Any:
 
 
 def _matrix_f64(small: bool) -> Arguments:
-    n = 16 if small else 144
+    n = 16 if small else 200
     return (ctypes.c_double * (n * n))(), _doubles(n * n, 3), _doubles(n * n, 5), n
 
 
 def _matrix_i64(small: bool) -> Arguments:
-    n = 16 if small else 144
+    n = 16 if small else 200
     return (ctypes.c_int64 * (n * n))(), _integers(n * n, 3), _integers(n * n, 5), n
 
 
@@ -144,8 +144,8 @@ def _registers24(small: bool) -> Arguments:
 
 
 def _scale(small: bool) -> Arguments:
-    n = 8 if small else 2_000
-    return (ctypes.c_int32 * (n * n))(), (ctypes.c_int32 * (n * n))(*range(-n, n * n - n)), n
+    n, rounds = (8, 2) if small else (100, 800)
+    return (ctypes.c_int32 * (n * n))(), (ctypes.c_int32 * (n * n))(*range(-n, n * n - n)), n, rounds
 
 
 def _number(small: int, full: int) -> Callable[[bool], Arguments]:

@@ -102,13 +102,19 @@ def _measure(recorder: Recorder, kernel: Kernel, entries: dict[str, Entry], rati
 
 
 def _interleaved(entries: dict[str, Entry], rounds: int, warm: int = 2) -> dict[str, list[float]]:
-    """Seconds of each call: a round calls every entry once, each by its own clock. Warm rounds are not counted."""
+    """Seconds of each call, by each entry's own clock; warm rounds are not counted.
+
+    A round calls every entry once and begins one further than the round before, so that nobody always runs behind the
+    same neighbour.
+    """
     samples: dict[str, list[float]] = {name: [] for name in entries}
+    order = list(entries)
     for number in range(-warm, rounds):
-        for name, entry in entries.items():
-            taken = entry.seconds()
+        for name in order:
+            taken = entries[name].seconds()
             if number >= 0:
                 samples[name].append(taken)
+        order.append(order.pop(0))
     return samples
 
 
