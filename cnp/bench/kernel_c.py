@@ -44,7 +44,7 @@ def clang_entry(level: str, kernel: Kernel, arguments: Arguments) -> LocalEntry:
     """A kernel compiled by the compiler that builds the stencils. Unavailable without it."""
     with tempfile.TemporaryDirectory(prefix="cnp-bench-") as directory:
         made = Path(directory) / f"{kernel.name}.so"
-        _clang([*_CLANG_FLAGS, *LEVELS[level], *_LINK, str(kernel.source(".c")), "-o", str(made)])
+        _clang([*_CLANG_FLAGS, *LEVELS[level], *_LINK, str(kernel.source(".c")), "-o", str(made)], made.parent)
         return _loaded(made, kernel, arguments)
 
 
@@ -58,13 +58,13 @@ def tcc_entry(kernel: Kernel, arguments: Arguments) -> LocalEntry:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise BuildError(f"tcc failed:\n{done.stderr.strip()}")
-        _clang([*_LINK, str(item), "-o", str(made)])
+        _clang([*_LINK, str(item), "-o", str(made)], made.parent)
         return _loaded(made, kernel, arguments)
 
 
-def _clang(arguments: Sequence[str]) -> None:
+def _clang(arguments: Sequence[str], directory: Path) -> None:
     clang = _find_clang()
-    clang.run(clang.arguments(target_named(machine()), arguments), Path.cwd())
+    clang.run(clang.arguments(target_named(machine()), arguments), directory)
 
 
 @functools.cache
