@@ -20,7 +20,7 @@ from cnp.stencil.writer import Contents
 from cnp.target.record import Target
 
 ABSENT = Stencil((Chunk(b""),), ())
-_MOST_CHUNKS, _MOST_SIZE = 255, 0xFFFF
+_MOST_CHUNKS, _MOST_HOLES, _MOST_SIZE = 255, 15, 2047
 
 
 class StencilTable:
@@ -58,8 +58,11 @@ class StencilTable:
             holes.append(Hole(len(chunks) - 1, value, hole.width, flags, hole.addend, self._extra(hole), hole.offset))
             start = end
         chunks += _cut(code.data[start:])
-        if len(chunks) > _MOST_CHUNKS or len(code.data) > _MOST_SIZE:
-            raise BuildError(f"a stencil of {len(code.data)} bytes is too large: {_MOST_CHUNKS} chunks are accepted")
+        if len(chunks) > _MOST_CHUNKS or len(holes) > _MOST_HOLES or len(code.data) > _MOST_SIZE:
+            raise BuildError(
+                f"a stencil of {len(code.data)} bytes, {len(chunks)} chunks and {len(holes)} holes is too large: "
+                f"{_MOST_SIZE} bytes, {_MOST_CHUNKS} chunks and {_MOST_HOLES} holes are accepted"
+            )
         return Stencil(tuple(chunks) or (Chunk(b""),), tuple(holes))
 
     def _extra(self, hole: CodeHole) -> int:

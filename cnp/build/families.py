@@ -19,7 +19,8 @@ from cnp.target.record import Target
 from cnp.types import Type
 
 Registers = tuple[int, int, int]
-"""Of the destination or stored value (0 where that is an immediate), the base and the index."""
+"""Of the destination or stored value (0 where that is an immediate), the base and the index; for the latter two the
+number behind the last register stands for a frame slot."""
 
 _FIELD_SIZE = 4
 
@@ -53,11 +54,11 @@ def placement_of(op: BuildOp, target: Target, number: int, variant: Variant, reg
 
 
 def _sizes(op: BuildOp, variant: Variant, target: Target) -> Registers:
-    """How many registers there are at each position."""
+    """How many alternatives there are at each position."""
     type = op.row.operand_types[0] if op.row.shape == Shape.STORE else op.source.result
     assert type is not None
-    integers = target.registers(Type.i64)
-    return (1 if variant.immediate else target.registers(type)), integers, integers
+    places = target.registers(Type.i64) + 1
+    return (1 if variant.immediate else target.registers(type)), places, places
 
 
 def _array(sizes: Registers) -> list[Registers]:
@@ -77,7 +78,7 @@ def _references(sizes: Registers) -> list[Registers]:
     registers are of those, the last is not.
     """
     first, base, index = sizes
-    return [(0, 0, 0), (first - 1, base - 1, index - 1)]
+    return [(0, 0, 0), (first - 1, base - 2, index - 2)]
 
 
 def _with(registers: Registers, position: int, register: int) -> Registers:

@@ -79,6 +79,8 @@ class Placement:
 
     def all_in_registers(self, target: Target) -> bool:
         """Whether no operand is in the frame or an immediate: others may be short of scratch registers."""
+        if self.variant and self.registers[2] >= target.registers(Type.i64):
+            return False
         row, source = self.op.row, self.op.source
         if row.alternatives[0] > 1 and source.result is not None and self.d >= target.registers(source.result):
             return False
@@ -271,8 +273,19 @@ class Writer:
         return f"(ptr)({' + '.join(terms + [offset] * bool(offset))})"
 
     def _shifted_index(self, p: Placement, variant: Variant) -> str:
-        index = _hidden(f"r{p.registers[2]}", Type.i64, "index")
+        number = p.registers[2]
+        if number < self.target.registers(Type.i64):
+            index = _hidden(f"r{number}", Type.i64, "index")
+        else:
+            index = self._kept_apart(p, "*(i64_slot *)(frame + HOLE32(SLOT_C))")
         return f"({index} << {variant.scale})"
+
+    def _kept_apart(self, p: Placement, slot: str) -> str:
+        """A slot's value that must not be loaded into the register of the result, which is not a field there."""
+        register = None if p.op.source.result is None else self._result_register(p)
+        if register is None or not register.startswith("r"):
+            return slot
+        return f'({{ i64 kept_ = {slot}; __asm__("" : "+r"(kept_) : "r"({register})); kept_; }})'
 
     def _alternative(self, p: Placement, position: str) -> int:
         return {"A": p.a, "B": p.b, "C": p.c}[position]
@@ -322,7 +335,8 @@ class Writer:
             return _hidden(register, type)
         mask = self._class(p, position)
         if mask is None:
-            return f"*({type.name}_slot *)(frame + HOLE32(SLOT_{position}))"
+            slot = f"*({type.name}_slot *)(frame + HOLE32(SLOT_{position}))"
+            return self._kept_apart(p, slot) if p.variant else slot
         if mask == ImmediateClass.ZERO:
             return "0"
         value = immediates.get(position) or f"HOLE64({self._hole(p, position)})"

@@ -16,6 +16,7 @@ KNOWN_OPS = (
     *("i64_div_s_magic", "i64_div_u_magic", "i64_rem_s_magic", "i64_rem_u_magic"),
     *("i64_div_s_magic_add", "i64_div_u_magic_add", "i64_rem_s_magic_add", "i64_rem_u_magic_add"),
     *("i32_sub", "i64_sub", "i32_add", "i64_add", "i32_rotr", "i64_rotr", "i32_rotl", "i64_rotl"),
+    *("branch_i32_nez", "branch_i32_eqz", "i32_eqz", "i64_eqz"),
 )
 """Methods of the rows that the core asks for, in the order of `enum known_op`."""
 

@@ -53,8 +53,10 @@ class SymbolKind(enum.IntEnum):
 # alternatives of d, a, b, c; classes of a, b, c; alternatives of a in REVERSED; six bases; doc, source line; first
 # family; scales, offsets and values of families.
 OP = struct.Struct("<IBBB3BBBHHHH4B3BB6IIIIBBB13x")
-# First chunk (of several: first row of RUNS), first hole, chunks, holes, size, whether the next row is its short form.
-STENCIL = struct.Struct("<IHBBHH")
+STENCIL = struct.Struct("<II")
+STENCIL_BITS = ((24, 8), (16, 11, 4, 1))
+"""Fields of the two words, lowest bits first: first chunk (of several: first row of RUNS), chunks; first hole, size, holes,
+whether the next row is its short form."""
 RUN = struct.Struct("<I")  # chunk
 SYMBOL = struct.Struct("<III")  # SymbolKind, name, value
 HOLE = struct.Struct("<BBBBiIHH")  # chunk, value, width, flags, addend, extra, offset, zero
@@ -62,6 +64,31 @@ CHUNK = struct.Struct("<16sq")  # code, right-aligned; minus its size
 # Fields of 16 registers at each of three positions; stencils by group of each; groups of 16 registers at each position.
 FAMILY = struct.Struct("<48I27I48B4x")
 FAMILY_STENCILS = slice(48, 75)
+
+
+def pack_stencil(*fields: int) -> bytes:
+    """A row of STENCILS from the six fields that STENCIL_BITS lists. OverflowError if one does not fit."""
+    words, rest = [], list(fields)
+    for widths in STENCIL_BITS:
+        word = shift = 0
+        for width in widths:
+            field = rest.pop(0)
+            if field >> width:
+                raise OverflowError(f"{field} in a field of {width} bits")
+            word |= field << shift
+            shift += width
+        words.append(word)
+    return STENCIL.pack(*words)
+
+
+def unpack_stencil(data: memoryview | bytes, offset: int) -> list[int]:
+    """The six fields of a row."""
+    fields = []
+    for word, widths in zip(STENCIL.unpack_from(data, offset), STENCIL_BITS):
+        for width in widths:
+            fields.append(word & (1 << width) - 1)
+            word >>= width
+    return fields
 
 
 def library_checksum(data: bytes | bytearray | memoryview) -> int:

@@ -24,6 +24,7 @@ from cnp.stencil.layout import (
     SymbolKind,
     library_checksum,
     library_digest,
+    unpack_stencil,
 )
 from cnp.stencil.model import FORMAT_VERSION, Form, HoleFlag, Value
 
@@ -273,9 +274,8 @@ class Library:
 
         if not 0 <= index < len(self):
             raise IndexError(f"stencil {index} of {len(self)}")
-        chunk, hole, chunks, holes, _, has_short = STENCIL.unpack_from(
-            self.section(SectionName.STENCILS), index * STENCIL.size
-        )
+        row = unpack_stencil(self.section(SectionName.STENCILS), index * STENCIL.size)
+        chunk, chunks, hole, _, holes, has_short = row
         return Stencil(
             tuple(self._chunk(each) for each in ((chunk,) if chunks == 1 else self._run(chunk, chunks))),
             tuple(self._hole(hole + number) for number in range(holes)),

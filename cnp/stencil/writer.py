@@ -27,12 +27,12 @@ from cnp.stencil.layout import (
     RUN,
     SECTION_ALIGNMENT,
     SECTION_ENTRY,
-    STENCIL,
     SYMBOL,
     SectionName,
     SymbolKind,
     library_checksum,
     library_digest,
+    pack_stencil,
 )
 from cnp.stencil.model import CHUNK_SIZE, FORMAT_VERSION, MOST_GROUPS, MOST_REGISTERS, NO_OP
 from cnp.stencil.records import Family, Hole, Op, Stencil
@@ -195,8 +195,8 @@ def _stencils_and_holes(stencils: Sequence[Stencil], runs: _Runs) -> tuple[bytes
                 )
         if stencil.short_form not in (0, index + 1):
             raise InternalError(f"stencil {index}: its short form is {stencil.short_form}, not the next one")
-        rows += STENCIL.pack(
-            runs.start(stencil), hole_starts[stencil.holes], len(_run(stencil)), len(stencil.holes), stencil.size,
+        rows += pack_stencil(
+            runs.start(stencil), len(_run(stencil)), hole_starts[stencil.holes], stencil.size, len(stencil.holes),
             bool(stencil.short_form),
         )  # fmt: skip
     return bytes(rows), bytes(hole_rows)

@@ -62,7 +62,7 @@ struct compilation {
     s32 *label_at;    /* instruction that a label is bound to */
     u32 n_labels;
 
-    struct sums *sums;
+    struct values *values;
 
     struct block *blocks;
     u32 n_blocks;

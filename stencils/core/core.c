@@ -4,9 +4,9 @@
 #include "compile.h"
 #include "events.h"
 #include "magic.h"
-#include "sums.h"
+#include "values.h"
 #include "decode.c"
-#include "sums.c"
+#include "fold.c"
 #include "hoist.c"
 #include "flow.c"
 #include "liveness.c"
@@ -34,7 +34,7 @@ static int compile(const struct library *library, const struct python *python, s
     if (!decode(c))
         return (int)request->error;
     if (improve) {
-        fold_sums(c);
+        fold_values(c);
         if (!request->pins && !hoist(c))
             return (int)request->error;
     }

@@ -112,7 +112,7 @@ static int source(struct decoder *at, u32 position, u8 type, s32 *out) {
     if (its_type == python->register_type) {
         if (!register_operand(at, position, o, out))
             return 0;
-        note_use(at->c->sums, *out);
+        note_use(at->c->values, *out);
         return at->c->types[*out] == type ? 1 : reject(at, position, WRONG_TYPE);
     }
     i64 value;
@@ -198,6 +198,7 @@ static int decode_table_op(struct decoder *at, struct instruction *to, u32 code)
         for (u32 i = 0; i < op->n_operands; i++)
             if (!source(at, i, op->operand_type[i], &to->operand[i]))
                 return 0;
+        note_condition(at->c, at->number);
         return label(at, op->n_operands, &to->target);
     default:
         return reject(at, 0, BAD_OPCODE);
@@ -265,8 +266,14 @@ static int decode_move(struct decoder *at, struct instruction *to, u8 type, int 
     type = at->c->types[to->d];
     to->n = select ? 3 : 1;
     to->op = at->c->library->known[IS_FLOAT(type) ? (select ? FLOAT_SELECT : FLOAT_MOVE) : (select ? INTEGER_SELECT : INTEGER_MOVE)];
-    return source(at, 1, type, &to->operand[0]) &&
-           (!select || (source(at, 2, type, &to->operand[1]) && source(at, 3, TYPE_I32, &to->operand[2])));
+    if (!source(at, 1, type, &to->operand[0]))
+        return 0;
+    if (!select)
+        return 1;
+    if (!source(at, 2, type, &to->operand[1]) || !source(at, 3, TYPE_I32, &to->operand[2]))
+        return 0;
+    note_condition(at->c, at->number);
+    return 1;
 }
 
 static int decode_constant(struct decoder *at, struct instruction *to, u8 type) {
@@ -344,7 +351,7 @@ static int decode(struct compilation *c) {
     /* Room for a label behind every instruction: turn_loops makes some of its own. */
     if (!ALLOCATE(c, c->instructions, n + 1) || !ALLOCATE(c, c->controls, n) || !ALLOCATE(c, c->calls, n) || !ALLOCATE(c, c->label_at, request->n_labels + n))
         return 0;
-    if (!begin_sums(c))
+    if (!begin_values(c))
         return 0;
     fill(c->label_at, 0xff, request->n_labels * sizeof *c->label_at);
     struct decoder at = {.c = c, .python = python};
@@ -357,10 +364,10 @@ static int decode(struct compilation *c) {
         if (!decode_one(&at, to))
             return 0;
         if (to->d >= 0)
-            note_definition(c->sums, to->d, i);
+            note_definition(c->values, to->d, i);
         if (to->kind > CALL_OP) {
             c->controls[c->n_controls++] = i;
-            c->sums->block = i + 1;
+            c->values->block = i + 1;
         } else if (to->kind == CALL_OP)
             c->calls[c->n_calls++] = i;
     }

@@ -4,9 +4,9 @@
  * A loop is a stretch of code that ends in a jump back to its start and is entered nowhere else. What is moved has no
  * effect but its result, and operands that the loop does not define; it may then be computed for nothing, but never
  * wrongly. Three levels of loops are looked at, so that the work stays linear. */
-#include "sums.h"
+#include "values.h"
 
-enum { MOST_LEVELS = 3, MOST_CONSTANTS = 8, STAYS = 0xffffffff };
+enum { MOST_LEVELS = 3, MOST_CONSTANTS = 8, REMEMBERED = 8, STAYS = 0xffffffff };
 
 struct loop {
     u32 head, end; /* the label, and the last jump back to it */
@@ -113,13 +113,13 @@ static s32 new_register(struct hoisting *h, u8 type) {
     return (s32)c->n_registers++;
 }
 
-/* The value gets a register of its own, here and in the uses that follow in its block. */
-static void rename_result(struct hoisting *h, u32 instruction) {
+/* The value goes to another register, here and in the uses that follow in its block. */
+static void rename_result(struct hoisting *h, u32 instruction, s32 reg) {
     struct compilation *c = h->c;
     struct instruction *at = &c->instructions[instruction];
-    s32 old = at->d, reg = new_register(h, h->types[old]);
+    s32 old = at->d;
     at->d = reg;
-    for (u32 uses = c->sums->uses[instruction], i = instruction + 1; uses && i < c->n_instructions; i++) {
+    for (u32 uses = c->values->uses[instruction], i = instruction + 1; uses && i < c->n_instructions; i++) {
         struct instruction *user = &c->instructions[i];
         int call = user->kind == CALL_OP;
         s32 *operands = call ? list_at(c, user->other) : user->operand;
@@ -145,18 +145,42 @@ static int may_move(const struct hoisting *h, const struct instruction *at, u32 
     }
     if (!registers) /* of constants alone: as cheap where it is */
         return 0;
-    return (u32)at->d >= h->c->request->n_registers || !c->sums->crosses[at->d] || c->sums->definitions[at->d] == 1;
+    return (u32)at->d >= h->c->request->n_registers || !c->values->crosses[at->d] || c->values->definitions[at->d] == 1;
+}
+
+/* Whether two instructions compute the same; then the second may do without. */
+static int computes_the_same(const struct instruction *a, const struct instruction *b) {
+    return a->op == b->op && a->other == b->other && a->n == b->n && a->operand[0] == b->operand[0] &&
+           (a->n < 2 || a->operand[1] == b->operand[1]) && (a->n < 3 || a->operand[2] == b->operand[2]);
+}
+
+static int drop_copy(struct hoisting *h, u32 instruction, const u32 *earlier, u32 n) {
+    struct instruction *at = &h->c->instructions[instruction];
+    for (u32 k = 0; k < n; k++) {
+        const struct instruction *same = &h->c->instructions[earlier[k]];
+        if (!computes_the_same(at, same) || h->types[same->d] != h->types[at->d])
+            continue;
+        rename_result(h, instruction, same->d);
+        drop(h->c, instruction);
+        return 1;
+    }
+    return 0;
 }
 
 static void hoist_from(struct hoisting *h, const struct loop *loop, u32 number) {
     struct compilation *c = h->c;
+    u32 made[REMEMBERED], n_made = 0;
     note_definitions(h, loop, number);
     for (u32 i = loop->head; i <= loop->end; i++) {
         struct instruction *at = &c->instructions[i];
         if (is_outside(loop, h->moved_to[i]) || !may_move(h, at, number))
             continue;
-        if ((u32)at->d < c->request->n_registers && c->sums->definitions[at->d] != 1)
-            rename_result(h, i);
+        int is_local = (u32)at->d < c->request->n_registers && !c->values->crosses[at->d];
+        if (is_local && drop_copy(h, i, made, n_made < REMEMBERED ? n_made : REMEMBERED))
+            continue;
+        made[n_made++ % REMEMBERED] = i;
+        if (is_local && c->values->definitions[at->d] != 1)
+            rename_result(h, i, new_register(h, h->types[at->d]));
         h->defined_in[at->d] = 0;
         h->n_moved += h->moved_to[i] == STAYS;
         h->moved_to[i] = loop->entry;

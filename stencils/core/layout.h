@@ -33,11 +33,19 @@ enum form { FREE, TIED, REVERSED, FREE_IMMEDIATE, SLOT_RESULT, SCRATCH };
 enum immediate_class { CLASS_ZERO = 1, CLASS_I8 = 2, CLASS_U32 = 4, CLASS_I32 = 8, CLASS_I64 = 16 };
 
 struct stencil {
-    u32 chunk; /* if it has several chunks: where they are in the runs */
-    u16 hole;
-    u8 chunks, holes;
-    u16 size;
-    u16 has_short_form; /* the next stencil, whose last jump has a displacement of one byte */
+    union {
+        u32 where;
+        struct {
+            u32 chunk : 24, chunks : 8; /* of several chunks: where they are in the runs */
+        };
+    };
+    union {
+        u32 shape;
+        struct {
+            u32 hole : 16, size : 11, holes : 4;
+            u32 has_short_form : 1; /* the next stencil, whose last jump has a displacement of one byte */
+        };
+    };
 };
 
 enum hole_flag { PC_RELATIVE = 1, HIGH_HALF = 2 };
@@ -85,6 +93,7 @@ enum known_op {
     I64_DIV_S_MAGIC, I64_DIV_U_MAGIC, I64_REM_S_MAGIC, I64_REM_U_MAGIC,
     I64_DIV_S_MAGIC_ADD, I64_DIV_U_MAGIC_ADD, I64_REM_S_MAGIC_ADD, I64_REM_U_MAGIC_ADD,
     I32_SUB, I64_SUB, I32_ADD, I64_ADD, I32_ROTR, I64_ROTR, I32_ROTL, I64_ROTL,
+    BRANCH_I32_NEZ, BRANCH_I32_EQZ, I32_EQZ, I64_EQZ,
     KNOWN_OPS
 };
 enum known_control {

@@ -170,20 +170,23 @@ static u32 reduce_strength(const struct selection *s, u32 row, i64 *constant) {
 
 /* ---- base and index ---- */
 
-/* The stencil of three registers, and their fields. Kinds: 0 without a constant offset, then with one, then storing an
- * immediate. */
-static void put_indexed(struct selection *s, const struct op *op, u32 scale, u32 kind, u32 first, u32 base, u32 index) {
+/* The stencil of a register and two places, and their fields. Kinds: 0 without a constant offset, then with one, then
+ * storing an immediate. */
+static void put_indexed(struct selection *s, const struct op *op, u32 scale, u32 kind, u32 first, struct location at_base,
+                        struct location at_index) {
+    u32 base = at_base.place, index = at_index.place;
+    s->value[op->shape == STORE ? SLOT_B : SLOT_A] = (i64)(s64)at_base.slot;
+    s->value[SLOT_C] = (i64)(s64)at_index.slot;
     u32 kinds = op->offsets + op->values - 1u, rank = (u32)__builtin_popcount(op->scales & ((1u << scale) - 1));
     const struct family *family = &s->library->families[op->families + rank * kinds + kind];
     put(s, family->stencil[family->group[0][first]][family->group[1][base]][family->group[2][index]]);
     s->c->items[s->c->n_items - 1].value ^= family->field[0][first] ^ family->field[1][base] ^ family->field[2][index];
 }
 
-/* base + (index << scale), where not all is in registers: in d if that is one the base is not in, else in a slot. */
-static struct location put_sum(struct selection *s, struct location d, struct location base, struct location index, u32 scale) {
+/* base + (index << scale) in a slot, for what is not in a register itself. */
+static struct location put_sum(struct selection *s, struct location base, struct location index, u32 scale) {
     const struct library *library = s->library;
-    int is_free = d.place < registers_of(s, 0) && !same_place(d, base);
-    struct location sum = is_free ? d : in_slot(s, 0, temporary_slot(s, 2));
+    struct location sum = in_slot(s, 0, temporary_slot(s, 2));
     struct location by = {.is_constant = 1, .value = scale, .slot = -2};
     move(s, 0, sum, index);
     if (scale)
@@ -192,16 +195,12 @@ static struct location put_sum(struct selection *s, struct location d, struct lo
     return sum;
 }
 
-static int in_registers(const struct selection *s, struct location a, struct location b) {
-    return a.place < registers_of(s, 0) && b.place < registers_of(s, 0) && !a.is_constant && !b.is_constant;
-}
-
 static void select_indexed_add(struct selection *s, const struct instruction *at, struct location d) {
     struct location base = locate(s, at->operand[0], 0), index = locate(s, at->operand[1], 0);
-    if (d.place < registers_of(s, 0) && in_registers(s, base, index))
-        put_indexed(s, &s->library->ops[at->op], (u32)at->other, 0, d.place, base.place, index.place);
+    if (d.place < registers_of(s, 0))
+        put_indexed(s, &s->library->ops[at->op], (u32)at->other, 0, d.place, base, index);
     else
-        move(s, 0, d, put_sum(s, d, base, index, (u32)at->other));
+        move(s, 0, d, put_sum(s, base, index, (u32)at->other));
 }
 
 static void select_value(struct selection *s, const struct instruction *at) {
@@ -248,13 +247,12 @@ static void select_load(struct selection *s, const struct instruction *at) {
     struct location d = locate(s, at->d, file), base = locate(s, at->operand[0], 0);
     if (at->other >= 0) {
         struct location index = locate(s, at->operand[1], 0);
-        if (d.place < registers_of(s, file) && in_registers(s, base, index)) {
+        if (d.place < registers_of(s, file)) {
             s->value[OFFSET_VALUE] = (i64)(s64)at->target;
-            put_indexed(s, op, (u32)at->other, at->target != 0, d.place, base.place, index.place);
+            put_indexed(s, op, (u32)at->other, at->target != 0, d.place, base, index);
             return;
         }
-        struct location nowhere = {.place = registers_of(s, 0)};
-        base = put_sum(s, file ? nowhere : d, base, index, (u32)at->other);
+        base = put_sum(s, base, index, (u32)at->other);
     }
     u32 ibase = source_index(s, &base, 0, op->classes_a, 0, SLOT_A, IMMEDIATE_A, 0);
     s->value[SLOT_D] = (i64)(s64)d.slot;
@@ -270,14 +268,14 @@ static void select_store(struct selection *s, const struct instruction *at) {
         value.value = (i64)(s64)(s8)value.value;
     if (at->other >= 0) {
         struct location index = locate(s, at->operand[2], 0);
-        if ((value.is_constant || value.place < registers_of(s, file)) && in_registers(s, base, index)) {
+        if (value.is_constant || value.place < registers_of(s, file)) {
             s->value[OFFSET_VALUE] = (i64)(s64)at->target;
             s->value[IMMEDIATE_A] = value.value;
             u32 kind = value.is_constant ? op->offsets : at->target != 0;
-            put_indexed(s, op, (u32)at->other, kind, value.is_constant ? 0 : value.place, base.place, index.place);
+            put_indexed(s, op, (u32)at->other, kind, value.is_constant ? 0 : value.place, base, index);
             return;
         }
-        base = put_sum(s, (struct location){.place = registers_of(s, 0)}, base, index, (u32)at->other);
+        base = put_sum(s, base, index, (u32)at->other);
     }
     u32 ibase = source_index(s, &base, 0, op->classes_b, 0, SLOT_B, IMMEDIATE_B, 1);
     u32 ivalue = source_index(s, &value, file, op->classes_a, narrow(op, 0), SLOT_A, IMMEDIATE_A, 0);

@@ -1,9 +1,9 @@
-/* Additions and shifts that nobody but an address needs -> parts of the instruction that has the address. */
-#include "sums.h"
+/* Additions, shifts and comparisons that nobody but one address or condition needs -> parts of the instruction that has it. */
+#include "values.h"
 
 /* Whether nobody but one instruction of the same block needs what an instruction makes. */
 static int has_one_use(const struct compilation *c, u32 instruction) {
-    return c->sums->uses[instruction] == 1 && !c->sums->crosses[c->instructions[instruction].d];
+    return c->values->uses[instruction] == 1 && !c->values->crosses[c->instructions[instruction].d];
 }
 
 static void drop(struct compilation *c, u32 instruction) {
@@ -57,23 +57,54 @@ static int fold_index(struct compilation *c, struct instruction *at, u32 first, 
 }
 
 static void fold_address(struct compilation *c, const struct candidate *candidate) {
-    struct instruction *at = &c->instructions[candidate->instruction], *sum = &c->instructions[candidate->sum];
+    struct instruction *at = &c->instructions[candidate->instruction], *sum = &c->instructions[candidate->maker];
     u32 first = at->kind == STORE_OP;
-    if (!has_one_use(c, candidate->sum))
+    if (!has_one_use(c, candidate->maker))
         return;
     if (sum->operand[0] < 0 || sum->operand[1] < 0 ? fold_offset(c, at, first, sum) : fold_index(c, at, first, sum, candidate->shift))
-        drop(c, candidate->sum);
+        drop(c, candidate->maker);
+}
+
+/* A select tests all 64 bits, and an i32 has zeros in the upper half: both kinds of tests against zero will do. */
+static void fold_condition(struct compilation *c, struct instruction *at, const struct candidate *candidate) {
+    const struct library *library = c->library;
+    struct instruction *condition = &c->instructions[candidate->maker];
+    if (!has_one_use(c, candidate->maker))
+        return;
+    if (at->kind == BRANCH_OP) {
+        u32 branch = library->ops[condition->op].branch;
+        at->op = at->op == library->known[BRANCH_I32_NEZ] ? (u16)branch : library->ops[branch].inverse;
+        at->n = condition->n;
+        for (u32 k = 0; k < at->n; k++)
+            at->operand[k] = condition->operand[k];
+    } else if (condition->operand[0] < 0)
+        return;
+    else {
+        int swaps = is_either(library, condition->op, I32_EQZ, I64_EQZ);
+        s32 a = at->operand[0];
+        at->operand[0] = at->operand[swaps];
+        at->operand[1] = swaps ? a : at->operand[1];
+        at->operand[2] = condition->operand[0];
+    }
+    drop(c, candidate->maker);
+}
+
+static void fold(struct compilation *c, const struct candidate *candidate) {
+    struct instruction *at = &c->instructions[candidate->instruction];
+    if (at->kind == LOAD_OP || at->kind == STORE_OP)
+        fold_address(c, candidate);
+    else if (candidate->maker != NO_MAKER)
+        fold_condition(c, at, candidate);
 }
 
 /* What reads memory comes first: it can do without the sum altogether. */
-static void fold_sums(struct compilation *c) {
-    for (u32 k = 0; k < c->sums->n_candidates; k++)
-        if (c->sums->candidates[k].sum != NO_MAKER)
-            fold_address(c, &c->sums->candidates[k]);
-    for (u32 k = 0; k < c->sums->n_candidates; k++) {
-        const struct candidate *candidate = &c->sums->candidates[k];
+static void fold_values(struct compilation *c) {
+    for (u32 k = 0; k < c->values->n_candidates; k++)
+        fold(c, &c->values->candidates[k]);
+    for (u32 k = 0; k < c->values->n_candidates; k++) {
+        const struct candidate *candidate = &c->values->candidates[k];
         struct instruction *at = &c->instructions[candidate->instruction];
-        u32 by = candidate->sum == NO_MAKER && at->kind == PLAIN_OP ? folded_shift(c, at, candidate->shift) : 0;
+        u32 by = candidate->maker == NO_MAKER && at->kind == PLAIN_OP ? folded_shift(c, at, candidate->shift) : 0;
         if (!by)
             continue;
         const struct instruction sum = *at;

@@ -1,0 +1,120 @@
+/* What decoding notes of values, so that sums, shifts and comparisons can become part of the instruction that needs them. */
+#ifndef CNP_VALUES_H
+#define CNP_VALUES_H
+#include "compile.h"
+
+/* An instruction, what makes its address or its condition, and the shift that makes an operand of an address; or an
+ * addition and its shift. */
+struct candidate {
+    u32 instruction, maker, shift;
+};
+enum { NO_MAKER = 0xffffffff };
+
+struct values {
+    u32 *defined_by;       /* by register: instruction + 1 that defined it last */
+    u32 *uses;             /* by instruction: of what it defines, in its block */
+    u8 *crosses;           /* by register: some block needs it from another */
+    u32 *definitions;      /* by register: how many */
+    u32 block;             /* first instruction of the block being decoded */
+    struct candidate *candidates;
+    u32 n_candidates;
+};
+
+static int begin_values(struct compilation *c) {
+    struct values *values;
+    u32 n = c->n_instructions, registers = c->request->n_registers;
+    if (!ALLOCATE(c, values, 1) || !ALLOCATE(c, values->defined_by, registers) || !ALLOCATE(c, values->uses, n) ||
+        !ALLOCATE(c, values->crosses, registers) || !ALLOCATE(c, values->definitions, registers) || !ALLOCATE(c, values->candidates, n))
+        return 0;
+    fill(values->defined_by, 0, registers * sizeof *values->defined_by);
+    fill(values->uses, 0, n * sizeof *values->uses);
+    fill(values->crosses, 0, registers);
+    fill(values->definitions, 0, registers * sizeof *values->definitions);
+    for (u32 r = 0; r < c->request->n_parameters; r++)
+        values->definitions[r] = 1;
+    values->block = values->n_candidates = 0;
+    c->values = values;
+    return 1;
+}
+
+static inline void note_definition(struct values *values, s32 reg, u32 instruction) {
+    values->defined_by[reg] = instruction + 1;
+    values->definitions[reg]++;
+}
+
+static inline void note_use(struct values *values, s32 reg) {
+    u32 definition = values->defined_by[reg];
+    if (definition > values->block)
+        values->uses[definition - 1]++;
+    else
+        values->crosses[reg] = 1;
+}
+
+/* Whether a register had, in front of `instruction`, the value it has now. */
+static inline int unchanged_since(const struct values *values, s32 reg, u32 instruction) {
+    return values->defined_by[reg] <= instruction;
+}
+
+/* The instruction of the same block that made the value a register has now. */
+static inline u32 maker_of(const struct values *values, s32 operand) {
+    return operand >= 0 && values->defined_by[operand] > values->block ? values->defined_by[operand] - 1 : NO_MAKER;
+}
+
+/* Whether the operands of an instruction are still where they were, so that it might as well come now. What it overwrote
+ * itself counts as still there: without the instruction it is. */
+static inline int may_come_now(const struct compilation *c, u32 instruction) {
+    const struct instruction *at = &c->instructions[instruction];
+    for (u32 k = 0; k < at->n; k++)
+        if (at->operand[k] >= 0 && at->operand[k] != at->d && !unchanged_since(c->values, at->operand[k], instruction))
+            return 0;
+    return 1;
+}
+
+/* An addition keeps the shift that made one of its operands in `target`, which it has no other use for. */
+static inline void note_shift(struct compilation *c, u32 instruction) {
+    struct instruction *at = &c->instructions[instruction];
+    if (at->op != c->library->known[I64_ADD])
+        return;
+    for (u32 k = 0; k < 2; k++) {
+        u32 maker = maker_of(c->values, at->operand[k]);
+        const struct instruction *shift = &c->instructions[maker == NO_MAKER ? instruction : maker];
+        if (shift->op != c->library->known[I64_SHL] || shift->operand[0] < 0 || shift->operand[1] >= 0 || at->operand[1 - k] < 0 ||
+            !may_come_now(c, maker))
+            continue;
+        at->target = (s32)maker;
+        c->values->candidates[c->values->n_candidates++] = (struct candidate){instruction, NO_MAKER, maker};
+        return;
+    }
+}
+
+static inline int is_either(const struct library *library, u32 op, enum known_op a, enum known_op b) {
+    return op == library->known[a] || op == library->known[b];
+}
+
+/* A branch on the outcome of a comparison, or a select by whether something is zero. */
+static inline void note_condition(struct compilation *c, u32 instruction) {
+    const struct library *library = c->library;
+    const struct instruction *at = &c->instructions[instruction];
+    int selects = at->kind == PLAIN_OP;
+    if (!selects && !is_either(library, at->op, BRANCH_I32_NEZ, BRANCH_I32_EQZ))
+        return;
+    u32 maker = maker_of(c->values, at->operand[selects ? 2 : 0]);
+    if (maker == NO_MAKER)
+        return;
+    const struct instruction *condition = &c->instructions[maker];
+    int is_test = condition->kind == PLAIN_OP && library->ops[condition->op].branch != NO_OP;
+    if (!is_test || (selects && condition->n != 1) || !may_come_now(c, maker))
+        return;
+    c->values->candidates[c->values->n_candidates++] = (struct candidate){instruction, maker, NO_MAKER};
+}
+
+static inline void note_address(struct compilation *c, u32 instruction, s32 address) {
+    u32 maker = maker_of(c->values, address);
+    if (maker == NO_MAKER || c->instructions[maker].op != c->library->known[I64_ADD] || !may_come_now(c, maker))
+        return;
+    s32 shift = c->instructions[maker].target;
+    if (shift >= 0 && !may_come_now(c, (u32)shift))
+        shift = -1;
+    c->values->candidates[c->values->n_candidates++] = (struct candidate){instruction, maker, (u32)shift};
+}
+#endif
