@@ -7,6 +7,7 @@ compiled must be the exclusive or of what its registers contribute, or the build
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -62,13 +63,19 @@ def _sizes(op: BuildOp, variant: Variant, target: Target) -> Registers:
 
 
 def _array(sizes: Registers) -> list[Registers]:
-    """Every pair of registers at every two positions, and lines along which one position varies alone."""
+    """Every pair of registers at every two positions, some in all combinations, and lines along which one varies alone."""
     first, base, index = sizes
     rows = {(x % first, y, (x + y) % index) for x in range(max(first, base)) for y in range(base)}
+    rows |= set(itertools.product(*(_some(size) for size in sizes)))
     for fixed in _references(sizes):
         for position, size in enumerate(sizes):
             rows |= {_with(fixed, position, register) for register in range(size)}
     return sorted(rows)
+
+
+def _some(size: int) -> list[int]:
+    """Every third alternative and the last: some of each group."""
+    return sorted({*range(0, size, 3), size - 1})
 
 
 def _references(sizes: Registers) -> list[Registers]:
@@ -117,6 +124,9 @@ def learn(op: BuildOp, variant: Variant, target: Target, codes: Mapping[Register
             raise BuildError(f"{name}: a hole is where register fields are")
         if made.setdefault(combination, plain) != plain:
             raise BuildError(f"{name}: the code of registers {registers} is not that of others with other fields")
+    for combination in itertools.product(*(sorted(set(each)) for each in groups)):
+        if combination not in made:
+            raise BuildError(f"{name}: no placement of groups {combination} was compiled")
     return Learned(tuple(groups), tuple(fields), made)
 
 
