@@ -75,6 +75,9 @@ def _measure(recorder: Recorder, shape: str, size: int) -> dict[State, Point]:
     rounds, target = recorder.rounds(7 if size >= _LONG else 15), 0.0005 if recorder.quick else 0.002
     found = {state: Point(contents, seconds_in(state, prepared, rounds, target)) for state in State}
     prepared.close()
+    written = {"generated_instructions": contents.instructions, "generated_bytes": contents.bytes}
+    for name, number in written.items():
+        recorder.samples[f"{recorder.bench}.{name}.{shape}.{size}"] = [number]
     for state, point in found.items():
         series = {
             "ns_per_instruction": point.per(contents.instructions),
