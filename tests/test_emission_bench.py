@@ -382,7 +382,7 @@ def test_the_command_takes_a_library(tmp_path: Path) -> None:
     copy = tmp_path / "copy.cnpl"
     shutil.copy(LIBRARY, copy)
     with_copy = _python("-m", "cnp", "bench", "library", "--library", str(copy))
-    assert "library.bytes" in with_copy.stdout
+    assert "bytes.meta" in with_copy.stdout
     refused = _python("-m", "cnp", "bench", "library", "--library", str(tmp_path / "none.cnpl"), check=False)
     assert refused.returncode == 1
     assert f"cannot read the stencil library {tmp_path / 'none.cnpl'}" in refused.stderr
