@@ -27,21 +27,24 @@ class State(enum.Enum):
         return "" if self is State.WARM else f"{self.value}."
 
 
-def seconds_in(state: State, prepared: Prepared, rounds: int, target: float) -> Ratio:
+_LASTING = 0.0005  # seconds: long beside the call from Python, short beside the time that other processes get
+
+
+def seconds_in(state: State, prepared: Prepared, rounds: int) -> Ratio:
     """Seconds of one cnp_emit over those of one memcpy, by rounds that take both.
 
-    Warm ones are means of as many calls as last about `target` seconds, by a loop whose round is in the figure: 1 to
-    2 ns. Cold ones are single calls between two readings of the clock, which is in the figure: 20 to 60 ns.
+    Warm ones are means of as many calls as last half a millisecond, by a loop whose round is in the figure: 1 to 2 ns.
+    Cold ones are single calls between two readings of the clock, which is in the figure: 20 to 60 ns.
     """
     if state is State.WARM:
-        return _warm(prepared, rounds, target)
+        return _warm(prepared, rounds)
     emit, copy = _SINGLE[state]
     pairs = [(emit(prepared), copy(prepared)) for _ in range(rounds)]
     return Ratio([each for each, _ in pairs], [each for _, each in pairs])
 
 
-def _warm(prepared: Prepared, rounds: int, target: float) -> Ratio:
-    n, m = repeats_for(prepared.emit, target), repeats_for(prepared.copy, target)
+def _warm(prepared: Prepared, rounds: int) -> Ratio:
+    n, m = repeats_for(prepared.emit, _LASTING), repeats_for(prepared.copy, _LASTING)
     works = {"emit": partial(prepared.emit, n), "copy": partial(prepared.copy, m)}
     samples = interleaved(works, rounds)
     return Ratio([each / n for each in samples["emit"]], [each / m for each in samples["copy"]])

@@ -72,8 +72,7 @@ def run(recorder: Recorder, shapes: Sequence[str]) -> None:
 def _measure(recorder: Recorder, shape: str, size: int) -> dict[State, Point]:
     prepared = Prepared(emission_programs.make(shape, size))
     contents = census.take(prepared)
-    rounds, target = recorder.rounds(7 if size >= _LONG else 15), 0.0005 if recorder.quick else 0.002
-    found = {state: Point(contents, seconds_in(state, prepared, rounds, target)) for state in State}
+    found = {state: Point(contents, seconds_in(state, prepared, _rounds(recorder, state, size))) for state in State}
     prepared.close()
     written = {"generated_instructions": contents.instructions, "generated_bytes": contents.bytes}
     for name, number in written.items():
@@ -90,11 +89,18 @@ def _measure(recorder: Recorder, shape: str, size: int) -> dict[State, Point]:
     return found
 
 
+def _rounds(recorder: Recorder, state: State, size: int) -> int:
+    return recorder.rounds(7 if size >= _LONG else 31 if state is State.WARM else 15)
+
+
 def together(points: Iterable[Point]) -> Point:
-    """The sums of several programs, round by round."""
+    """The sums of several programs: of the quickest rounds of each, of the second quickest, and so on.
+
+    So the median is the sum of the medians: one program's bad round spoils no other's good one.
+    """
     all_of_them = list(points)
-    numerators = zip(*(each.seconds.numerator for each in all_of_them))
-    denominators = zip(*(each.seconds.denominator for each in all_of_them))
+    numerators = zip(*(sorted(each.seconds.numerator) for each in all_of_them))
+    denominators = zip(*(sorted(each.seconds.denominator) for each in all_of_them))
     contents = census.total(each.contents for each in all_of_them)
     return Point(contents, Ratio(list(map(sum, numerators)), list(map(sum, denominators))))
 
