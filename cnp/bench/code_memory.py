@@ -86,10 +86,9 @@ def _writing(recorder: Recorder) -> None:
     """Loops of system calls and copies, none of them in Python; the pages have been touched before."""
     double, flip = DoubleMapping(PAGE), FlipMapping(FLIPPED * PAGE)
     works = _ways_to_write(double, flip)
-    target = 0.0005 if recorder.quick else 0.002
-    repeats = {name: repeats_for(work.repeat, target) for name, work in works.items()}
+    repeats = {name: repeats_for(work.repeat, 0.0005) for name, work in works.items()}
     calls = {name: functools.partial(work.repeat, repeats[name]) for name, work in works.items()}
-    samples = interleaved(calls, recorder.rounds(21))
+    samples = interleaved(calls, recorder.rounds(51))
     double.close()
     flip.close()
     notes = {
