@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cnp.bench import machine, printer, registry, runner
+from cnp.bench import machine, own_library, printer, registry, runner
 from cnp.bench.figure import Mark
 from cnp.errors import CnpError
 
@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     add("--json", type=Path, metavar="FILE", help="also write figures, samples, machine and versions there")
     add("--quick", action="store_true", help="few rounds and small sizes: to see that everything runs, not how fast")
     add("--verbose", action="store_true", help="also print breakdowns")
+    add("--library", type=Path, metavar="FILE", help="measure with another stencil library (default: cnp's own)")
     return result
 
 
@@ -48,6 +49,8 @@ def _run(options: argparse.Namespace) -> int:
             print(f"{each.name:12}{each.summary}")
         return 0
     chosen = registry.chosen(options.names)
+    if options.library is not None:
+        own_library.use(options.library)
     printer.show_machine({**machine.machine(), **machine.versions()})
     results = []
     for recorder in runner.run(chosen, options.quick):
