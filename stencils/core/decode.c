@@ -338,6 +338,28 @@ static int decode_one(struct decoder *at, struct instruction *to) {
     }
 }
 
+static int check_label(struct compilation *c, u32 i, s32 label, u32 operand) {
+    return c->label_at[label] >= 0 ? 1 : fail(c, UNBOUND_LABEL, c->instructions[i].number, operand);
+}
+
+static int check_labels(struct compilation *c) {
+    for (u32 n = 0; n < c->n_controls; n++) {
+        u32 i = c->controls[n];
+        const struct instruction *at = &c->instructions[i];
+        if (at->kind == BRANCH_OP || at->kind == JUMP_OP) {
+            if (!check_label(c, i, at->target, at->kind == BRANCH_OP ? at->n : 0))
+                return 0;
+        } else if (at->kind == TABLE_OP) {
+            if (!check_label(c, i, at->target, 1))
+                return 0;
+            for (s32 k = 0; k < at->operand[1]; k++)
+                if (!check_label(c, i, list_at(c, at->other)[k], 2 + (u32)k))
+                    return 0;
+        }
+    }
+    return 1;
+}
+
 static int decode(struct compilation *c) {
     const struct python *python = c->python;
     struct request *request = c->request;
@@ -364,12 +386,12 @@ static int decode(struct compilation *c) {
         if (!decode_one(&at, to))
             return 0;
         if (to->d >= 0)
-            note_definition(c->values, to->d, i);
+            c->values->defined_by[to->d] = i + 1;
         if (to->kind > CALL_OP) {
             c->controls[c->n_controls++] = i;
             c->values->block = i + 1;
         } else if (to->kind == CALL_OP)
             c->calls[c->n_calls++] = i;
     }
-    return 1;
+    return check_labels(c);
 }

@@ -1,28 +1,6 @@
 /* Instructions -> basic blocks: labels resolved, jumps threaded, loops turned, dead code found, loop depths. */
 #include "compile.h"
 
-static int check_label(struct compilation *c, u32 i, s32 label, u32 operand) {
-    return c->label_at[label] >= 0 ? 1 : fail(c, UNBOUND_LABEL, c->instructions[i].number, operand);
-}
-
-static int check_labels(struct compilation *c) {
-    for (u32 n = 0; n < c->n_controls; n++) {
-        u32 i = c->controls[n];
-        const struct instruction *at = &c->instructions[i];
-        if (at->kind == BRANCH_OP || at->kind == JUMP_OP) {
-            if (!check_label(c, i, at->target, at->kind == BRANCH_OP ? at->n : 0))
-                return 0;
-        } else if (at->kind == TABLE_OP) {
-            if (!check_label(c, i, at->target, 1))
-                return 0;
-            for (s32 k = 0; k < at->operand[1]; k++)
-                if (!check_label(c, i, list_at(c, at->other)[k], 2 + (u32)k))
-                    return 0;
-        }
-    }
-    return 1;
-}
-
 /* The first instruction behind a label that does anything; n_instructions when there is none. */
 static u32 real_instruction(const struct compilation *c, s32 label) {
     u32 i = (u32)c->label_at[label];
@@ -224,8 +202,6 @@ static int find_loops(struct compilation *c, int *waits) {
 
 static int analyse_flow(struct compilation *c) {
     int waits = 0;
-    if (!check_labels(c))
-        return 0;
     turn_loops(c);
     if (!find_blocks(c))
         return 0;

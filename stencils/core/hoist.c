@@ -133,6 +133,10 @@ static void rename_result(struct hoisting *h, u32 instruction, s32 reg) {
     }
 }
 
+static int is_new(const struct compilation *c, s32 reg) { return reg >= (s32)c->request->n_registers; }
+
+/* A value that other blocks need stays, although it might be moved: that it is defined wherever it is needed has yet to
+ * be proved. */
 static int may_move(const struct hoisting *h, const struct instruction *at, u32 number) {
     const struct compilation *c = h->c;
     if (at->kind != PLAIN_OP || at->d < 0 || c->library->ops[at->op].flags & MAY_TRAP)
@@ -145,7 +149,7 @@ static int may_move(const struct hoisting *h, const struct instruction *at, u32 
     }
     if (!registers) /* of constants alone: as cheap where it is */
         return 0;
-    return (u32)at->d >= h->c->request->n_registers || !c->values->crosses[at->d] || c->values->definitions[at->d] == 1;
+    return is_new(c, at->d) || !c->values->crosses[at->d];
 }
 
 /* Whether two instructions compute the same; then the second may do without. */
@@ -175,11 +179,10 @@ static void hoist_from(struct hoisting *h, const struct loop *loop, u32 number) 
         struct instruction *at = &c->instructions[i];
         if (is_outside(loop, h->moved_to[i]) || !may_move(h, at, number))
             continue;
-        int is_local = (u32)at->d < c->request->n_registers && !c->values->crosses[at->d];
-        if (is_local && drop_copy(h, i, made, n_made < REMEMBERED ? n_made : REMEMBERED))
+        if (!is_new(c, at->d) && drop_copy(h, i, made, n_made < REMEMBERED ? n_made : REMEMBERED))
             continue;
         made[n_made++ % REMEMBERED] = i;
-        if (is_local && c->values->definitions[at->d] != 1)
+        if (!is_new(c, at->d))
             rename_result(h, i, new_register(h, h->types[at->d]));
         h->defined_in[at->d] = 0;
         h->n_moved += h->moved_to[i] == STAYS;

@@ -14,7 +14,6 @@ struct values {
     u32 *defined_by;       /* by register: instruction + 1 that defined it last */
     u32 *uses;             /* by instruction: of what it defines, in its block */
     u8 *crosses;           /* by register: some block needs it from another */
-    u32 *definitions;      /* by register: how many */
     u32 block;             /* first instruction of the block being decoded */
     struct candidate *candidates;
     u32 n_candidates;
@@ -24,22 +23,14 @@ static int begin_values(struct compilation *c) {
     struct values *values;
     u32 n = c->n_instructions, registers = c->request->n_registers;
     if (!ALLOCATE(c, values, 1) || !ALLOCATE(c, values->defined_by, registers) || !ALLOCATE(c, values->uses, n) ||
-        !ALLOCATE(c, values->crosses, registers) || !ALLOCATE(c, values->definitions, registers) || !ALLOCATE(c, values->candidates, n))
+        !ALLOCATE(c, values->crosses, registers) || !ALLOCATE(c, values->candidates, n))
         return 0;
     fill(values->defined_by, 0, registers * sizeof *values->defined_by);
     fill(values->uses, 0, n * sizeof *values->uses);
     fill(values->crosses, 0, registers);
-    fill(values->definitions, 0, registers * sizeof *values->definitions);
-    for (u32 r = 0; r < c->request->n_parameters; r++)
-        values->definitions[r] = 1;
     values->block = values->n_candidates = 0;
     c->values = values;
     return 1;
-}
-
-static inline void note_definition(struct values *values, s32 reg, u32 instruction) {
-    values->defined_by[reg] = instruction + 1;
-    values->definitions[reg]++;
 }
 
 static inline void note_use(struct values *values, s32 reg) {
