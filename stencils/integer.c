@@ -114,8 +114,5 @@ OP(i64_ge_u, COMPARISON(i64_le_u, i64_lt_u), i32, i64 a, i64 b) { return a >= b;
 OP(i64_move, MOVE, i64, i64 a) { return a; }
 OP(i64_select, PLAIN, i64, i64 a, i64 b, i32 c) { return c ? a : b; }
 
-/* Counts down in place and leaves by TARGET at zero. */
-OP(safepoint, COUNTDOWN, i64, i64 a) { return a - 1; }
-
 /* The build writes the jump itself: see TABLE there. */
 OP(branch_table, TABLE, void, i32 a) { (void)a; }
