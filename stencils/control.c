@@ -54,7 +54,7 @@ CONTROL(trap) {
     __builtin_unreachable();
 }
 
-/* A function without a frame hands on its own, which it does not use. */
+/* Where a function has no frame, that of what it calls begins at the same place. */
 CONTROL(call) {
     CNP_CALL_COMPILED();
     CNP_GO(NEXT);

@@ -77,7 +77,7 @@ static s32 select_block(struct selection *s, s32 b) {
             occupy(s, position);
             track_operands(s, at, position, i + 1 == block->end);
         }
-        if (at_safepoint(c, at))
+        if (at->flags & NEEDS_SAFEPOINT || at->kind == SAFEPOINT_OP_KIND)
             put_count(s, COUNT_STENCIL, POLL_EVENT);
         s32 elsewhere = select_instruction(s, at, b);
         if (elsewhere >= 0)

@@ -56,10 +56,6 @@ static int definition(struct mentions *m, s32 reg, u32 instruction, u32 block, f
     return mention(m, m->defines, reg, block);
 }
 
-static inline int at_safepoint(const struct compilation *c, const struct instruction *at) {
-    return c->waits && (at->flags & NEEDS_SAFEPOINT || at->kind == SAFEPOINT_OP_KIND);
-}
-
 static int scan_block(struct mentions *m, u32 b) {
     struct compilation *c = m->c;
     const struct block *block = &c->blocks[b];
