@@ -115,8 +115,5 @@ OP(i64_move, MOVE, i64, i64 a) { return a; }
 /* c is an i32 to the user. */
 OP(i64_select, PLAIN, i64, i64 a, i64 b, i64 c) { return c ? a : b; }
 
-/* Counts down in place and leaves by TARGET at zero. */
-OP(safepoint, COUNTDOWN, i64, i64 a) { return a - 1; }
-
 /* The build writes the jump itself: see TABLE there. */
 OP(branch_table, TABLE, void, i32 a) { (void)a; }

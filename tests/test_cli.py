@@ -263,8 +263,8 @@ def test_objdump_puts_places_and_routines_into_words(main: Main) -> None:
     for entry in entries:
         assert re.search(rf"\b{entry}  ", out)
     traps = main("objdump", TRAPS, "--function", "divide").out
-    assert "trap_word=integer_divide_by_zero library=cnp_trap" in traps
-    assert "call cnp_trap" in traps
+    assert "trap_place=integer_divide_by_zero" in traps and "library=cnp_trap" in traps
+    assert "jmp cnp_trap" in traps
     assert "truncate(" not in traps
     assert "callee=odd" in main("objdump", str(PROGRAMS / "mutual_recursion.cnp"), "--function", "even").out
 
@@ -283,7 +283,7 @@ def test_objdump_in_colour_says_the_same(main: Main, monkeypatch: pytest.MonkeyP
     plain, coloured = main("objdump", FIB), main("objdump", FIB, "--color", "always")
     assert "\x1b[" not in plain.out and "\x1b[" in coloured.out
     text = re.sub(r"\x1b\[[0-9;]*m", "", coloured.out)
-    for word in ("fib(i64) -> i64:", "call a, fib(a)", "callee=fib", "(out of line)", "trap_word=stack_overflow"):
+    for word in ("fib(i64) -> i64:", "call a, fib(a)", "callee=fib", "(entry)", "(out of line)", "poll_before_call"):
         assert word in text and word in plain.out
 
 
@@ -331,7 +331,7 @@ def test_what_dumps_say() -> None:
     assert "  call a, fib(a)\n" in err
     assert re.search(r"^n +i64  \d+ to \d+ +r\d+", err, re.MULTILINE)
     assert re.search(r"^[0-9a-f]{4}  op +3  i64\.add .*immediate_b=-1$", err, re.MULTILINE)
-    assert re.search(r"^[0-9a-f]{4}  op +-  poll ", err, re.MULTILINE)
+    assert re.search(r"^[0-9a-f]{4}  op +-  poll_before_call ", err, re.MULTILINE)
 
 
 def test_unknown_dump_letters_are_named_once() -> None:

@@ -202,7 +202,7 @@ def test_lists_that_follow_an_enumeration_are_in_its_order() -> None:
 
     renamed = {
         "integer_move": "i64_move", "float_move": "f64_move", "integer_select": "i64_select",
-        "float_select": "f64_select", "safepoint_op": "safepoint",
+        "float_select": "f64_select",
         "branch_table_op": "branch_table", "zero_extend": "i64_extend_i32_u", "return": "ret",
     }  # fmt: skip
     ops = [renamed.get(each, each) for each in names("known_op")]

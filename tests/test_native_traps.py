@@ -222,6 +222,79 @@ class TestStackOverflow:
             self.check(each)
         assert found[3] is True
 
+    def in_thread(self, kibibytes: int, run: Callable[[], Any]) -> Any:
+        """What run() gives in a thread with a stack of that size."""
+        found: list[Any] = []
+        before = threading.stack_size(kibibytes << 10)
+        try:
+            thread = threading.Thread(target=lambda: found.append(run()))
+            thread.start()
+            thread.join()
+        finally:
+            threading.stack_size(before)
+        return found[0]
+
+    @pytest.mark.parametrize("kibibytes", [64, 256, 8192])
+    def test_without_frames(self, kibibytes: int) -> None:
+        """Only return addresses are left, on the native stack."""
+        f = Function("recursion", [i64], i64)
+        d = f.reg(i64)
+        f.call(d, f, f.params[0])
+        f.ret(d)
+        g = f.compile()
+        assert g.frame_size == 0
+        self.check(self.in_thread(kibibytes, lambda: caught(lambda: g(1))))
+
+    @pytest.mark.parametrize("kibibytes", [64, 256, 8192])
+    @pytest.mark.parametrize("sizes", [(0, 1), (15, 16), (1, 300, 0), (200,), (40, 3, 9000)])
+    def test_frames_of_all_sizes(self, kibibytes: int, sizes: tuple[int, ...]) -> None:
+        """Functions with frames of so many values call one another in turn; each loops, and calls a function that uses
+        its frame without asking, which is when ticks are few. What is in the frames is still there behind the calls."""
+        leaf = Function("leaf", [i64], i64)
+        values = [leaf.reg(i64) for _ in range(250)]
+        rounds, again = leaf.reg(i64), leaf.label()
+        for number, each in enumerate(values):
+            leaf.i64_add(each, leaf.params[0], number)
+        leaf.i64_const(rounds, 3)
+        leaf.place(again)
+        leaf.i64_sub(rounds, rounds, 1)
+        leaf.branch_i64_nez(rounds, again)
+        for each in values:
+            leaf.i64_xor(rounds, rounds, each)
+        leaf.ret(rounds)
+        ring = [Function("recursion", [i64], i64) for _ in sizes]
+        for number, (f, size) in enumerate(zip(ring, sizes)):
+            n, d, more, again = f.params[0], f.reg(i64), f.label(), f.label()
+            kept = [f.reg(i64) for _ in range(size)]
+            for each in kept:
+                f.i64_mul(each, n, len(kept))
+            f.branch_i64_gt_s(n, 0, more)
+            f.ret(0)
+            f.place(more)
+            f.i64_const(d, 5)
+            f.place(again)
+            f.i64_sub(d, d, 1)
+            f.branch_i64_nez(d, again)
+            f.i64_sub(d, n, 1)
+            f.call(d, ring[(number + 1) % len(ring)], d)
+            for each in kept:
+                f.i64_sub(d, d, each)
+            if kept:
+                f.call(None, leaf, n)
+            f.ret(d)
+        g = ring[0].compile()
+
+        def run() -> tuple[Trap, int, Trap]:
+            return caught(lambda: g(10**9)), g(5), caught(lambda: g(10**9))
+
+        def expected(n: int) -> int:
+            return 0 if n <= 0 else expected(n - 1) - n * sizes[(5 - n) % len(sizes)] ** 2
+
+        first, shallow, second = self.in_thread(kibibytes, run)
+        self.check(first)
+        self.check(second)
+        assert shallow == expected(5)
+
     @pytest.mark.parametrize("kibibytes", [512, 1024, 0])
     def test_through_python_and_back(self, kibibytes: int) -> None:
         """Compiled code calls Python, which calls compiled code, until the stack ends. Python's own limit is off."""

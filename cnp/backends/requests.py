@@ -26,7 +26,7 @@ class Group:
     """Functions to be compiled into one block. `resolve` gives the native code of callees from outside the group.
 
     `pins` takes the place of register allocation in the first function, for tests: a signed byte for each register,
-    the hardware register to be in, or -1 for a frame slot; one more is for the counter of safepoints.
+    the hardware register to be in, or -1 for a frame slot.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Group:
         request.result_type = NO_TYPE if result is None else result
         request.safepoints, request.trace = self._safepoints, self._trace
         if self._pins is not None and index == 0:
-            pinned = ctypes.create_string_buffer(self._pins.ljust(len(function._types) + 1, b"\xff"))
+            pinned = ctypes.create_string_buffer(self._pins.ljust(len(function._types), b"\xff"))
             request.pins = ctypes.addressof(pinned)
         if function._callees:
             callees = self._describe_callees(function)

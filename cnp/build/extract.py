@@ -72,7 +72,7 @@ def _check(function: Function, instructions: Sequence[Instruction], rules: Rules
     frame = rules.frame or (rules.hand_written and calls)
     for each in instructions:
         what = None
-        if each.frame is None or (each.frame and not frame):
+        if (each.frame is None and not rules.hand_written) or (each.frame and not frame):
             what = "a stack frame"
         elif each.calls and not rules.hand_written:
             what = "a call"
@@ -99,7 +99,8 @@ def _check_balance(function: Function, instructions: Sequence[Instruction], piec
             continue
         depths[index] = depth
         each, piece = instructions[index], pieces[index]
-        depth += each.frame or 0
+        # Hand-written code that aligns the stack pointer has kept it in a register, and takes it from there.
+        depth = 0 if each.frame is None else depth + each.frame
         if depth and (piece.leaves or each.returns or each.indirect_jump):
             raise BuildError(f"{function.name}: {depth} bytes are on the stack at the jump at offset {each.offset}")
         if piece.jump and not piece.leaves:

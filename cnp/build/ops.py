@@ -16,7 +16,7 @@ from cnp.types import Type
 CONTROL_SOURCE = "control.c"
 _ENTRY = re.compile(r"@@(OP|CONTROL)\s+(.*?)@@", re.DOTALL)
 _TRAP = re.compile(r"\(\s*\*\s*trap_\s*=\s*\(\s*(\w+)\s*\)\s*,\s*0\s*\)")
-_SHAPES = {"LOAD": Shape.LOAD, "STORE": Shape.STORE, "COUNTDOWN": Shape.COUNTDOWN, "TABLE": Shape.TABLE}
+_SHAPES = {"LOAD": Shape.LOAD, "STORE": Shape.STORE, "TABLE": Shape.TABLE}
 _SHAPES |= {"MAGIC": Shape.MAGIC, "PLAIN": Shape.VALUE, "COMMUTATIVE": Shape.VALUE, "MOVE": Shape.VALUE}
 
 
@@ -25,7 +25,7 @@ class SourceOp:
     """One OP of a source file."""
 
     name: str
-    attribute: str  # PLAIN, COMMUTATIVE, COMPARISON, LOAD, STORE, MOVE, TABLE, MAGIC or COUNTDOWN
+    attribute: str  # PLAIN, COMMUTATIVE, COMPARISON, LOAD, STORE, MOVE, TABLE or MAGIC
     swapped: str | None  # of a COMPARISON: names of ops
     inverse: str | None
     shape: Shape

@@ -29,6 +29,10 @@ from cnp.stencil.sources import abi_hash
 from cnp.stencil.writer import library_bytes, write_file
 from cnp.target.record import Target, arguments
 
+_ROUTINES = frozenset(
+    ("cnp_trap", "cnp_poll_in_loop", "cnp_poll_before_call", "cnp_poll_large_frame", "cnp_enter_from_c")
+)
+"""What stencils may reach where the sources have no core."""
 _PER_UNIT = 500
 """Placements compiled by one clang run: enough that its start costs little, few enough to share out evenly."""
 
@@ -91,7 +95,7 @@ def build_library(settings: Settings, progress: Progress) -> Statistics:
         check_convention(compiler)
         survivors = find_survivors(compiler)
         core = compile_core(compiler) if (directory / CORE_SOURCE).is_file() else EMPTY
-        routines = frozenset(core.exports) or frozenset(("cnp_trap", "cnp_poll_preserving_all", "cnp_enter_from_c"))
+        routines = frozenset(core.exports) or _ROUTINES
         compiler = replace(compiler, routines=routines)
         controls = compile_controls(compiler, CONTROL_SOURCE, sources.controls) if sources.controls else {}
         stencils_key = inputs_key(settings.clang, target, stencil_sources(digests))

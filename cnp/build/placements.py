@@ -198,8 +198,6 @@ class Writer:
         if source.result is None:
             return f"{declare}{call}; {self._exits(p)}CNP_GO(NEXT);"
         result = f"{declare}{source.result.name} d_ = {call}; {self._exits(p)}"
-        if row.shape == Shape.COUNTDOWN:
-            return result + self._countdown(p)
         return f"{result}{self._store_result(p)} {self._go_on(p)}"
 
     def _go_on(self, p: Placement) -> str:
@@ -208,13 +206,6 @@ class Writer:
         if p.form != Form.SCRATCH or not scratch:
             return "CNP_GO(NEXT);"
         return f"{{ i64 {', '.join(scratch)}; CNP_GO(NEXT); }}"
-
-    def _countdown(self, p: Placement) -> str:
-        """C that writes the count back and leaves at zero, where nobody needs it: the way back starts a new one."""
-        register, store = self._result_register(p), self._store_result(p)
-        if register is None:
-            return f"{store} if (d_ == 0) CNP_GO(TARGET); CNP_GO(NEXT);"
-        return f"if (d_ == 0) {{ i64 {register}; CNP_GO(TARGET); }} {store} CNP_GO(NEXT);"
 
     def _break_dependency(self, p: Placement) -> str:
         """C that makes clang aware that a float destination holds something.
@@ -346,7 +337,7 @@ class Writer:
         """The register that the result goes to, or None if that is a slot."""
         if p.form == Form.SLOT_RESULT:
             return None
-        if p.op.row.shape == Shape.COUNTDOWN or p.form in (Form.TIED, Form.SCRATCH):
+        if p.form in (Form.TIED, Form.SCRATCH):
             return self._register(p, "A")
         if p.form == Form.REVERSED:
             return self._register(p, "B")
@@ -363,7 +354,7 @@ class Writer:
                 return f"{register} = cnp_put_f32(d_);"
             return f"{register} = (i64)d_;" if type == Type.i32 else f"{register} = d_;"
         slot, old = "SLOT_D", None
-        if p.op.row.shape == Shape.COUNTDOWN or p.form in (Form.TIED, Form.SCRATCH):
+        if p.form in (Form.TIED, Form.SCRATCH):
             slot, old = "SLOT_A", p.op.row.operand_types[0]
         elif p.form == Form.REVERSED:
             slot, old = "SLOT_B", p.op.row.operand_types[1]

@@ -103,7 +103,7 @@ def _value_op(source: SourceOp, target: Target) -> BuildOp:
         flags |= OpFlag.COMPARISON
     if source.traps:
         flags |= OpFlag.MAY_TRAP
-    hidden = source.attribute in ("MOVE", "TABLE", "MAGIC", "COUNTDOWN") or source.name.endswith("_select")
+    hidden = source.attribute in ("MOVE", "TABLE", "MAGIC") or source.name.endswith("_select")
     if hidden:
         flags |= OpFlag.HIDDEN
     reversed_class = _NONE
@@ -113,13 +113,13 @@ def _value_op(source: SourceOp, target: Target) -> BuildOp:
             reversed_class = _I32 if operands[0] == Type.i32 else _I64
         reversed_alternatives = target.registers(operands[0]) + 1 + reversed_class.bit_count()
     counts = [1]
-    if source.result is not None and source.shape != Shape.COUNTDOWN and forms & {Form.FREE, Form.FREE_IMMEDIATE}:
+    if source.result is not None and forms & {Form.FREE, Form.FREE_IMMEDIATE}:
         counts = [target.registers(source.result) + 1]
     counts += _alternatives(source, operands, masks, target)
     row = Op(
         method=source.name if source.shape != Shape.TABLE else "branch_table",
         shape=source.shape,
-        result_type=NO_RESULT if source.result is None or source.shape == Shape.COUNTDOWN else source.result,
+        result_type=NO_RESULT if source.result is None else source.result,
         operand_types=operands,
         flags=flags,
         forms=sum(1 << form for form in forms),

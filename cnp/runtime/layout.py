@@ -9,7 +9,7 @@ REGISTERS = 16
 ARGUMENTS = 8
 
 KNOWN_OPS = (
-    *("i64_move", "f64_move", "i64_select", "f64_select", "safepoint", "branch_table", "i64_extend_i32_u"),
+    *("i64_move", "f64_move", "i64_select", "f64_select", "branch_table", "i64_extend_i32_u"),
     *("i32_mul", "i64_mul", "i32_shl", "i64_shl", "i32_shr_u", "i64_shr_u", "i32_and", "i64_and"),
     *("i32_div_s", "i32_div_u", "i32_rem_s", "i32_rem_u", "i64_div_s", "i64_div_u", "i64_rem_s", "i64_rem_u"),
     *("i32_div_s_magic", "i32_div_u_magic", "i32_rem_s_magic", "i32_rem_u_magic"),
@@ -28,8 +28,9 @@ REDUCIBLE_OPS = (
 """Methods of the rows that a constant operand b may make cheaper, or whose count is taken modulo the width."""
 
 KNOWN_CONTROLS = (
-    *("jump", "ret", "enter", "trap_exit", "poll", "call", "call_c_integer", "call_c_float"),
-    *("call_c_integer_stack", "call_c_float_stack", "c_entry_integer", "c_entry_float"),
+    *("jump", "ret", "count", "count_large_frame", "poll", "poll_before_call", "poll_large_frame"),
+    *("trap_exit", "trap", "call", "call_small_frame", "call_large_frame"),
+    *("call_c", "call_c_stack", "call_c_large_frame", "call_c_stack_large_frame", "c_entry_integer", "c_entry_float"),
 )
 """Control stencils, in the order of `enum known_control`."""
 
@@ -117,6 +118,8 @@ class Signature(ctypes.Structure):
 
 
 CALLEE_CODE, CALLEE_C, CALLEE_MEMBER = range(3)
+NO_OP_NUMBER = 0xFFFFFFFF
+"""In place of an op's number in a trace: what stands in front of a function's first call."""
 
 
 class Callee(ctypes.Structure):
@@ -190,7 +193,7 @@ class Request(ctypes.Structure):
     )
 
     def read_traces(self) -> list[tuple[int, int, int]]:
-        """(op, stencil, offset) of each stencil, in the order of the code."""
+        """(op or NO_OP_NUMBER, stencil, offset) of each stencil, in the order of the code."""
         rows = (Trace * self.n_traces).from_address(self.traces) if self.n_traces else ()
         return [(row.op, row.stencil, row.offset) for row in rows]
 

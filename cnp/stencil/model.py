@@ -27,9 +27,8 @@ class Shape(enum.IntEnum):
     LOAD = 1
     STORE = 2
     BRANCH = 3
-    COUNTDOWN = 4
-    TABLE = 5
-    MAGIC = 6
+    TABLE = 4
+    MAGIC = 5
 
 
 class OpFlag(enum.IntFlag):
@@ -78,7 +77,7 @@ class Value(enum.IntEnum):
     LIBRARY = 10  # extra: the offset in the blob
     FRAME_SIZE = 11
     ADDRESS = 12
-    TRAP_WORD = 13
+    TRAP_PLACE = 13
     SIGNATURE = 14
     CALLEE = 15
     TABLE = 16
@@ -86,7 +85,8 @@ class Value(enum.IntEnum):
     MULTIPLIER = 18
     DIVISOR = 19
     MINUS_FRAME_SIZE = 20
-    FRAME_ROOM = 21
+    FRAME_TICKS = 21
+    FUNCTION = 22
 
 
 class HoleFlag(enum.IntFlag):

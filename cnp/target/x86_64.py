@@ -18,6 +18,7 @@ _RELOCATIONS = {
     4: RelocationKind("R_X86_64_PLT32", ((0, _RELATIVE_32),)),  # no PLT: a direct jump or call
     10: RelocationKind("R_X86_64_32", ((0, _LOW_32),)),
     11: RelocationKind("R_X86_64_32S", ((0, _ABSOLUTE_32),)),
+    14: RelocationKind("R_X86_64_8", ((0, PatchKind(1, signed=True)),)),  # of .byte: no instruction of clang's has it
 }
 
 _COMMON_FLAGS = (

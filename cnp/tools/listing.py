@@ -11,6 +11,7 @@ from cnp.errors import TrapKind, UserError
 from cnp.ir.optable import Code
 from cnp.ir.signature import register_name
 from cnp.ir.text import print_function
+from cnp.runtime.layout import NO_OP_NUMBER
 from cnp.stencil.model import Form, HoleFlag, Value
 from cnp.stencil.naming import form_size, placement_name
 from cnp.tools.disassembly import Instruction, disassemble, instructions, jump_tables, quads
@@ -31,6 +32,7 @@ _MOVES = {
 }
 """Rows that the core serves ops without a row of their own with."""
 _FRAME_OFFSETS = {Value.SLOT_D, Value.SLOT_A, Value.SLOT_B, Value.SLOT_C, Value.OFFSET}
+_POLLS = ("poll", "poll_before_call", "poll_large_frame")
 _LARGE = 4096  # from here on numbers are shown in hexadecimal
 
 
@@ -69,10 +71,10 @@ def rows(made: NativeFunction, decode: bool = True) -> list[Row]:
     cold = False
     for (op, index, offset), end in zip(part.traces, ends):
         control = namer.control(index)
-        cold = cold or control == "poll" or (control == "trap_exit" and made.function.ops[op][0] != Code.TRAP)
+        cold = cold or control in _POLLS or (control == "trap_exit" and made.function.ops[op][0] != Code.TRAP)
         stencil = _form_in_use(library, index, code[offset:end])
-        serves = None if control == "enter" or (cold and control != "trap_exit") else op
-        name = control or namer.name(made.function, None if cold else op, index)
+        serves = None if op == NO_OP_NUMBER or control == "trap" or (cold and control != "trap_exit") else op
+        name = control or namer.name(made.function, None if cold else serves, index)
         behind = offset + stencil.size
         result.append(Row(serves, offset, name, _holes(addresses, stencil, offset), decoded(offset, behind), cold))
         if behind < end != tables:
@@ -187,7 +189,7 @@ def _value(addresses: _Addresses, hole: Hole, field: int, at: int) -> str:
         value += addresses.entry + at
         exact = hole.value != Value.LIBRARY or hole.extra in addresses.library.exports.values()
         return addresses.name(value) if exact else f"constant {hole.extra:#x}"
-    if hole.value == Value.TRAP_WORD:
+    if hole.value == Value.TRAP_PLACE:
         return str(TrapKind(value & 15)).replace(" ", "_")
     if hole.value == Value.TABLE:
         return addresses.name(value)

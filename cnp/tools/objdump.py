@@ -39,7 +39,7 @@ def lines(made: NativeFunction) -> Iterator[Line]:
     function, shown, cold = made.function, -1, False
     for row in listing.rows(made):
         number = "" if row.op is None or (row.op == shown and not row.out_of_line) else str(row.op)
-        op = "(entry)" if row.stencil == "enter" else ""
+        op = "(entry)" if row.op is None and row.stencil.startswith("count") else ""
         if row.out_of_line:
             op, cold = "" if cold else "(out of line)", True
         elif number and row.op is not None:

@@ -35,18 +35,19 @@ static u32 argument_register(const struct library *library, int file, u32 *integ
     return file ? (*floats)++ : library->integer_argument[(*integers)++];
 }
 
-/* Room on the frame stack is checked for, and calls are counted, where the way to the first call begins: a function
- * that returns early does not pay for the calls it does not make. Returns the block to check in front of, which must
- * not be left out, or -1 for none. */
+/* A function that calls compiled code takes its ticks where the way to the first call begins: one that returns early
+ * does not pay for the calls it does not make. Returns the block to take them in front of, which must not be left out,
+ * or -1 for none. */
 static s32 find_check(const struct compilation *c, u8 *reaches_call, u32 *stack) {
     u32 depth = 0;
-    if (!c->n_calls)
+    if (!c->calls_code)
         return -1;
     memset(reaches_call, 0, c->n_blocks);
     for (u32 k = 0, b = 0; k < c->n_calls; k++) {
         while (c->blocks[b].end <= c->calls[k])
             b++;
-        if (c->blocks[b].reachable && !reaches_call[b])
+        int is_c = c->request->callees[c->instructions[c->calls[k]].target].kind == CALLEE_C;
+        if (c->blocks[b].reachable && !is_c && !reaches_call[b])
             reaches_call[stack[depth++] = b] = 2;
     }
     if (!depth)
@@ -79,10 +80,8 @@ static s32 find_check(const struct compilation *c, u8 *reaches_call, u32 *stack)
 
 static void put_check(struct selection *s) {
     u32 number = s->number;
-    s->number = 0;
-    s32 slow = begin_poll(s);
-    put_control(s, ENTER_STENCIL);
-    end_poll(s, slow, 0);
+    s->number = NO_OP_NUMBER;
+    put_count(s, s->frame == LARGE_FRAME ? COUNT_LARGE_FRAME : COUNT_STENCIL, CHECK_EVENT);
     s->number = number;
 }
 
@@ -97,8 +96,6 @@ static void put_entry(struct selection *s) {
             moves[n++] = (struct pending_move){locate(s, (s32)r, file), in_register(hardware), (u8)file};
     }
     move_in_parallel(s, moves, n);
-    if (c->fuel >= 0 && c->intervals[c->fuel].end >= 0)
-        move(s, 0, locate(s, c->fuel, 0), (struct location){.is_constant = 1, .value = ROUNDS_BETWEEN_POLLS, .slot = -2});
 }
 
 /* ---- what lives in a register across a call ---- */
@@ -182,10 +179,10 @@ static void select_call(struct selection *s, const struct instruction *at) {
     int file = callee->result_type != NO_TYPE && IS_FLOAT(callee->result_type);
     if (is_c) {
         s->value[ADDRESS_VALUE] = (i64)callee->address;
-        put_control(s, integers > 6 ? (file ? CALL_C_FLOAT_STACK : CALL_C_INTEGER_STACK) : (file ? CALL_C_FLOAT : CALL_C_INTEGER));
+        put_control(s, (s->frame == LARGE_FRAME ? CALL_C_LARGE_FRAME : CALL_C_STENCIL) + (integers > 6));
     } else {
         s->callee = at->target;
-        put_control(s, CALL_STENCIL);
+        put_control(s, CALL_STENCIL + s->frame);
     }
     if (at->d < 0 || c->intervals[at->d].end < 0)
         return;
@@ -205,8 +202,20 @@ static void select_return(struct selection *s, const struct instruction *at) {
     put_control(s, RETURN_STENCIL);
 }
 
+/* A jump back over this many bytes is short. */
+enum { SHORT_JUMP = 100 };
+
+/* The exits of a function share their end, as long as that is near. */
 static void put_trap(struct selection *s, u32 place) {
     s->leaves = 1;
-    s->value[TRAP_WORD_VALUE] = trap_word(s->c->request->function_number, place >> 4, place & 15);
+    s->value[TRAP_PLACE_VALUE] = place;
     put_control(s, TRAP_EXIT_STENCIL);
+    if (s->trap_position && s->position - s->trap_position < SHORT_JUMP) {
+        jump_to(s, s->trap_target);
+        return;
+    }
+    s->trap_target = s->n_targets++;
+    s->trap_position = s->position;
+    bind(s, s->trap_target);
+    put_control(s, TRAP_STENCIL);
 }

@@ -58,7 +58,6 @@ struct compilation {
     u32 n_instructions, n_registers;
     u32 *controls, *calls; /* instructions that say where control goes, and calls, in order */
     u32 n_controls, n_calls;
-    s32 fuel;         /* register that counts down to the next safepoint, or -1 */
     s32 *label_at;    /* instruction that a label is bound to */
     u32 n_labels;
 
@@ -69,6 +68,7 @@ struct compilation {
     u32 *block_at;    /* of an instruction that leads a block */
     u32 *predecessors;
     u8 calls_code, calls_c;
+    u8 waits; /* has safepoints */
     u8 divides; /* by a constant: the scratch registers are best left alone */
 
     struct interval *intervals;
@@ -103,7 +103,7 @@ static inline u32 division_kind(const struct library *library, u32 row) {
     return kind;
 }
 
-static inline int in_float_file(const struct compilation *c, s32 r) { return r != c->fuel && IS_FLOAT(c->types[r]); }
+static inline int in_float_file(const struct compilation *c, s32 r) { return IS_FLOAT(c->types[r]); }
 
 static int fail(struct compilation *c, u32 code, u32 op, u32 operand) {
     c->request->error = code;

@@ -23,7 +23,7 @@
 static int compile(const struct library *library, const struct python *python, struct request *request, int improve) {
     struct compilation *c = (struct compilation *)request->scratch;
     *c = (struct compilation){
-        .library = library, .python = python, .request = request, .n_registers = request->n_registers, .fuel = -1};
+        .library = library, .python = python, .request = request, .n_registers = request->n_registers};
     c->next = request->scratch + sizeof *c;
     c->next += -(u64)c->next & 15;
     c->end = request->scratch + request->scratch_size;

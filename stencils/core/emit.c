@@ -37,24 +37,8 @@ static void emit_items(const struct chunk *chunks, const struct item *items, u32
     memcpy(end - covered, buffer + 64 - covered, covered);
 }
 
-/* Makes the function at `executable`, written through `writable`. Returns OK or what cannot be encoded. */
-int cnp_emit(struct request *request, char *writable, i64 executable) {
-    struct compilation *c = request->compilation;
-    for (u32 k = 0; k < c->n_externals; k++) {
-        const struct event *event = &c->externals[k];
-        struct item *item = &c->items[event->item];
-        i64 target;
-        if (event->kind == TABLE_EVENT) {
-            item->value = (u32)((executable + (u32)event->addend) >> (event->extra ? 32 : 0));
-            continue;
-        }
-        target = event->kind == LIBRARY_EVENT ? c->library->blob + event->extra : request->callees[event->target].address;
-        s64 displacement = (s64)(target - (executable + event->position)) + event->addend;
-        if (displacement != (s32)displacement)
-            return TOO_LARGE;
-        item->value = (u32)displacement;
-    }
-    emit_items(c->library->chunks, c->items, c->n_items, writable + c->code_end);
+/* Jump tables hold addresses of blocks. */
+static void fill_tables(const struct compilation *c, char *writable, i64 executable) {
     for (u32 k = 0; k < c->n_externals; k++) {
         const struct event *event = &c->externals[k];
         if (event->kind != TABLE_EVENT || event->extra)
@@ -64,6 +48,30 @@ int cnp_emit(struct request *request, char *writable, i64 executable) {
             *(u64 __attribute__((may_alias)) *)(writable + event->addend + 8 * i) =
                 executable + c->target_position[block_of(c, list_at(c, at->other)[i])];
     }
+}
+
+/* Makes the function at `executable`, written through `writable`. Returns OK or what cannot be encoded. */
+int cnp_emit(struct request *request, char *writable, i64 executable) {
+    struct compilation *c = request->compilation;
+    int has_tables = 0;
+    for (u32 k = 0; k < c->n_externals; k++) {
+        const struct event *event = &c->externals[k];
+        struct item *item = &c->items[event->item];
+        i64 target;
+        if (event->kind == TABLE_EVENT) {
+            item->value = (u32)((executable + (u32)event->addend) >> (event->extra ? 32 : 0));
+            has_tables = 1;
+            continue;
+        }
+        target = event->kind == LIBRARY_EVENT ? c->library->blob + event->extra : request->callees[event->target].address;
+        s64 displacement = (s64)(target - (executable + event->position)) + event->addend;
+        if (displacement != (s32)displacement)
+            return TOO_LARGE;
+        item->value = (u32)displacement;
+    }
+    emit_items(c->library->chunks, c->items, c->n_items, writable + c->code_end);
+    if (has_tables)
+        fill_tables(c, writable, executable);
     return OK;
 }
 

@@ -1,35 +1,23 @@
 /* The border to C: contexts of threads, entering compiled code, and leaving it early. */
 #include "layout.h"
 
-typedef CNP_CONVENTION struct cnp_result code(CNP_PARAMETERS);
-
 /* One entry into compiled code: what to load, and where the result goes. */
 struct invocation {
-    code *entry;
+    i64 entry;
     char *frame;
-    const i64 *integers;
-    const f64 *floats;
+    const i64 *integers; /* ARGUMENTS of them */
+    const f64 *floats;   /* the same, or NULL */
     struct cnp_result result;
 };
+_Static_assert(__builtin_offsetof(struct invocation, entry) == 0 && __builtin_offsetof(struct invocation, frame) == 8 &&
+                   __builtin_offsetof(struct invocation, integers) == 16 && __builtin_offsetof(struct invocation, floats) == 24 &&
+                   __builtin_offsetof(struct invocation, result.i) == 32 && __builtin_offsetof(struct invocation, result.f) == 40 &&
+                   __builtin_offsetof(struct context, native_stack) == 0,
+               "the assembly of the target's header knows these offsets");
 
-/* Calls routine(invocation) with every register saved; 1 if cnp_unwind ended it. In the target's header. */
-int cnp_guard(struct context *context, CNP_CONVENTION void (*routine)(struct invocation *), struct invocation *invocation)
-    __attribute__((visibility("hidden")));
+/* Runs an invocation with every register saved; 1 if cnp_unwind ended it. In the target's header. */
+int cnp_guard(struct context *context, struct invocation *invocation, u32 ticks) __attribute__((visibility("hidden")));
 void cnp_unwind(struct context *context) __attribute__((noreturn, visibility("hidden")));
-
-static CNP_CONVENTION void enter_with_integers(struct invocation *v) {
-    const i64 *a = v->integers;
-    i64 i_;
-    f64 f_;
-    v->result = v->entry(i_, v->frame, i_, i_, a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], f_, f_, f_, f_, f_, f_, f_, f_);
-}
-static CNP_CONVENTION void enter_with_all(struct invocation *v) {
-    const i64 *a = v->integers;
-    const f64 *x = v->floats;
-    i64 i_;
-    v->result = v->entry(i_, v->frame, i_, i_, a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], x[0], x[1], x[2], x[3], x[4], x[5],
-                         x[6], x[7]);
-}
 
 /* What C functions that compiled code calls may count on having left of the native stack; a quarter of a small one. */
 #define NATIVE_RESERVE (128u << 10)
@@ -44,7 +32,7 @@ static __attribute__((noinline)) struct context *new_context(const struct host *
         host->munmap(start, (size_t)(aligned - start));
     host->munmap(aligned + CNP_STACK_SIZE, (size_t)(start + CNP_STACK_SIZE - aligned));
     struct context *context = (struct context *)aligned;
-    *context = (struct context){.top = context->frames, .host = host, .ticks = ROUNDS_BETWEEN_POLLS};
+    *context = (struct context){.frame = context->frames, .host = host};
     i64 attributes[16]; /* pthread_attr_t is 56 bytes */
     char *low;
     size_t size;
@@ -63,12 +51,13 @@ static __attribute__((noinline)) struct context *new_context(const struct host *
 /* The destructor of the thread-specific key. */
 void cnp_free_context(struct context *context) { context->host->munmap(context, CNP_STACK_SIZE); }
 
-/* Frames start where C left off, or further up if the native stack would end first: a call takes 16 bytes of it and
- * at least CNP_MINIMUM_FRAME of ours, so that what is left of one bounds the other and `enter` checks one of them. */
-static inline char *first_frame(const struct context *context) {
-    s64 native = 2 * ((char *)__builtin_frame_address(0) - context->native_limit);
-    char *start = (char *)(((i64)context->top + 15) & ~15ull), *end = (char *)context + CNP_STACK_SIZE;
-    return end - start <= native ? start : native <= 0 ? end : (char *)((i64)(end - native) & ~15ull);
+/* How many ticks may be handed out while the frame stack is used up to `end`: at most what is left of it and of the
+ * native stack, plus one, since the last one only asks for more. Less than one if either is used up. */
+static inline s64 ticks_left(const struct context *context, const char *end) {
+    s64 frames = (s64)((char *)context + CNP_STACK_SIZE - CNP_STACK_RESERVE - end) >> __builtin_ctz(CNP_TICK_FRAME);
+    s64 native = (s64)((char *)__builtin_frame_address(0) - context->native_limit) >> __builtin_ctz(CNP_TICK_NATIVE);
+    s64 least = frames < native ? frames : native;
+    return least < CNP_TICKS ? least + 1 : CNP_TICKS;
 }
 
 /* Runs compiled code on this thread. Returns the trap word, 0 if it returned. */
@@ -77,19 +66,21 @@ static inline i64 enter(const struct signature *signature, const i64 *integers, 
     struct context *context = host->pthread_getspecific(host->context_key);
     if (__builtin_expect(!context, 0) && !(context = new_context(host)))
         return STACK_OVERFLOW;
-    struct invocation invocation = {(code *)signature->entry, first_frame(context), integers, floats, {0, 0}};
-    if (__builtin_expect(invocation.frame > (char *)context + CNP_STACK_SIZE - CNP_STACK_RESERVE, 0))
+    char *frame = context->frame;
+    struct invocation invocation = {signature->entry, frame + CNP_SMALL_FRAME, integers, signature->uses_floats ? floats : 0, {0, 0}};
+    s64 ticks = ticks_left(context, invocation.frame);
+    if (__builtin_expect(ticks <= 0, 0))
         return trap_word(signature->number, 0, STACK_OVERFLOW);
-    char *top = context->top;
-    int trapped = cnp_guard(context, signature->uses_floats ? enter_with_all : enter_with_integers, &invocation);
-    context->top = top;
+    int trapped = cnp_guard(context, &invocation, (u32)ticks);
+    context->frame = frame;
     *result = invocation.result;
     return __builtin_expect(trapped, 0) ? context->trap : 0;
 }
 
-void cnp_trap(char *frame, i64 word) {
+/* The end of cnp_trap. */
+__attribute__((used, noreturn, visibility("hidden"))) void cnp_stop(u32 function, u32 place, char *frame) {
     struct context *context = context_of(frame);
-    context->trap = word;
+    context->trap = trap_word(function, place >> 4, place & 15);
     cnp_unwind(context);
 }
 
@@ -107,12 +98,9 @@ static int has_waited(struct context *context) {
     return 1;
 }
 
-/* A safepoint's slow path: lets Python's signal handlers run, which they do on the main thread only; whatever they raise
- * ends the call. */
-__attribute__((used, visibility("hidden"))) void cnp_poll(char *frame) {
-    struct context *context = context_of(frame);
+/* Lets Python's signal handlers run, which they do on the main thread only; whatever they raise ends the call. */
+static void ask_python(struct context *context) {
     const struct python *python = &context->host->python;
-    context->ticks = ROUNDS_BETWEEN_POLLS;
     if (context->host->pthread_self() != context->host->main_thread || (!python->PyGILState_Check() && !has_waited(context)))
         return;
     int state = python->PyGILState_Ensure();
@@ -122,6 +110,19 @@ __attribute__((used, visibility("hidden"))) void cnp_poll(char *frame) {
         context->trap = INTERRUPTED;
         cnp_unwind(context);
     }
+}
+
+/* Where ticks have run out: returns new ones. `innermost` is as in the context; `function` is 0 in a loop, which needs no
+ * more room than it has, and the number of a function that is about to call another. */
+__attribute__((used, visibility("hidden"))) u32 cnp_poll(char *frame, char *innermost, u32 function) {
+    struct context *context = context_of(frame);
+    char *end = innermost + CNP_SMALL_FRAME;
+    if (function && ticks_left(context, end) <= 0)
+        cnp_stop(function, STACK_OVERFLOW, frame);
+    context->frame = innermost;
+    ask_python(context);
+    s64 ticks = ticks_left(context, end);
+    return ticks > 0 ? (u32)ticks : 1;
 }
 
 CNP_BORDER_ASSEMBLY

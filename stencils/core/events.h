@@ -7,12 +7,12 @@ enum event_kind {
     LABEL_EVENT,   /* target is bound here */
     ALIGN_EVENT,   /* item is the first of extra items of padding in front of a loop, which ends where target begins */
     BRANCH_EVENT,  /* item holds a displacement to target; short_form may replace it */
-    EXIT_EVENT,    /* the same, to a trap's place out of line: op number and kind in extra */
-    POLL_EVENT,    /* the same, to a safepoint's slow path, which comes back to target + 1; extra: it counts fuel */
+    POLL_EVENT,    /* the same, to a safepoint's slow path, which comes back to target + 1 */
+    CHECK_EVENT,   /* the same, in front of the first call */
+    EXIT_EVENT,    /* item holds a displacement to a trap's place out of line: op number and kind in extra */
     LIBRARY_EVENT, /* item holds a displacement to extra, an address */
     CALLEE_EVENT,  /* the same, to callee number target */
-    TABLE_EVENT,   /* item holds (half of) the address of the jump table of instruction target */
-    FRAME_EVENT    /* item holds target times the size of the frame */
+    TABLE_EVENT    /* item holds (half of) the address of the jump table of instruction target */
 };
 
 struct event {

@@ -161,7 +161,7 @@ static int find_predecessors(struct compilation *c) {
 
 /* A loop is what lies between the target of a backward edge and its source. Depths are the running sum of loops
  * entered and left; marks where safepoints belong. */
-static int find_loops(struct compilation *c, int *waits) {
+static int find_loops(struct compilation *c) {
     s32 *change, *last;
     if (!ALLOCATE(c, change, c->n_blocks + 1) || !ALLOCATE(c, last, c->n_blocks + 1))
         return 0;
@@ -179,7 +179,7 @@ static int find_loops(struct compilation *c, int *waits) {
             if (!c->request->safepoints)
                 continue;
             c->instructions[block->end - 1].flags |= NEEDS_SAFEPOINT;
-            *waits = 1;
+            c->waits = 1;
         }
     }
     s32 next_head = (s32)c->n_blocks;
@@ -201,16 +201,19 @@ static int find_loops(struct compilation *c, int *waits) {
 }
 
 static int analyse_flow(struct compilation *c) {
+<<<<<<< HEAD
     int waits = 0;
+=======
+    if (!check_labels(c))
+        return 0;
+>>>>>>> f1b2b1d643253a63f3f8fdd8a91867a71117974d
     turn_loops(c);
     if (!find_blocks(c))
         return 0;
     find_successors(c);
-    if (!find_reachable(c) || !find_predecessors(c) || !find_loops(c, &waits))
+    if (!find_reachable(c) || !find_predecessors(c) || !find_loops(c))
         return 0;
     for (u32 n = 0; n < c->n_controls; n++)
-        waits |= c->instructions[c->controls[n]].kind == SAFEPOINT_OP_KIND;
-    if (waits)
-        c->fuel = (s32)c->n_registers++;
+        c->waits |= c->instructions[c->controls[n]].kind == SAFEPOINT_OP_KIND;
     return 1;
 }

@@ -42,8 +42,6 @@ static void track_operands(struct selection *s, const struct instruction *at, s3
     if (at->kind != CALL_OP)
         for (u32 k = 0; k < at->n; k++)
             restore_operand(s, at->operand[k]);
-    if (at_safepoint(s->c, at))
-        restore_operand(s, s->c->fuel);
     if (is_last && at->kind != CALL_OP && at->kind != RETURN_OP && at->kind != TRAP_OP)
         restore_live(s, position);
 }
@@ -79,11 +77,8 @@ static s32 select_block(struct selection *s, s32 b) {
             occupy(s, position);
             track_operands(s, at, position, i + 1 == block->end);
         }
-        if (at_safepoint(c, at)) {
-            put_safepoint(s);
-            if (tracks)
-                defined(s, c->fuel);
-        }
+        if (at->flags & NEEDS_SAFEPOINT || at->kind == SAFEPOINT_OP_KIND)
+            put_count(s, COUNT_STENCIL, POLL_EVENT);
         s32 elsewhere = select_instruction(s, at, b);
         if (elsewhere >= 0)
             next = elsewhere;
@@ -99,26 +94,30 @@ static s32 select_block(struct selection *s, s32 b) {
     return next;
 }
 
+static void put_poll(struct selection *s, int before_call) {
+    s->value[FUNCTION_VALUE] = before_call ? s->c->request->function_number : 0;
+    put_control(s, s->frame == LARGE_FRAME ? POLL_LARGE_FRAME : before_call ? POLL_BEFORE_CALL : POLL_STENCIL);
+    s->value[FUNCTION_VALUE] = s->c->request->function_number;
+}
+
 /* Slow paths, behind the code: each exit of a trap, and each safepoint's way to the host and back. */
 static int put_cold(struct selection *s) {
     struct compilation *c = s->c;
-    u32 n = c->n_events;
-    for (u32 k = 0; k < n; k++) {
+    for (u32 k = 0; s->n_cold; k++) {
         const struct event event = *event_at(c, k);
-        if (event.kind != EXIT_EVENT && event.kind != POLL_EVENT)
+        if (event.kind < POLL_EVENT || event.kind > EXIT_EVENT)
             continue;
         if (!has_room(s))
             return 0;
+        s->n_cold--;
         bind(s, event.target);
         if (event.kind == EXIT_EVENT) {
             s->number = event.extra >> 4;
             put_trap(s, event.extra);
-            continue;
+        } else {
+            put_poll(s, event.kind == CHECK_EVENT);
+            jump_to(s, event.target + 1);
         }
-        put_control(s, POLL_STENCIL);
-        if (event.extra)
-            move(s, 0, locate(s, c->fuel, 0), (struct location){.is_constant = 1, .value = ROUNDS_BETWEEN_POLLS, .slot = -2});
-        jump_to(s, event.target + 1);
     }
     return 1;
 }
@@ -133,12 +132,27 @@ static int uses_survivors(const struct compilation *c) {
     return 0;
 }
 
+static int lay_out_frame(struct selection *s) {
+    u32 size = s->c->n_slots * 8;
+    if (size > CNP_STACK_SIZE / 2)
+        return fail(s->c, TOO_LARGE, 0, 0);
+    s->c->request->frame_size = size;
+    s->frame = !size ? NO_FRAME : size <= CNP_SMALL_FRAME ? SMALL_FRAME : LARGE_FRAME;
+    s->value[FRAME_SIZE_VALUE] = size;
+    s->value[MINUS_FRAME_SIZE_VALUE] = -(i64)size;
+    s->value[FRAME_TICKS_VALUE] = (size + CNP_TICK_FRAME - 1) / CNP_TICK_FRAME;
+    s->value[FUNCTION_VALUE] = s->c->request->function_number;
+    return 1;
+}
+
 static int select_function(struct compilation *c) {
     struct selection *s = (struct selection *)c->next;
     if (!ALLOCATE(c, s, 1))
         return 0;
-    *s = (struct selection){.c = c, .library = c->library, .n_targets = (s32)c->n_blocks};
+    *s = (struct selection){.c = c, .library = c->library, .n_targets = (s32)c->n_blocks, .branch_kind = BRANCH_EVENT};
     fill(s->occupant, 0xff, sizeof s->occupant);
+    if (!lay_out_frame(s))
+        return 0;
     char *temporary = c->next;
     u32 *stack;
     u8 *marks;
@@ -172,11 +186,7 @@ static int select_function(struct compilation *c) {
         return 0;
     c->next = (char *)&c->items[c->n_items];
     c->end = (char *)event_at(c, c->n_events);
-    u32 frame = (c->n_slots + s->temporary_slots) * 8;
-    c->request->is_bare = !frame && !s->leaves && c->fuel < 0 && !c->calls_code && !c->calls_c && !uses_survivors(c);
-    frame = (frame + 15) & ~15u;
-    c->request->frame_size = frame < CNP_MINIMUM_FRAME ? CNP_MINIMUM_FRAME : frame;
-    if (frame > CNP_STACK_SIZE / 2)
-        return fail(c, TOO_LARGE, 0, 0);
+    c->request->is_bare = s->frame == NO_FRAME && !s->has_temporaries && !s->leaves && !c->waits && !c->calls_code && !c->calls_c &&
+                          !uses_survivors(c);
     return settle(c, s->position, (u32)s->n_targets);
 }

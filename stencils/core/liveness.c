@@ -56,11 +56,6 @@ static int definition(struct mentions *m, s32 reg, u32 instruction, u32 block, f
     return mention(m, m->defines, reg, block);
 }
 
-/* A safepoint counts the fuel register down wherever it stands. */
-static inline int at_safepoint(const struct compilation *c, const struct instruction *at) {
-    return c->fuel >= 0 && (at->flags & NEEDS_SAFEPOINT || at->kind == SAFEPOINT_OP_KIND);
-}
-
 static int scan_block(struct mentions *m, u32 b) {
     struct compilation *c = m->c;
     const struct block *block = &c->blocks[b];
@@ -77,8 +72,6 @@ static int scan_block(struct mentions *m, u32 b) {
                 if (at->operand[k] >= 0 && !use(m, at->operand[k], i, b, weight))
                     return 0;
         }
-        if (at_safepoint(c, at) && (!use(m, c->fuel, i, b, weight) || !definition(m, c->fuel, i, b, weight)))
-            return 0;
         if (at->d == NOTHING_DEFINED)
             continue;
         if (!definition(m, at->d, i, b, weight))
@@ -91,7 +84,7 @@ static int scan_block(struct mentions *m, u32 b) {
 }
 
 /* Registers that the function is entered with. */
-static inline int given(const struct compilation *c, s32 reg) { return reg < (s32)c->request->n_parameters || reg == c->fuel; }
+static inline int given(const struct compilation *c, s32 reg) { return reg < (s32)c->request->n_parameters; }
 
 /* Stretches a register's interval over the blocks it is live through. Returns whether it is live into the entry. */
 static int spread(struct compilation *c, const struct mentions *m, s32 reg, u32 *visited, u32 *defined, u32 *stack) {

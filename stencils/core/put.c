@@ -1,20 +1,27 @@
 /* One stencil and the values of its holes -> items, and events for what depends on positions. */
 #include "events.h"
 
+enum frame_kind { NO_FRAME, SMALL_FRAME, LARGE_FRAME };
+
 struct selection {
     struct compilation *c;
     const struct library *library;
     u32 position;               /* bytes so far, every branch counted long */
     u32 number;                 /* the user's op being selected */
-    s32 check;                  /* the block that begins with the check of the frame stack, or -1 */
+    s32 check;                  /* the block that begins by counting the function's calls, or -1 */
     u32 instruction;
     s32 n_targets;              /* blocks, then labels out of line */
     s32 branch_target;          /* what TARGET means */
+    u8 branch_kind;             /* and what a branch to it is: BRANCH_EVENT, POLL_EVENT or CHECK_EVENT */
     s32 callee;                 /* what CALLEE means */
-    u32 temporary_slots;        /* beyond c->n_slots: the most used at once */
+    u8 has_temporaries;         /* slots beyond the frame, never across a call */
     i64 value[HOLE_VALUES];
     s32 occupant[2][MAXIMUM_INTEGER_REGISTERS]; /* around calls: register of the IR in a hardware register */
-    u8 leaves;                  /* something traps, calls or waits */
+    u8 leaves;                  /* something traps */
+    u8 frame;                   /* enum frame_kind */
+    u32 n_cold;                 /* exits and polls, which have code out of line */
+    s32 trap_target;            /* the latest common end of exits, */
+    u32 trap_position;          /* and where it is, or 0 */
     u32 saved[2], lost[2];      /* bit per hardware register: its slot is up to date; only its slot is */
 };
 
@@ -51,7 +58,7 @@ static void put_hole(struct selection *s, const struct stencil *stencil, const s
     struct event *event;
     switch (hole->value) {
     case TARGET_VALUE:
-        event = add_event(s, BRANCH_EVENT, index, position, s->branch_target);
+        event = add_event(s, s->branch_kind, index, position, s->branch_target);
         if (has_compatible_short_form(s->library, stencil))
             event->extra = (u32)(stencil - s->library->stencils) + 1;
         event->stencil_size = stencil->size;
@@ -61,6 +68,7 @@ static void put_hole(struct selection *s, const struct stencil *stencil, const s
         event = add_event(s, EXIT_EVENT, index, position, s->n_targets++);
         event->extra = s->number << 4 | hole->extra;
         event->addend = hole->addend;
+        s->n_cold++;
         return;
     case LIBRARY_VALUE:
         event = add_event(s, LIBRARY_EVENT, index, position, 0);
@@ -74,14 +82,6 @@ static void put_hole(struct selection *s, const struct stencil *stencil, const s
     case TABLE_VALUE:
         event = add_event(s, TABLE_EVENT, index, position, (s32)s->instruction);
         event->extra = hole->flags & HIGH_HALF;
-        return;
-    case FRAME_SIZE_VALUE: case MINUS_FRAME_SIZE_VALUE:
-        event = add_event(s, FRAME_EVENT, index, position, hole->value == FRAME_SIZE_VALUE ? 1 : -1);
-        event->addend = hole->addend;
-        return;
-    case FRAME_ROOM_VALUE:
-        event = add_event(s, FRAME_EVENT, index, position, 1);
-        event->addend = hole->addend - (s32)(CNP_STACK_SIZE - CNP_STACK_RESERVE);
         return;
     default:;
         i64 value = s->value[hole->value] + (i64)(s64)hole->addend;
@@ -152,8 +152,7 @@ static inline u32 class_index(u32 classes, s64 value, u32 registers) {
 }
 
 static s32 temporary_slot(struct selection *s, u32 which) {
-    if (which >= s->temporary_slots)
-        s->temporary_slots = which + 1;
+    s->has_temporaries = 1;
     return (s32)(s->c->n_slots + which);
 }
 

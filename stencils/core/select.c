@@ -345,26 +345,12 @@ static void select_table(struct selection *s, const struct instruction *at) {
 }
 
 /* A stencil whose TARGET is a safepoint's slow path, out of line, which comes back behind it. */
-static s32 begin_poll(struct selection *s) {
+static void put_count(struct selection *s, enum known_control which, enum event_kind kind) {
+    s32 slow = s->branch_target = s->n_targets;
     s->n_targets += 2;
-    return s->branch_target = s->n_targets - 2;
-}
-static void end_poll(struct selection *s, s32 slow, u32 counts_fuel) {
-    for (u32 k = s->c->n_events; k-- > 0;)
-        if (event_at(s->c, k)->kind == BRANCH_EVENT && event_at(s->c, k)->target == slow) {
-            event_at(s->c, k)->kind = POLL_EVENT;
-            event_at(s->c, k)->extra = counts_fuel;
-            break;
-        }
+    s->n_cold++;
+    s->branch_kind = kind;
+    put_control(s, which);
+    s->branch_kind = BRANCH_EVENT;
     bind(s, slow + 1);
-}
-
-/* Counts the fuel down. */
-static void put_safepoint(struct selection *s) {
-    const struct op *op = &s->library->ops[s->library->known[SAFEPOINT_OP]];
-    struct location fuel = locate(s, s->c->fuel, 0);
-    s32 slow = begin_poll(s);
-    s->value[SLOT_A] = s->value[SLOT_D] = (i64)(s64)fuel.slot;
-    put(s, s->library->placements[op->base[FREE] + fuel.place]);
-    end_poll(s, slow, 1);
 }

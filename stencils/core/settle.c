@@ -10,7 +10,7 @@ static struct item padding(const struct library *library, u32 size) {
 static void choose_short_branches(struct compilation *c) {
     for (u32 k = 0; k < c->n_events; k++) {
         struct event *event = event_at(c, k);
-        if (event->kind != BRANCH_EVENT || !event->extra)
+        if (event->kind < BRANCH_EVENT || event->kind > CHECK_EVENT || !event->extra)
             continue;
         s64 distance = (s64)c->target_position[event->target] - (s64)event->position;
         event->is_short = distance > -120 && distance < 120;
@@ -62,11 +62,10 @@ static void fill_in(struct compilation *c) {
         struct item *item = &c->items[event->item];
         s32 displacement;
         switch (event->kind) {
-        case BRANCH_EVENT: case EXIT_EVENT: case POLL_EVENT:
+        case BRANCH_EVENT: case POLL_EVENT: case CHECK_EVENT: case EXIT_EVENT:
             displacement = (s32)(c->target_position[event->target] - event->position) + event->addend;
             item->value = event->is_short ? item->value | (u32)displacement << 24 : (u32)displacement;
             break;
-        case FRAME_EVENT: item->value = c->request->frame_size * (u32)event->target + (u32)event->addend; break;
         case TABLE_EVENT:
             event->addend = (s32)tables;
             if (event->extra) /* the high half comes second */

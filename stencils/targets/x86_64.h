@@ -2,8 +2,8 @@
  *
  * clang passes preserve_none arguments in r12 r13 r14 r15 rdi rsi rdx rcx r8 r9 r11 rax (the same in clang 19 to 22;
  * the build asks the compiler and refuses another order, since control.c and the core's assembly rely on it).
- * frame is second because r13 as a base register needs no SIB byte where r12 does; r10, rbx and rbp stay free for
- * clang's own use inside a stencil. The integer arguments of C functions (rdi rsi rdx rcx r8 r9) are r3 to r8 and
+ * frame is second because r13 as a base register needs no SIB byte where r12 does; r10 and rbx stay free for clang's own
+ * use inside a stencil. ebp holds the ticks: preserve_none functions and C leave it as it was. The integer arguments of C functions (rdi rsi rdx rcx r8 r9) are r3 to r8 and
  * rax, where C leaves its result, is r10: calling C moves nothing. */
 #define CNP_CONVENTION __attribute__((preserve_none))
 
@@ -43,27 +43,44 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
         value_;                                                                                               \
     })
 
-/* Calls CALLEE with the arguments in r3 to r10 and f0 to f7 and frame where they are. The push keeps the native stack
- * at 16 bytes; rbp and frame come back as they were, everything else is overwritten. */
-#define CNP_CALL_COMPILED(result)                                                                             \
-    do {                                                                                                      \
-        register char *frame_ __asm__("r13") = frame;                                                         \
-        register i64 r3_ __asm__("rdi") = r3, r4_ __asm__("rsi") = r4, r5_ __asm__("rdx") = r5;               \
-        register i64 r6_ __asm__("rcx") = r6, r7_ __asm__("r8") = r7, r8_ __asm__("r9") = r8;                 \
-        register i64 r9_ __asm__("r11") = r9, r10_ __asm__("rax") = r10;                                      \
-        register f64 f0_ __asm__("xmm0") = f0, f1_ __asm__("xmm1") = f1, f2_ __asm__("xmm2") = f2;            \
-        register f64 f3_ __asm__("xmm3") = f3, f4_ __asm__("xmm4") = f4, f5_ __asm__("xmm5") = f5;            \
-        register f64 f6_ __asm__("xmm6") = f6, f7_ __asm__("xmm7") = f7;                                      \
-        __asm__ volatile("push %%rax\n call CALLEE\n pop %%rcx"                                               \
-                         : "+r"(frame_), "+r"(r3_), "+r"(r4_), "+r"(r5_), "+r"(r6_), "+r"(r7_), "+r"(r8_),     \
-                           "+r"(r9_), "+r"(r10_), "+x"(f0_), "+x"(f1_), "+x"(f2_), "+x"(f3_), "+x"(f4_),       \
-                           "+x"(f5_), "+x"(f6_), "+x"(f7_)                                                     \
-                         :                                                                                    \
-                         : "rbx", "r10", "r12", "r14", "r15", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",      \
-                           "xmm13", "xmm14", "xmm15", "memory", "cc");                                         \
-        frame = frame_;                                                                                       \
-        result = (struct cnp_result){r10_, f0_};                                                              \
-    } while (0)
+/* Add a hole to frame. clang has no relocation for one of a byte; and would merge two additions around a call, keeping
+ * frame in rbp. */
+#define CNP_ADD_8(name) __asm__ volatile(".byte 0x49, 0x83, 0xc5, %c1" : "+r"(frame) : "i"(name) : "cc")
+#define CNP_ADD_32(name) __asm__ volatile("addq %1, %0" : "+r"(frame) : "i"(name) : "cc")
+
+/* What follows leaves guest registers where they are and overwrites some, which clang is not told: all are passed on to
+ * NEXT, which costs nothing, and the allocator keeps nothing in those that a call destroys. */
+#define CNP_IN_PLACE(text, ...) __asm__ volatile(text : : "r"(frame), ##__VA_ARGS__ : "rbx", "r10", "memory", "cc")
+
+/* Compiled code keeps the native stack at 8 bytes, not 16: whoever calls C aligns it. */
+#define CNP_CALL_COMPILED() CNP_IN_PLACE("call CALLEE")
+#define CNP_CALL_ALIGNED(push, name)                                                                          \
+    CNP_IN_PLACE("movabsq %1, %%r10\n movq %%rsp, %%rbx\n andq $-16, %%rsp\n" push                            \
+                 " call *%%r10\n movq %%rbx, %%rsp", "i"(name))
+#define CNP_CALL_C(name) CNP_CALL_ALIGNED("", name)
+#define CNP_CALL_C_STACK(name) CNP_CALL_ALIGNED(" pushq %%rax\n pushq %%r11\n", name)
+
+/* Whether the ticks have run out with this one, or with as many as a hole says. */
+#define CNP_LAST_TICK()                                                                                       \
+    ({                                                                                                        \
+        int last_;                                                                                            \
+        __asm__ volatile("decl %%ebp" : "=@cce"(last_));                                                      \
+        __builtin_expect(last_, 0);                                                                           \
+    })
+#define CNP_LAST_TICKS(name)                                                                                  \
+    ({                                                                                                        \
+        int last_;                                                                                            \
+        __asm__ volatile("subl %1, %%ebp" : "=@ccbe"(last_) : "i"(name));                                     \
+        __builtin_expect(last_, 0);                                                                           \
+    })
+
+/* The routines look for frame in r13, for the end of a large frame in r10, for the function's number in ebx. */
+#define CNP_POLL_IN_LOOP() CNP_IN_PLACE("call cnp_poll_in_loop")
+#define CNP_POLL_BEFORE_CALL(function) CNP_IN_PLACE("movl %1, %%ebx\n call cnp_poll_before_call", "i"(function))
+#define CNP_POLL_LARGE_FRAME(size, function)                                                                  \
+    CNP_IN_PLACE("movl %2, %%ebx\n leaq %c1(%%r13), %%r10\n call cnp_poll_large_frame", "i"(size), "i"(function))
+#define CNP_SET_TRAP_PLACE(name) CNP_IN_PLACE("movl %1, %%esi", "i"(name))
+#define CNP_GO_TRAP(function) CNP_IN_PLACE("movl %1, %%edi\n jmp cnp_trap", "i"(function))
 
 /* Calls compiled code that touches no register that C keeps (r12 to r15, that is, and rbp), from C. */
 #define CNP_CALL_LEAF(entry, result, a, b, c, d)                                                              \
@@ -85,45 +102,60 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
         product_;                                                                                             \
     })
 
-/* frame is all the routine needs, and it looks for it in r13; it saves the rest. */
-#define CNP_CALL_PRESERVING_ALL(routine) __asm__ volatile("call " #routine : : "r"(frame) : "memory", "cc")
-
-/* What C cannot say: saving every register and coming back to that point from anywhere (cnp_guard, cnp_unwind; the
- * offset 0 is native_stack in struct context), and a call that preserves all guest registers. Compiled code runs
- * with the stack as a C function finds it, so 16-byte alignment needs 8 more bytes. */
+/* What C cannot say: entering compiled code with every register saved, coming back to that point from anywhere, and
+ * calls of C that preserve all guest registers. Offsets are those of struct context and struct invocation, which
+ * enter.c asserts. cnp_guard is entered as a C function is: six registers, rdi, native_stack and rsi are on the stack. */
 #define CNP_BORDER_ASSEMBLY                                                                                   \
     __asm__(".pushsection .text.border,\"ax\",@progbits\n"                                                    \
-            ".globl cnp_guard, cnp_unwind, cnp_poll_preserving_all\n"                                         \
+            ".globl cnp_guard, cnp_unwind, cnp_trap\n"                                                        \
+            ".globl cnp_poll_in_loop, cnp_poll_before_call, cnp_poll_large_frame\n"                           \
             "cnp_guard:\n"                                                                                    \
             "  push %rbp\n  push %rbx\n  push %r12\n  push %r13\n  push %r14\n  push %r15\n"                  \
-            "  push %rdi\n  push (%rdi)\n  sub $8, %rsp\n"                                                    \
+            "  push %rdi\n  push (%rdi)\n  push %rsi\n"                                                       \
             "  mov %rsp, (%rdi)\n"                                                                            \
-            "  mov %rdx, %r12\n"                                                                              \
-            "  call *%rsi\n"                                                                                  \
-            "  xor %eax, %eax\n"                                                                              \
+            "  mov %edx, %ebp\n"                                                                              \
+            "  mov (%rsi), %rbx\n  mov 8(%rsi), %r13\n"                                                       \
+            "  mov 24(%rsi), %rdi\n  test %rdi, %rdi\n  je 1f\n"                                               \
+            "  movsd (%rdi), %xmm0\n  movsd 8(%rdi), %xmm1\n  movsd 16(%rdi), %xmm2\n"                        \
+            "  movsd 24(%rdi), %xmm3\n  movsd 32(%rdi), %xmm4\n  movsd 40(%rdi), %xmm5\n"                     \
+            "  movsd 48(%rdi), %xmm6\n  movsd 56(%rdi), %xmm7\n"                                              \
             "1:\n"                                                                                            \
+            "  mov 16(%rsi), %r10\n"                                                                          \
+            "  mov (%r10), %rdi\n  mov 8(%r10), %rsi\n  mov 16(%r10), %rdx\n  mov 24(%r10), %rcx\n"           \
+            "  mov 32(%r10), %r8\n  mov 40(%r10), %r9\n  mov 48(%r10), %r11\n  mov 56(%r10), %rax\n"          \
+            "  call *%rbx\n"                                                                                  \
+            "  mov (%rsp), %rsi\n  mov %rax, 32(%rsi)\n  movsd %xmm0, 40(%rsi)\n"                              \
+            "  xor %eax, %eax\n"                                                                              \
+            "2:\n"                                                                                            \
             "  add $8, %rsp\n  pop %rcx\n  pop %rdi\n  mov %rcx, (%rdi)\n"                                     \
             "  pop %r15\n  pop %r14\n  pop %r13\n  pop %r12\n  pop %rbx\n  pop %rbp\n"                        \
             "  ret\n"                                                                                         \
             "cnp_unwind:\n"                                                                                   \
             "  mov (%rdi), %rsp\n"                                                                            \
             "  mov $1, %eax\n"                                                                                \
-            "  jmp 1b\n"                                                                                      \
-            "cnp_poll_preserving_all:\n"                                                                      \
-            "  push %rbp\n  mov %rsp, %rbp\n"                                                                 \
+            "  jmp 2b\n"                                                                                      \
+            "cnp_trap:\n"                                                                                     \
+            "  mov %r13, %rdx\n  and $-16, %rsp\n"                                                            \
+            "  call cnp_stop\n"                                                                               \
+            "cnp_poll_in_loop:\n"                                                                             \
+            "  xor %ebx, %ebx\n"                                                                              \
+            "cnp_poll_before_call:\n"                                                                         \
+            "  mov %r13, %r10\n"                                                                              \
+            "cnp_poll_large_frame:\n"                                                                         \
             "  push %rax\n  push %rcx\n  push %rdx\n  push %rsi\n  push %rdi\n"                               \
-            "  push %r8\n  push %r9\n  push %r10\n  push %r11\n  push %rbx\n"                                 \
+            "  push %r8\n  push %r9\n  push %r11\n"                                                           \
+            "  mov %rsp, %rbp\n"                                                                              \
             "  sub $128, %rsp\n  and $-16, %rsp\n"                                                            \
             "  movups %xmm0, (%rsp)\n  movups %xmm1, 16(%rsp)\n  movups %xmm2, 32(%rsp)\n"                    \
             "  movups %xmm3, 48(%rsp)\n  movups %xmm4, 64(%rsp)\n  movups %xmm5, 80(%rsp)\n"                  \
             "  movups %xmm6, 96(%rsp)\n  movups %xmm7, 112(%rsp)\n"                                           \
-            "  mov %r13, %rdi\n"                                                                              \
+            "  mov %r13, %rdi\n  mov %r10, %rsi\n  mov %ebx, %edx\n"                                          \
             "  call cnp_poll\n"                                                                               \
             "  movups (%rsp), %xmm0\n  movups 16(%rsp), %xmm1\n  movups 32(%rsp), %xmm2\n"                    \
             "  movups 48(%rsp), %xmm3\n  movups 64(%rsp), %xmm4\n  movups 80(%rsp), %xmm5\n"                  \
             "  movups 96(%rsp), %xmm6\n  movups 112(%rsp), %xmm7\n"                                           \
-            "  lea -80(%rbp), %rsp\n"                                                                         \
-            "  pop %rbx\n  pop %r11\n  pop %r10\n  pop %r9\n  pop %r8\n"                                      \
+            "  mov %rbp, %rsp\n  mov %eax, %ebp\n"                                                            \
+            "  pop %r11\n  pop %r9\n  pop %r8\n"                                                              \
             "  pop %rdi\n  pop %rsi\n  pop %rdx\n  pop %rcx\n  pop %rax\n"                                    \
-            "  pop %rbp\n  ret\n"                                                                             \
+            "  ret\n"                                                                                         \
             ".popsection\n");
