@@ -201,12 +201,6 @@ static int find_loops(struct compilation *c) {
 }
 
 static int analyse_flow(struct compilation *c) {
-<<<<<<< HEAD
-    int waits = 0;
-=======
-    if (!check_labels(c))
-        return 0;
->>>>>>> f1b2b1d643253a63f3f8fdd8a91867a71117974d
     turn_loops(c);
     if (!find_blocks(c))
         return 0;
