@@ -242,7 +242,8 @@ static u32 put_constants(struct hoisting *h, struct instruction *to) {
 
 static void renumber(u32 *list, u32 n, const u32 *now_at) {
     for (u32 k = 0; k < n; k++)
-        list[k] = now_at[list[k]];
+        if (list[k] != STAYS) /* a label that is neither placed nor used */
+            list[k] = now_at[list[k]];
 }
 
 static int reorder(struct hoisting *h) {
