@@ -45,7 +45,7 @@ REACHES_UP = {
 THIRD_PARTY = {
     "build": {"elftools", "rich"},
     "tools": {"capstone", "rich", "matplotlib"},
-    "bench": {"capstone", "rich", "matplotlib"},
+    "bench": {"capstone", "cffi", "copapy", "llvmlite", "matplotlib", "numba", "rich", "wasmtime"},
     "cli": {"rich"},
     "runtime": {"scipy"},  # for low_level_callable, which hands a function to it
 }
