@@ -53,6 +53,7 @@ class Description:
     labels: int
     callees: tuple[int | External, ...]  # the position of a function in its group, or one in C
     ops: tuple[Op, ...]
+    names: frozenset[str]  # of the ops
 
     @property
     def first_label(self) -> int:
@@ -113,6 +114,7 @@ class _Describer:
             labels=function._label_count,
             callees=tuple(map(self._callee, function.callees)),
             ops=tuple(ops),
+            names=frozenset(name for name, _ in ops),
         )
 
     def _add_constant(self, operand: Operand, value: Any) -> None:
