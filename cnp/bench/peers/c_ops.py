@@ -1,7 +1,7 @@
 """What the single ops of cnp are in C, traps included: functions from the names of operands to statements.
 
-Integers are u32 and u64, which wrap. A trap is abort(). Besides the C library nothing is needed: no builtins, and none of
-the helper functions that libtcc keeps in a library of its own.
+Integers are u32 and u64, which wrap. A trap is abort(). Besides the C library nothing is needed: no builtins, and none
+of the functions that libtcc keeps in a library of its own.
 """
 
 from __future__ import annotations
@@ -119,7 +119,8 @@ def _unchecked(name: str) -> Statement:
 
 _DIVISIONS = {"div": "/", "rem": "%"}
 UNCHECKED = {
-    name: _unchecked(name) for name in (f"i{bits}.{each}_{sign}" for bits in (32, 64) for each in _DIVISIONS for sign in "su")
+    name: _unchecked(name)
+    for name in (f"i{bits}.{each}_{sign}" for bits in (32, 64) for each in _DIVISIONS for sign in "su")
 }
 """Divisions and remainders by a constant that is neither 0 nor -1."""
 CHECKED = {name: _checked(name) for name in UNCHECKED}

@@ -49,16 +49,15 @@ def _append_function(text: list[str], description: Description, group: Group) ->
     first = len(description.parameters)
     for name, type in zip(registers[first:], description.registers[first:]):
         append(f"{TYPES[type]} {name};\n")
-    for name, places in description.ops:
-        operands = [table[each] for each in places]
+    for name, places, pick in description.ops:
         statement = statements.get(name)
         if statement is not None:
-            append(statement(*operands))
+            append(statement(*pick(table)))
         elif name == "call":
-            append(_call(*operands))
+            append(_call(*pick(table)))
         else:
             divide = UNCHECKED if _is_safe_divisor(description, places[2]) else CHECKED
-            append(divide[name](*operands))
+            append(divide[name](*pick(table)))
     append("}\n")
 
 

@@ -7,8 +7,9 @@ values of an IR, or cnp's own objects. So every peer, cnp included, goes through
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from cnp.ir.function import Extern, Function, Register, callee_function
@@ -16,8 +17,9 @@ from cnp.ir.optable import Operand, Role
 from cnp.ir.signature import normalised, op_name, operands_of
 from cnp.types import ParameterType, Type
 
-Op = tuple[str, tuple[int, ...]]
-"""A public name ("i64.add", "branch i64.lt_s", "call") and places in the table, in the order of the method's operands.
+Op = tuple[str, tuple[int, ...], Callable[[Sequence[Any]], Sequence[Any]]]
+"""A public name ("i64.add", "branch i64.lt_s", "call"), places in the table, in the order of the method's operands, and
+what picks these places out of a table.
 
 branch_table has index, default, labels; call has destination, callee, arguments; loads and stores have an offset.
 """
@@ -103,18 +105,19 @@ class _Describer:
         for op, operands in wanted:
             for operand, value in zip(operands, op[1:]):
                 self._add_constant(operand, value)
-        ops = [(op_name(op[0]), tuple(self._places(op, operands))) for op, operands in wanted]
+        places = [tuple(self._places(op, operands)) for op, operands in wanted]
+        names = [op_name(op[0]) for op in function.ops]
         return Description(
             name=function.name,
-            symbol=f"f{self._number}",
+            symbol=f"function_{self._number}",
             parameters=tuple(function.parameter_types),
             result=function.result,
             registers=tuple(self._registers),
             constants=tuple(self._values),
             labels=function._label_count,
             callees=tuple(map(self._callee, function.callees)),
-            ops=tuple(ops),
-            names=frozenset(name for name, _ in ops),
+            ops=tuple(zip(names, places, map(_picker, places))),
+            names=frozenset(names),
         )
 
     def _add_constant(self, operand: Operand, value: Any) -> None:
@@ -141,6 +144,12 @@ class _Describer:
         if isinstance(callee, Extern):
             return External(callee.address, callee.params, callee.result)
         return self._numbers[id(callee_function(callee))]
+
+
+def _picker(places: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    if len(places) > 1:
+        return itemgetter(*places)
+    return itemgetter(slice(places[0], places[0] + 1) if places else slice(0))  # of a single place it makes no tuple
 
 
 _READ = frozenset([Role.SOURCE, Role.CONSTANT, Role.ARGUMENT, Role.OFFSET])

@@ -12,7 +12,7 @@ from cnp.bench.figure import Unavailable
 from cnp.bench.peers.c_ops import HELPERS, LIBRARY_FUNCTIONS
 from cnp.bench.peers.c_source import translate
 from cnp.bench.peers.description import Group
-from cnp.bench.peers.libtcc_shared import find_shared_library
+from cnp.bench.peers.libtcc_shared import PLACE, find_shared_library
 from cnp.bench.peers.peer import Functions, Peer, c_function
 
 _OUTPUT_MEMORY, _RELOCATE_AUTO = 1, 1
@@ -26,6 +26,10 @@ class Libtcc(Peer):
 
     def __init__(self) -> None:
         self._library = _declare(ctypes.CDLL(find_shared_library()))
+
+    @classmethod
+    def environment(cls) -> dict[str, str]:
+        return {PLACE: find_shared_library()}  # made once for all processes
 
     @property
     def version(self) -> str:

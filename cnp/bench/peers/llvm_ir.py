@@ -48,7 +48,7 @@ class _Body:
         builder = self._builder
         for argument, slot in zip(self._function.args, self._table):
             builder.store(argument, slot)
-        for name, places in self._description.ops:
+        for name, places, _ in self._description.ops:
             if builder.block.is_terminated and name != "place":  # what nothing reaches
                 builder.position_at_end(self._function.append_basic_block())
             special = _SPECIAL.get(name)

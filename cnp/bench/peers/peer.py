@@ -24,6 +24,11 @@ class Peer(ABC):
     bits: ClassVar[int] = 64
     """The width of its integers: of results, only so many bits can be compared."""
 
+    @classmethod
+    def environment(cls) -> dict[str, str]:
+        """What a process that times this peer needs besides. Unavailable if that cannot be had."""
+        return {}
+
     @property
     @abstractmethod
     def version(self) -> str:
