@@ -136,7 +136,7 @@ def _integer_ops(bits: int) -> dict[str, Statement]:
         "shr_s": lambda d, a, b: f"{d}=({u})(({s}){a}>>({b}&{mask}));\n",
         "rotl": lambda d, a, b: f"{d}={a}<<({b}&{mask})|{a}>>(-{b}&{mask});\n",
         "rotr": lambda d, a, b: f"{d}={a}>>({b}&{mask})|{a}<<(-{b}&{mask});\n",
-        **{f"extend{width}_s": _cast(u, s, f"s{width}") for width in (8, 16, 32)},
+        **{f"extend{width}_s": _cast(u, s, f"s{width}") for width in (8, 16, 32) if width < bits},
     }
 
 

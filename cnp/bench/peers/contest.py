@@ -20,11 +20,13 @@ from cnp.bench.figure import Unavailable
 from cnp.bench.peers import peer_named
 from cnp.bench.peers.jobs import Job
 from cnp.bench.peers.peer import Peer
+from cnp.errors import InternalError
 
 BUDGET = 60.0
 """Seconds after which a process is stopped."""
 LONGEST_ROUNDS = 31
 _SHORTEST_SAMPLE = 0.002  # seconds: what is shorter is done several times
+_ERRORS = {each.__name__: each for each in (Unavailable, InternalError)}  # which a process passes on
 _ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -55,7 +57,7 @@ class Outcome:
 def hold(name: str, job: Job, seconds: float, budget: float = BUDGET) -> Outcome:
     """Let the peer compile the job in a new process, warm for about so many seconds.
 
-    Unavailable if the peer cannot do it, or not within `budget` seconds.
+    Unavailable if the peer cannot do it, or not within `budget` seconds; InternalError if its results are wrong.
     """
     made = peer_named(name)
     packages = ", ".join(made.packages)
@@ -84,8 +86,9 @@ def hold(name: str, job: Job, seconds: float, budget: float = BUDGET) -> Outcome
         lines = errors.decode(errors="replace").strip().splitlines()
         raise Unavailable(f"ended with {process.returncode}: {lines[-1] if lines else 'no message'}"[:300])
     answer = json.loads(output.splitlines()[-1])
-    if "unavailable" in answer:
-        raise Unavailable(answer["unavailable"])
+    for name, error in _ERRORS.items():
+        if name in answer:
+            raise error(answer[name])
     return Outcome(**{**answer, "peer": Times(**answer["peer"]), "cnp": Times(**answer["cnp"])})
 
 
@@ -94,8 +97,8 @@ def main(imported: float) -> None:
     name, job, seconds, budget = pickle.load(sys.stdin.buffer)
     try:
         answer = asdict(_compete(name, job, seconds, budget, imported))
-    except Unavailable as error:
-        answer = {"unavailable": str(error)}
+    except tuple(_ERRORS.values()) as error:
+        answer = {type(error).__name__: str(error)}
     print(json.dumps(answer))
 
 

@@ -108,7 +108,6 @@ _INTEGER: dict[str, Callable[..., Value]] = {
     "bswap": ir.IRBuilder.bswap,
     "extend8_s": _extend_low(8),
     "extend16_s": _extend_low(16),
-    "extend32_s": _extend_low(32),
 }
 
 _FLOAT: dict[str, Callable[..., Value]] = {
@@ -191,6 +190,7 @@ def _conversions() -> dict[str, Callable[..., Value]]:
         "i32.wrap_i64": _convert(ir.IRBuilder.trunc, Type.i32),
         "i64.extend_i32_s": _convert(ir.IRBuilder.sext, Type.i64),
         "i64.extend_i32_u": _convert(ir.IRBuilder.zext, Type.i64),
+        "i64.extend32_s": _extend_low(32),
         "f32.demote_f64": _convert(ir.IRBuilder.fptrunc, Type.f32),
         "f64.promote_f32": _convert(ir.IRBuilder.fpext, Type.f64),
     }
