@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import shutil
+import subprocess
 import tempfile
+import weakref
 from pathlib import Path
 
 from cnp.bench.figure import Unavailable
@@ -27,19 +29,17 @@ class CffiGcc(Peer):
     packages = ("cffi",)
 
     def __init__(self) -> None:
-        try:
-            import cffi
-        except ImportError:
-            raise Unavailable("cffi is not installed: pip install 'cnp[peers]'") from None
+        super().__init__()
+        import cffi
+
         if shutil.which("gcc") is None:
             raise Unavailable("gcc is not installed")
         self._cffi = cffi
-        self._directory = tempfile.TemporaryDirectory(prefix="cnp-bench-")
+        self._directory = tempfile.mkdtemp(prefix="cnp-bench-")
+        weakref.finalize(self, shutil.rmtree, self._directory, ignore_errors=True)
 
     @property
     def version(self) -> str:
-        import subprocess
-
         asked = subprocess.run(["gcc", "-dumpfullversion"], capture_output=True, text=True, check=True)
         return f"{self._cffi.__version__}, gcc {asked.stdout.strip()}"
 
@@ -52,7 +52,7 @@ class CffiGcc(Peer):
         builder = self._cffi.FFI()
         builder.cdef("".join(map(_declaration, group)))
         builder.set_source(name, text, extra_compile_args=_FLAGS, libraries=["m"])
-        path = builder.compile(tmpdir=self._directory.name)
+        path = builder.compile(tmpdir=self._directory)
         spec = importlib.util.spec_from_file_location(name, Path(path))
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)

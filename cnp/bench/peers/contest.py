@@ -86,9 +86,9 @@ def hold(name: str, job: Job, seconds: float, budget: float = BUDGET) -> Outcome
         lines = errors.decode(errors="replace").strip().splitlines()
         raise Unavailable(f"ended with {process.returncode}: {lines[-1] if lines else 'no message'}"[:300])
     answer = json.loads(output.splitlines()[-1])
-    for name, error in _ERRORS.items():
-        if name in answer:
-            raise error(answer[name])
+    for kind, exception in _ERRORS.items():
+        if kind in answer:
+            raise exception(answer[kind])
     return Outcome(**{**answer, "peer": Times(**answer["peer"]), "cnp": Times(**answer["cnp"])})
 
 

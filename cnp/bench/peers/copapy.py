@@ -26,10 +26,9 @@ class Copapy(Peer):
     bits = 32
 
     def __init__(self) -> None:
-        try:
-            import copapy
-        except ImportError:
-            raise Unavailable("copapy is not installed: pip install 'cnp[peers]'") from None
+        super().__init__()
+        import copapy
+
         self._copapy = copapy
 
     @property

@@ -25,6 +25,7 @@ class Libtcc(Peer):
     packages = ("ctypes",)
 
     def __init__(self) -> None:
+        super().__init__()
         self._library = _declare(ctypes.CDLL(find_shared_library()))
 
     @classmethod

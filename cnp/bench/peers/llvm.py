@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from cnp.bench.figure import Unavailable
 from cnp.bench.peers.description import Group, describe
 from cnp.bench.peers.peer import Functions, Peer, c_function
 from cnp.ir.function import Function
@@ -21,11 +20,10 @@ class Llvmlite(Peer):
     packages = ("llvmlite.binding", "llvmlite.ir")
 
     def __init__(self) -> None:
-        try:
-            import llvmlite
-            from llvmlite import binding
-        except ImportError:
-            raise Unavailable("llvmlite is not installed: pip install 'cnp[peers]'") from None
+        super().__init__()
+        import llvmlite
+        from llvmlite import binding
+
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
         from cnp.bench.peers.llvm_ir import translate

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnp.bench.figure import Unavailable
 from cnp.bench.peers.description import Group
 from cnp.bench.peers.peer import Functions, Peer
 from cnp.bench.peers.python_source import translate
@@ -17,10 +16,9 @@ class Numba(Peer):
     packages = ("numba",)
 
     def __init__(self) -> None:
-        try:
-            import numba
-        except ImportError:
-            raise Unavailable("numba is not installed: pip install 'cnp[peers]'") from None
+        super().__init__()
+        import numba
+
         self._numba = numba
 
     @property

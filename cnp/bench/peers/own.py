@@ -18,6 +18,7 @@ class Own(Peer):
     packages = ("cnp",)
 
     def __init__(self) -> None:
+        super().__init__()
         self._methods: dict[str, Callable[..., None]] = {"branch_table": _branch_table}
 
     @property

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+from cnp.bench.figure import Unavailable
 from cnp.bench.peers.description import Description, Group
 from cnp.types import ParameterType, PointerType, Type
 
@@ -24,9 +26,20 @@ class Peer(ABC):
     bits: ClassVar[int] = 64
     """The width of its integers: of results, only so many bits can be compared."""
 
+    def __init__(self) -> None:
+        self.require_packages()
+
+    @classmethod
+    def require_packages(cls) -> None:
+        """Unavailable if one is not installed."""
+        for name in (each.partition(".")[0] for each in cls.packages):
+            if importlib.util.find_spec(name) is None:
+                raise Unavailable(f"{name} is not installed: pip install 'cnp[peers]'")
+
     @classmethod
     def environment(cls) -> dict[str, str]:
-        """What a process that times this peer needs besides. Unavailable if that cannot be had."""
+        """What a process that times this peer needs besides. Unavailable if it would lack something."""
+        cls.require_packages()
         return {}
 
     @property

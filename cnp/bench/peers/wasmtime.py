@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from importlib import metadata
 
-from cnp.bench.figure import Unavailable
 from cnp.bench.peers.description import Group
 from cnp.bench.peers.peer import Functions, Peer
 from cnp.bench.peers.wasm_binary import translate
@@ -21,10 +20,9 @@ class Wasmtime(Peer):
     packages = ("wasmtime",)
 
     def __init__(self) -> None:
-        try:
-            import wasmtime
-        except ImportError:
-            raise Unavailable("wasmtime is not installed: pip install 'cnp[peers]'") from None
+        super().__init__()
+        import wasmtime
+
         self._wasmtime = wasmtime
         self._engine = wasmtime.Engine()
 
