@@ -60,7 +60,7 @@ def _record(recorder: Recorder, peer: str, job: str, outcome: Outcome) -> None:
         ratio = Ratio(outcome.cnp.whole, outcome.peer.whole)
         limit = LIBTCC_LIMIT if peer == "libtcc" else LLVMLITE_LIMITS.get(job) if peer == "llvmlite_O0" else None
         ours, ours_backend = (number(median(each) * 1e6) for each in (outcome.cnp.whole, outcome.cnp.finish))
-        note = f"{1 / ratio.value:,.3g} times as fast: {ours} us, {ours_backend} of it the back end"
+        note = f"{number(1 / ratio.value)} times as fast: {ours} us, {ours_backend} of it the back end"
         recorder.ratio(f"time_vs_{peer}.{job}", ratio, at_most=limit, note=note)
     note = f"{peer} {outcome.version}; {len(whole)} round{'s' * (len(whole) > 1)}"
     recorder.sampled(f"us.{peer}.{job}", whole, "us", note=note)

@@ -17,12 +17,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from cnp.bench.figure import Unavailable
+from cnp.bench.measure import median
 from cnp.bench.peers import peer_named
 from cnp.bench.peers.jobs import Job
 from cnp.bench.peers.peer import Peer
 from cnp.errors import InternalError
 
-BUDGET = 60.0
+BUDGET = 40.0
 """Seconds after which a process is stopped."""
 LONGEST_ROUNDS = 31
 _SHORTEST_SAMPLE = 0.002  # seconds: what is shorter is done several times
@@ -139,16 +140,16 @@ def _rounds(peers: dict[str, Peer], job: Job, seconds: float, fewest: int) -> di
 
 
 def _sample(peer: Peer, job: Job, repeats: int) -> tuple[float, float]:
-    """Mean seconds of building and of finishing. Dropping what was compiled is not counted."""
-    clock, kept = time.perf_counter_ns, []
-    building = finishing = 0
+    """Seconds of building and of finishing, the medians of some. Dropping what was compiled is not counted."""
+    clock = time.perf_counter_ns
+    building, finishing, kept = [], [], []
     for _ in range(repeats):
         start = clock()
         built = peer.build(job.group)
         between = clock()
         kept.append(peer.finish(built))
-        finishing += clock() - between
-        building += between - start
+        finishing.append(clock() - between)
+        building.append(between - start)
     kept.clear()
     gc.collect()
-    return building / repeats / 1e9, finishing / repeats / 1e9
+    return median(building) / 1e9, median(finishing) / 1e9
