@@ -11,6 +11,7 @@ from cnp.bench.figure import Recorder, Unavailable
 from cnp.bench.kernel_c import clang_entry, tcc_entry
 from cnp.bench.kernel_cnp import cnp_entry
 from cnp.bench.kernel_entry import Entry
+from cnp.bench.kernel_llvm import llvm_entry
 from cnp.bench.kernel_lua import lua_entry
 from cnp.bench.kernel_numba import numba_entry
 from cnp.bench.kernel_table import KERNELS, Arguments, Kernel
@@ -40,6 +41,7 @@ CONTESTANTS = (
     Contestant("clang_O1", functools.partial(clang_entry, "O1")),
     Contestant("clang_O2", functools.partial(clang_entry, "O2"), sized=True, each=2.0, mean=1.25, mean_bytes=1.5),
     Contestant("tcc", tcc_entry, sized=True, each=1.0),
+    Contestant("llvmlite_O0", llvm_entry, each=1.0),
     Contestant("luajit", lua_entry),
     Contestant("numba", numba_entry),
 )
