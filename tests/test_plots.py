@@ -1,0 +1,186 @@
+"""Plots are drawn from what JSON holds, say what they show, and say what they lack."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from cnp.bench import command, plot, plot_kernels, plot_style, results
+from cnp.bench.figure import Recorder, Unavailable
+from cnp.bench.measure import Ratio
+from cnp.errors import MissingExtra
+
+ROOT = Path(__file__).parent.parent
+KERNELS = ("binary_search", "crc32", "fib", "matrix_f64", "sieve")
+OTHERS = ("clang_O0", "clang_O1", "clang_O2", "tcc", "luajit", "llvmlite_O0", "numba")
+SHAPES = ("straight", "mix", "loops", "many_registers")
+SIZES = (10, 100, 1_000, 10_000)
+
+
+def kernels() -> Recorder:
+    """LuaJIT has not all kernels, numba has none, and only C compilers' code has a size."""
+    chance = random.Random(1)
+    recorder = Recorder("kernels")
+    for kernel in KERNELS:
+        ours = [chance.uniform(0.9, 1.1) for _ in range(9)]
+        for number, other in enumerate(OTHERS):
+            if other == "numba" or (other == "luajit" and kernel == "fib"):
+                recorder.unavailable(f"time_vs_{other}.{kernel}", "not here")
+                continue
+            theirs = [chance.uniform(0.9, 1.1) * (number + 1) for _ in range(9)]
+            recorder.ratio(f"time_vs_{other}.{kernel}", Ratio(ours, theirs))
+            if other.startswith("clang"):
+                recorder.value(f"bytes_vs_{other}.{kernel}", chance.uniform(0.5, 2), "x")
+    recorder.value("time_vs_clang_O2.geomean", 1.0, "x")
+    return recorder
+
+
+def emission() -> Recorder:
+    chance = random.Random(2)
+    recorder = Recorder("emission")
+    for shape in SHAPES:
+        recorder.value(f"instructions_per_instruction.{shape}", chance.uniform(5, 10))
+        for size in SIZES:
+            times = [(1 + 30 / size) * chance.uniform(0.9, 1.1) for _ in range(9)]
+            recorder.sampled(f"ns_per_instruction.{shape}.{size}", times, "ns")
+            recorder.ratio(f"time_vs_memcpy.{shape}.{size}", Ratio(times, [each / 8 for each in times]))
+    recorder.value("instructions_per_instruction", 5.9)
+    return recorder
+
+
+def gathered(*recorders: Recorder) -> results.Results:
+    about, versions = {"processor": "a processor"}, {"cnp": "0.1.0", "clang": "clang version 19"}
+    return results.gathered("all", recorders, about, versions, "2025-01-02T03:04:05+00:00")
+
+
+def words(path: Path) -> list[str]:
+    """The texts of a picture, which has to be SVG."""
+    root = ElementTree.parse(path).getroot()
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    return ["".join(each.itertext()).strip() for each in root.iter("{http://www.w3.org/2000/svg}text")]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All of them, drawn by the command from a file."""
+    pytest.importorskip("matplotlib")
+    directory = tmp_path_factory.mktemp("pictures")
+    source = directory / "figures.json"
+    results.write(source, gathered(emission(), kernels()))
+    assert command.main(["--from", str(source), "--plots", str(directory / "drawn")]) == 0
+    return directory / "drawn"
+
+
+def test_every_picture_is_written_twice(pictures: Path) -> None:
+    assert {each.name for each in pictures.iterdir()} == {
+        f"{name}.{kind}" for name in plot.PICTURES for kind in ("svg", "png")
+    }
+    for name in plot.PICTURES:
+        assert (pictures / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert "a processor; cnp 0.1.0; clang version 19; 2025-01-02" in words(pictures / f"{name}.svg")
+
+
+def test_kernels_and_contestants_are_named(pictures: Path) -> None:
+    found = words(pictures / "kernels_time.svg")
+    assert set(KERNELS) <= set(found)
+    labels = {other: plot_style.look(other).label for other in OTHERS}
+    assert {label for other, label in labels.items() if other != "numba"} <= set(found)
+    assert any(each.endswith(" (4 of 5 kernels)") for each in found)
+    assert "not measured: numba" in " ".join(found).lower()
+    found = words(pictures / "kernels_bytes.svg")
+    assert {*KERNELS, "cnp", "clang -O0", "clang -O1", "clang -O2"} <= set(found)
+    assert "tcc" not in found
+
+
+def test_programs_and_what_was_published_are_named(pictures: Path) -> None:
+    found = words(pictures / "emission_instructions.svg")
+    assert {*SHAPES, "all together", "5.9", "Fabius 6", "VCODE 6 to 10"} <= set(found)
+    assert "PLDI 1996" in " ".join(found)
+    found = words(pictures / "emission_time.svg")
+    assert {*SHAPES, "memcpy", "10", "1k", "10k"} <= set(found)
+    assert " ns / ops, fitted to the geometric mean of the programs." in " ".join(found)
+
+
+def test_the_same_figures_give_the_same_bytes(pictures: Path, tmp_path: Path) -> None:
+    list(plot.draw(gathered(emission(), kernels()), tmp_path))
+    for name in plot.PICTURES:
+        assert (tmp_path / f"{name}.svg").read_bytes() == (pictures / f"{name}.svg").read_bytes()
+
+
+def test_what_lacks_figures_is_left_out_and_said_to_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    source = tmp_path / "figures.json"
+    results.write(source, gathered(kernels()))
+    assert command.main(["--from", str(source), "--plots", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "emission_instructions: left out: there are no figures emission.instructions_per_instruction.*" in said
+    assert not (tmp_path / "emission_instructions.svg").exists()
+    assert f"kernels_time: {tmp_path / 'kernels_time'}.svg and .png" in said
+
+
+def test_a_quick_run_is_no_measurement(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    recorder = kernels()
+    recorder.quick = True
+    list(plot.draw(gathered(recorder), tmp_path))
+    assert any(each.startswith("QUICK RUN, NOT A MEASUREMENT.") for each in words(tmp_path / "kernels_time.svg"))
+
+
+def test_times_relative_to_clang() -> None:
+    found = plot_kernels.relative(gathered(kernels()), "time")
+    assert list(found) == ["cnp", "clang_O0", "clang_O1", "tcc", "luajit", "llvmlite_O0"]
+    assert {len(points) for name, points in found.items() if name != "luajit"} == {len(KERNELS)}
+    for points in found.values():
+        for each in points.values():
+            assert each.low <= each.value <= each.high
+    # The contestants take 1 to 7, clang -O2 takes 3.
+    assert found["clang_O0"]["sieve"].value == pytest.approx(1 / 3, rel=0.25)
+    assert found["llvmlite_O0"]["sieve"].value == pytest.approx(6 / 3, rel=0.25)
+
+
+def test_figures_without_samples_will_do() -> None:
+    text = json.dumps(
+        {
+            "bench": "kernels", "machine": {}, "versions": {}, "samples": {},
+            "figures": {"kernels.time_vs_clang_O2.fib": 1.5, "kernels.time_vs_tcc.fib": 0.5},
+        }
+    )  # fmt: skip
+    found = plot_kernels.relative(results.from_json(text, "text"), "time")
+    assert found["cnp"]["fib"].value == 1.5
+    assert found["tcc"]["fib"].value == pytest.approx(3.0)
+    with pytest.raises(Unavailable, match=r"there are no figures kernels\.bytes_vs_clang_O2\.\*"):
+        plot_kernels.relative(results.from_json(text, "text"), "bytes")
+
+
+def test_labels_move_apart_and_no_further() -> None:
+    assert plot_style.apart([0.1, 0.5, 0.9], 0.1) == [0.1, 0.5, 0.9]
+    assert plot_style.apart([0.5, 0.5], 0.1) == pytest.approx([0.45, 0.55])
+    moved = plot_style.apart([0.30, 0.9, 0.31, 0.32], 0.1)
+    assert moved == pytest.approx([0.21, 0.9, 0.31, 0.41])
+    assert math.isclose(sum(moved), 0.30 + 0.9 + 0.31 + 0.32)
+
+
+def test_matplotlib_is_asked_for_before_anything_is_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'cnp\[bench\]'"):
+        plot.check_available()
+    assert command.main(["library", "--plots", str(tmp_path / "plots")]) == 1
+    assert not (tmp_path / "plots").exists()
+
+
+def test_nothing_needs_matplotlib_that_draws_nothing() -> None:
+    code = "import sys; import cnp.bench.command; assert 'matplotlib' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_looks_tell_contestants_apart() -> None:
+    looks = [plot_style.look(each) for each in ("cnp", *OTHERS)]
+    assert len({(each.marker, each.filled) for each in looks}) == len({each.label for each in looks}) == len(looks)
+    assert plot_style.look("some_other").label == "some other"
