@@ -10,7 +10,7 @@ from cnp.bench.figure import Figure
 TOTAL = "(all)"
 """The row of a figure that has its column's name alone."""
 MEAN = "geomean"
-_SIZE = " at "
+_SIZE, _AGAINST = " at ", "_vs_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,11 @@ def place(name: str) -> tuple[str, str]:
     return ".".join(row) or TOTAL, column
 
 
+def _group(column: str) -> str:
+    """What stands beside one another: a quantity against every contestant, or at every size."""
+    return column.partition(_AGAINST)[0].partition(_SIZE)[0]
+
+
 def arranged(figures: Sequence[Figure]) -> tuple[Matrix | None, list[Figure]]:
     """The matrix of every column that has two rows or more, if there are two such columns, and the rest in order."""
     places = {each.name: place(each.name) for each in figures}
@@ -62,8 +67,8 @@ def arranged(figures: Sequence[Figure]) -> tuple[Matrix | None, list[Figure]]:
     for row, column in places.values():
         rows_of.setdefault(column, set()).add(row)
     wide = [column for column, rows in rows_of.items() if len(rows - {TOTAL, MEAN}) >= 2]
-    groups = list(dict.fromkeys(each.partition(_SIZE)[0] for each in wide))
-    columns = sorted(wide, key=lambda each: groups.index(each.partition(_SIZE)[0]))
+    groups = list(dict.fromkeys(map(_group, wide)))
+    columns = sorted(wide, key=lambda each: groups.index(_group(each)))
     if len(columns) < 2:
         return None, list(figures)
     inside = [each for each in figures if places[each.name][1] in columns]

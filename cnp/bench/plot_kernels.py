@@ -87,7 +87,7 @@ def _dots(results: Results, quantity: str, title: str, label: str, footer: str =
     footer += f" Not measured: {', '.join(missing)}." if missing else ""
     figure = plot_style.new(results, title, sum(heights) * _ROW + 0.95, footer)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=heights)
-    for axes, rows in ((above, kernels), (below, [plot_style.look(each).label for each in ranked])):
+    for axes, rows in ((above, kernels), (below, [_label(each, contestants) for each in ranked])):
         plot_style.rows(axes, rows)
         axes.axvline(1, color=plot_style.INK, linewidth=0.7, zorder=1)
     above.annotate(
@@ -96,12 +96,18 @@ def _dots(results: Results, quantity: str, title: str, label: str, footer: str =
     )  # fmt: skip
     for name in reversed(ranked):
         _series(above, name, contestants[name], kernels)
-    _means(below, ranked, means, {name: len(contestants[name]) for name in ranked}, len(kernels))
+    _means(below, ranked, means)
     below.set_xscale("log")
     below.margins(x=0.07)
     plot_style.plain_ticks(below.xaxis, 1.0, 2.0, 5.0)
     below.set_xlabel(label)
     return figure
+
+
+def _label(name: str, contestants: Mapping[str, Mapping[str, Point]]) -> str:
+    """A contestant, and of how many kernels its mean is if it lacks some."""
+    own, all_of_them = len(contestants[name]), len(contestants["cnp"])
+    return plot_style.look(name).label + ("" if own == all_of_them else f", {own} of {all_of_them}")
 
 
 def _series(axes: Any, name: str, points: Mapping[str, Point], kernels: list[str]) -> None:
@@ -121,12 +127,8 @@ def _marks(axes: Any, values: list[float], rows: list[int], name: str, order: in
     )  # fmt: skip
 
 
-def _means(axes: Any, ranked: list[str], means: Mapping[str, float], counts: Mapping[str, int], of: int) -> None:
+def _means(axes: Any, ranked: list[str], means: Mapping[str, float]) -> None:
     axes.set_title("geometric mean", fontweight="normal", fontsize=6.5, pad=3)
     for row, name in enumerate(ranked):
         _marks(axes, [means[name]], [row], name, 4)
-        partly = "" if counts[name] == of else f" ({counts[name]} of {of} kernels)"
-        axes.annotate(
-            f"{means[name]:.2f}{partly}", (means[name], row), (5, 0), textcoords="offset points", va="center",
-            fontsize=6.5, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
-        )  # fmt: skip
+        axes.annotate(f"{means[name]:.2f}", (1.1, row), xycoords=("axes fraction", "data"), ha="right", va="center")
