@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from cnp.bench import command, plot, plot_kernels, plot_style, results
+from cnp.bench import command, plot, plot_kernels, plot_lines, plot_style, results
 from cnp.bench.figure import Recorder, Unavailable
 from cnp.bench.measure import Ratio
 from cnp.errors import MissingExtra
@@ -20,6 +20,7 @@ from cnp.errors import MissingExtra
 ROOT = Path(__file__).parent.parent
 KERNELS = ("binary_search", "crc32", "fib", "matrix_f64", "sieve")
 OTHERS = ("clang_O0", "clang_O1", "clang_O2", "tcc", "luajit", "llvmlite_O0", "numba")
+PEERS = ("cnp", "libtcc", "wasmtime", "llvmlite_O0", "numba", "copapy")
 SHAPES = ("straight", "mix", "loops", "many_registers")
 SIZES = (10, 100, 1_000, 10_000)
 
@@ -55,6 +56,20 @@ def emission() -> Recorder:
     return recorder
 
 
+def compiling() -> Recorder:
+    """numba is stopped at the largest size, copapy is not there."""
+    recorder = Recorder("compile")
+    for number, peer in enumerate(PEERS):
+        for size in SIZES:
+            if peer == "copapy" or (peer == "numba" and size == max(SIZES)):
+                recorder.unavailable(f"us.{peer}.{size}", "not here")
+                continue
+            recorder.sampled(
+                f"us.{peer}.{size}", [4.0**number * (20 + size / 5) * each for each in (1, 1.1, 1.2)], "us"
+            )
+    return recorder
+
+
 def gathered(*recorders: Recorder) -> results.Results:
     about, versions = {"processor": "a processor"}, {"cnp": "0.1.0", "clang": "clang version 19"}
     return results.gathered("all", recorders, about, versions, "2025-01-02T03:04:05+00:00")
@@ -73,7 +88,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("matplotlib")
     directory = tmp_path_factory.mktemp("pictures")
     source = directory / "figures.json"
-    results.write(source, gathered(emission(), kernels()))
+    results.write(source, gathered(emission(), compiling(), kernels()))
     assert command.main(["--from", str(source), "--plots", str(directory / "drawn")]) == 0
     return directory / "drawn"
 
@@ -108,8 +123,14 @@ def test_programs_and_what_was_published_are_named(pictures: Path) -> None:
     assert " ns / ops, fitted to the geometric mean of the programs." in " ".join(found)
 
 
+def test_peers_are_named(pictures: Path) -> None:
+    found = words(pictures / "compile_time.svg")
+    assert {"cnp", "libtcc", "wasmtime", "llvmlite -O0", "numba", "10", "10k"} <= set(found)
+    assert "Not measured: copapy." in " ".join(found)
+
+
 def test_the_same_figures_give_the_same_bytes(pictures: Path, tmp_path: Path) -> None:
-    list(plot.draw(gathered(emission(), kernels()), tmp_path))
+    list(plot.draw(gathered(emission(), compiling(), kernels()), tmp_path))
     for name in plot.PICTURES:
         assert (tmp_path / f"{name}.svg").read_bytes() == (pictures / f"{name}.svg").read_bytes()
 
@@ -160,9 +181,9 @@ def test_figures_without_samples_will_do() -> None:
 
 
 def test_labels_move_apart_and_no_further() -> None:
-    assert plot_style.apart([0.1, 0.5, 0.9], 0.1) == [0.1, 0.5, 0.9]
-    assert plot_style.apart([0.5, 0.5], 0.1) == pytest.approx([0.45, 0.55])
-    moved = plot_style.apart([0.30, 0.9, 0.31, 0.32], 0.1)
+    assert plot_lines.apart([0.1, 0.5, 0.9], 0.1) == [0.1, 0.5, 0.9]
+    assert plot_lines.apart([0.5, 0.5], 0.1) == pytest.approx([0.45, 0.55])
+    moved = plot_lines.apart([0.30, 0.9, 0.31, 0.32], 0.1)
     assert moved == pytest.approx([0.21, 0.9, 0.31, 0.41])
     assert math.isclose(sum(moved), 0.30 + 0.9 + 0.31 + 0.32)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -42,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         own.error("--from shows what was measured: it goes with neither names nor --json nor --quick")
     try:
         return _run(options)
+    except BrokenPipeError:  # `cnp bench | head`: nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
         print(f"error: {error.filename or 'cnp bench'}: {error.strerror or error}", file=sys.stderr)
         return 1

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Mapping
 from typing import Any
 
-from cnp.bench import plot_style
-from cnp.bench.figure import Unavailable
+from cnp.bench import plot_lines, plot_style
+from cnp.bench.figure import Figure, Unavailable
 from cnp.bench.fit import linear
 from cnp.bench.measure import geometric_mean
 from cnp.bench.published import PUBLISHED, Published, Unit
@@ -59,29 +60,27 @@ def _mark(axes: Any, published: Published) -> None:
 
 def time(results: Results) -> Any:
     """ns per emitted instruction by size of the program, with memcpy of the same bytes and the best linear law."""
-    shapes = by_size(results.values(TIME))
-    if not shapes:
+    programs = plot_lines.series(results, TIME)
+    if not programs:
         raise Unavailable(f"there are no figures {TIME}.<program>.<size>")
-    means = {size: geometric_mean(values) for size, values in _columns(shapes).items()}
+    times = {name: plot_lines.values(figures) for name, figures in programs.items()}
+    means = _means(times)
     law = _law(means)
-    figure = plot_style.new(
-        results, "Time per instruction emitted, in ns", 2.5, f"{plot_style.SPREAD} {_described(law)}"
-    )
-    axes = figure.subplots()
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    ends = [_line(axes, results, shape, shapes[shape], colour) for shape, colour in zip(shapes, _colours(len(shapes)))]
-    copied = _copies(shapes, by_size(results.values(COPY)))
+    footer = f"{plot_style.SPREAD} {_described(law)}"
+    figure = plot_style.new(results, "Time per instruction emitted, in ns", 2.5, footer)
+    axes = plot_lines.axes_of(figure)
+    ends = [
+        plot_lines.draw(axes, programs[name], plot_style.Look(name, colour, "o"))
+        for name, colour in zip(programs, itertools.cycle(plot_style.PALETTE))
+    ]
+    copied = _copies(times, plot_lines.series(results, COPY))
     if copied:
         axes.plot(list(copied), list(copied.values()), color=plot_style.QUIET, linewidth=1)
-        size = max(copied)
-        ends.append((size, copied[size], "memcpy", plot_style.QUIET))
+        ends.append((max(copied), copied[max(copied)], "memcpy", plot_style.QUIET))
     if law:
         axes.plot(list(means), [law[0] + law[1] / size for size in means], "--", color=plot_style.INK, linewidth=0.7)
-    plot_style.plain_ticks(axes.xaxis, 1.0)
     plot_style.plain_ticks(axes.yaxis, 1.0, 2.0, 5.0)
-    axes.set_xlabel("ops in the program")
-    plot_style.label_ends(axes, ends)
+    plot_lines.name_ends(axes, ends)
     return figure
 
 
@@ -99,48 +98,23 @@ def _described(law: tuple[float, float] | None) -> str:
     return f"Dashed: {law[0]:.2f} ns + {law[1]:.0f} ns / ops, fitted to the geometric mean of the programs."
 
 
-def _line(
-    axes: Any, results: Results, shape: str, points: Mapping[int, float], colour: str
-) -> tuple[float, float, str, str]:
-    """One program; its right end, to be named there."""
-    axes.plot(list(points), list(points.values()), "o-", color=colour, markersize=2.2, linewidth=0.8)
-    spreads = {each.name: (each.low, each.high) for each in results.figures if each.low is not None}
-    for size in points:
-        low, high = spreads.get(f"{TIME}.{shape}.{size}", (None, None))
-        if low is not None:
-            axes.vlines(size, low, high, color=colour, linewidth=0.8)
-    size = max(points)
-    return size, points[size], shape, colour
-
-
-def _copies(shapes: Mapping[str, Mapping[int, float]], ratios: Mapping[str, Mapping[int, float]]) -> dict[int, float]:
+def _copies(times: Mapping[str, Mapping[int, float]], ratios: Mapping[str, Mapping[int, Figure]]) -> dict[int, float]:
     """ns that memcpy takes for an instruction's bytes, by size, in the mean of the programs."""
-    found: dict[str, dict[int, float]] = {}
-    for shape, points in shapes.items():
-        compared = ratios.get(shape, {})
-        found[shape] = {size: points[size] / compared[size] for size in points if size in compared}
-    return {size: geometric_mean(values) for size, values in _columns(found).items()}
+    compared = {name: plot_lines.values(figures) for name, figures in ratios.items()}
+    return _means(
+        {
+            name: {size: taken / compared[name][size] for size, taken in points.items() if size in compared[name]}
+            for name, points in times.items()
+            if name in compared
+        }
+    )
 
 
-def _columns(shapes: Mapping[str, Mapping[int, float]]) -> dict[int, list[float]]:
-    """The values of every size that all shapes have."""
-    sizes = sorted({size for points in shapes.values() for size in points})
+def _means(times: Mapping[str, Mapping[int, float]]) -> dict[int, float]:
+    """Geometric means over the programs, of every size that all of them have."""
+    sizes = sorted({size for points in times.values() for size in points})
     return {
-        size: [points[size] for points in shapes.values()]
+        size: geometric_mean(points[size] for points in times.values())
         for size in sizes
-        if all(size in points for points in shapes.values())
+        if all(size in points for points in times.values())
     }
-
-
-def _colours(count: int) -> Sequence[str]:
-    return [plot_style.PALETTE[each % len(plot_style.PALETTE)] for each in range(count)]
-
-
-def by_size(values: Mapping[str, float]) -> dict[str, dict[int, float]]:
-    """`{"loops.1000": value}` -> `{"loops": {1000: value}}`, sizes growing; names without a size are left out."""
-    found: dict[str, dict[int, float]] = {}
-    for name, value in values.items():
-        shape, _, size = name.rpartition(".")
-        if shape and size.isdigit():
-            found.setdefault(shape, {})[int(size)] = value
-    return {shape: dict(sorted(points.items())) for shape, points in found.items()}

@@ -83,8 +83,7 @@ def _dots(results: Results, quantity: str, title: str, label: str, footer: str =
     means = {name: geometric_mean(each.value for each in points.values()) for name, points in contestants.items()}
     ranked = sorted(means, key=lambda each: means[each])
     heights = [len(kernels) + 0.2, len(ranked) + 0.2]
-    missing = [plot_style.look(each).label for each in _contestants(results, quantity) if each not in contestants]
-    footer += f" Not measured: {', '.join(missing)}." if missing else ""
+    footer += " " + plot_style.not_measured(_contestants(results, quantity), contestants)
     figure = plot_style.new(results, title, sum(heights) * _ROW + 0.95, footer)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=heights)
     for axes, rows in ((above, kernels), (below, [_label(each, contestants) for each in ranked])):

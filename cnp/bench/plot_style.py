@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,6 +108,12 @@ def provenance(results: Results) -> str:
     return warning + "; ".join(filter(None, parts))
 
 
+def not_measured(wanted: Iterable[str], found: Container[str]) -> str:
+    """A sentence on the contestants that there are no figures of, if there are such."""
+    missing = [look(each).label for each in wanted if each not in found]
+    return f"Not measured: {', '.join(missing)}." if missing else ""
+
+
 def rows(axes: Any, names: Sequence[str]) -> None:
     """One faint line a name, downwards."""
     axes.set_yticks(range(len(names)), names)
@@ -117,24 +122,6 @@ def rows(axes: Any, names: Sequence[str]) -> None:
     axes.spines["left"].set_visible(False)
     axes.grid(axis="y", color=FAINT, linewidth=0.4)
     axes.set_axisbelow(True)
-
-
-def apart(positions: Sequence[float], gap: float) -> list[float]:
-    """Positions moved as little as need be for neighbours to be at least `gap` apart, in the same order."""
-    order = sorted(range(len(positions)), key=lambda each: positions[each])
-    groups: list[list[int]] = []
-    centres: list[float] = []
-    for each in order:
-        groups.append([each])
-        centres.append(positions[each])
-        while len(groups) > 1 and centres[-1] - centres[-2] < gap * (len(groups[-1]) + len(groups[-2])) / 2:
-            groups[-2:] = [groups[-2] + groups[-1]]
-            centres[-2:] = [sum(positions[index] for index in groups[-1]) / len(groups[-1])]
-    moved = list(positions)
-    for group, centre in zip(groups, centres):
-        for rank, index in enumerate(group):
-            moved[index] = centre + (rank - (len(group) - 1) / 2) * gap
-    return moved
 
 
 def plain_ticks(axis: Any, *steps: float) -> None:
@@ -152,17 +139,3 @@ def short(value: float) -> str:
         if value >= size:
             return f"{value / size:g}{letter}"
     return f"{value:g}"
-
-
-def label_ends(axes: Any, ends: Sequence[tuple[float, float, str, str]]) -> None:
-    """Name lines at their right ends, given as (x, y, name, colour) on logarithmic axes, without any overlap."""
-    low, high = axes.get_ylim()
-    room = math.log10(high / low)
-    heights = [math.log10(y / low) / room for _, y, _, _ in ends]
-    inches = axes.figure.get_figheight() * 0.7
-    line = {"arrowstyle": "-", "linewidth": 0.4, "shrinkA": 0, "shrinkB": 2, "relpos": (0, 0.5)}
-    for (x, y, name, colour), height in zip(ends, apart(heights, 0.105 / inches)):
-        axes.annotate(
-            name, (x, y), (1.03, height), textcoords="axes fraction", va="center", fontsize=6.5, color=colour,
-            arrowprops={**line, "color": colour},
-        )  # fmt: skip
