@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ from cnp.bench.measure import Ratio
 from cnp.errors import InternalError
 from cnp.runtime.default import DATA, machine
 
+ROOT = Path(__file__).parent.parent
 HAVE_LIBRARY = os.path.exists(os.path.join(DATA, f"{machine()}.cnpl"))
 needs_library = pytest.mark.skipif(not HAVE_LIBRARY, reason="no stencil library is built")
 
@@ -150,3 +154,12 @@ def test_statistics() -> None:
     assert measure.slope({10: 100.0, 100: 10_000.0}) == pytest.approx(2)
     samples = measure.interleaved({"a": lambda: None, "b": lambda: None}, rounds=4)
     assert [len(each) for each in samples.values()] == [4, 4]
+
+
+@needs_library
+def test_the_works_of_pytest_benchmark_run() -> None:
+    pytest.importorskip("pytest_benchmark")
+    command = [sys.executable, "-m", "pytest", "bench", "--benchmark-disable", "-q", "-p", "no:cacheprovider"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]

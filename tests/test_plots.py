@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from cnp.bench import command, plot, plot_kernels, plot_lines, plot_style, results
+from cnp.bench import command, plot, plot_kernels, plot_lines, plot_style, registry, results
 from cnp.bench.figure import Recorder, Unavailable
 from cnp.bench.measure import Ratio
 from cnp.errors import MissingExtra
@@ -205,3 +207,62 @@ def test_looks_tell_contestants_apart() -> None:
     looks = [plot_style.look(each) for each in ("cnp", *OTHERS)]
     assert len({(each.marker, each.filled) for each in looks}) == len({each.label for each in looks}) == len(looks)
     assert plot_style.look("some_other").label == "some other"
+
+
+# The document
+
+
+def document(directory: Path) -> Path:
+    copy = directory / "performance.md"
+    copy.write_text((ROOT / "docs" / "performance.md").read_text(encoding="utf-8"), encoding="utf-8")
+    return copy
+
+
+def fill(source: Path, directory: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "docs/make_performance.py", str(source), str(directory)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def every_bench() -> list[Recorder]:
+    found = [emission(), compiling(), kernels()]
+    for name in registry.benches():
+        if name not in [each.bench for each in found]:
+            found.append(Recorder(name))
+            found[-1].value("bytes", 7e6, at_most=1)
+    return found
+
+
+def test_the_document_is_written_from_figures(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    source, copy = tmp_path / "figures.json", document(tmp_path)
+    results.write(source, gathered(*every_bench()))
+    done = fill(source, tmp_path)
+    assert done.returncode == 0, done.stderr
+    text = copy.read_text(encoding="utf-8")
+    assert text.count("**7,000,000**") == 2 * (len(registry.benches()) - 3)  # in its table, and among what misses
+    shown = re.findall(r"!\[[^]]+\]\((\w+)\.svg\)", text)
+    assert sorted(shown) == sorted(plot.PICTURES)
+    assert {each.stem for each in tmp_path.glob("*.svg")} == set(plot.PICTURES)
+    assert fill(source, tmp_path).returncode == 0
+    assert copy.read_text(encoding="utf-8") == text
+
+
+def test_the_document_stays_as_it_was_without_figures_of_everything(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    source, copy = tmp_path / "figures.json", document(tmp_path)
+    before = copy.read_text(encoding="utf-8")
+    recorders = [each for each in every_bench() if each.bench != "memory"]
+    results.write(source, gathered(*recorders))
+    assert "has no figures of the bench 'memory'" in fill(source, tmp_path).stderr
+    recorders[0].quick = True
+    results.write(source, gathered(*recorders))
+    assert "is a quick run: its figures say nothing about speed" in fill(source, tmp_path).stderr
+    assert copy.read_text(encoding="utf-8") == before
+
+
+def test_the_document_has_a_place_for_every_bench_and_every_picture() -> None:
+    text = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    names = re.findall(r"<!-- generated: (?:picture )?(\w+)", text)
+    assert sorted(names) == sorted([*registry.benches(), *plot.PICTURES, "machine", "misses"])
+    assert text.count("<!-- end -->") == len(names)

@@ -31,15 +31,16 @@ class Matrix:
         return column.replace("_", " ") + (f", {units.pop()}" if len(units) == 1 else "")
 
     def gaps(self) -> list[str]:
-        """Which figures there are none of, and why: a line for all of a column that lack for one reason."""
+        """Which figures there are none of, and why: a line for all that lack for one reason, if of the same rows."""
         rows_of: dict[tuple[str, str], list[str]] = {}
         for (row, column), figure in self.cells.items():
             if figure.value is None:
                 rows_of.setdefault((column, figure.note), []).append(row)
-        return [
-            f"{column} of {'every row' if len(rows) == len(self.column(column)) else ', '.join(rows)}: {reason}"
-            for (column, reason), rows in rows_of.items()
-        ]
+        columns_of: dict[tuple[str, str], list[str]] = {}
+        for (column, reason), rows in rows_of.items():
+            every = len(rows) == len(self.column(column))
+            columns_of.setdefault(("every row" if every else ", ".join(rows), reason), []).append(column)
+        return [f"{', '.join(columns)} of {rows}: {reason}" for (rows, reason), columns in columns_of.items()]
 
 
 def place(name: str) -> tuple[str, str]:

@@ -17,10 +17,10 @@ def time(results: Results) -> Any:
     if not contestants:
         raise Unavailable(f"there are no figures {TIME}.<contestant>.<size>")
     footer = f"{plot_style.SPREAD} {plot_style.not_measured(_all(results), contestants)}"
-    figure = plot_style.new(results, "Compile time from Python, in µs", 2.7, footer)
+    figure = plot_style.new(results, "Compile time from Python", 2.7, footer)
     axes = plot_lines.axes_of(figure)
     ends = [plot_lines.draw(axes, figures, plot_style.look(name)) for name, figures in contestants.items()]
-    plot_style.plain_ticks(axes.yaxis, 1.0)
+    plot_style.plain_ticks(axes.yaxis, 1.0, written=plot_style.duration)
     plot_lines.name_ends(axes, ends)
     return figure
 

@@ -56,13 +56,18 @@ def draw(axes: Any, figures: Mapping[int, Figure], look: plot_style.Look) -> End
 
 
 def name_ends(axes: Any, ends: Sequence[End]) -> None:
-    """Write the names of lines beside their right ends, none over another."""
+    """Write the names of lines at their right ends: of those that go all the way beside the axes, none over another."""
+    last = max(x for x, *_ in ends)
+    for x, y, name, colour in ends:
+        if x < last:
+            axes.annotate(name, (x, y), (4, 3), textcoords="offset points", fontsize=6.5, color=colour)
+    whole = [each for each in ends if each[0] == last]
     low, high = axes.get_ylim()
     room = math.log10(high / low)
-    heights = [math.log10(y / low) / room for _, y, _, _ in ends]
+    heights = [math.log10(y / low) / room for _, y, _, _ in whole]
     inches = axes.figure.get_figheight() * 0.7
     line = {"arrowstyle": "-", "linewidth": 0.4, "shrinkA": 0, "shrinkB": 2, "relpos": (0, 0.5)}
-    for (x, y, name, colour), height in zip(ends, apart(heights, _LABEL / inches)):
+    for (x, y, name, colour), height in zip(whole, apart(heights, _LABEL / inches)):
         axes.annotate(
             name, (x, y), (1.03, height), textcoords="axes fraction", va="center", fontsize=6.5, color=colour,
             arrowprops={**line, "color": colour},

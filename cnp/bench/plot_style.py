@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,8 @@ SPREAD = "Medians of interleaved rounds; whiskers are quartiles."
 
 # Okabe and Ito, Color Universal Design, 2008; without its yellow, which is too light for a line on white.
 ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00", "#cc79a7"
-PALETTE = (BLUE, GREEN, ORANGE, PURPLE, SKY, "#8c6d31")
+BROWN = "#8c6d31"
+PALETTE = (BLUE, GREEN, ORANGE, PURPLE, SKY, BROWN)
 
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: pictures look the same everywhere
@@ -68,7 +69,6 @@ LOOKS = {
     "clang_O0": Look("clang -O0", "#8a8a8a", "s", filled=False),
     "clang_O1": Look("clang -O1", "#8a8a8a", "^", filled=False),
     "clang_O2": Look("clang -O2", INK, "|"),
-    "gcc_O2": Look("gcc -O2", "#8c6d31", "<", filled=False),
     "tcc": Look("tcc", BLUE, "D", filled=False),
     "libtcc": Look("libtcc", BLUE, "D", filled=False),
     "luajit": Look("LuaJIT", SKY, "v"),
@@ -76,7 +76,8 @@ LOOKS = {
     "llvmlite_O2": Look("llvmlite -O2", GREEN, "X"),
     "numba": Look("numba", PURPLE, "X"),
     "wasmtime": Look("wasmtime", ORANGE, ">"),
-    "copapy": Look("copapy", "#8c6d31", "d"),
+    "copapy": Look("copapy", BROWN, "d"),
+    "cffi_gcc": Look("cffi, gcc", QUIET, "<", filled=False),
 }
 
 
@@ -124,12 +125,12 @@ def rows(axes: Any, names: Sequence[str]) -> None:
     axes.set_axisbelow(True)
 
 
-def plain_ticks(axis: Any, *steps: float) -> None:
-    """Marks at each power of ten times `steps` on a logarithmic axis, written 0.1, 10, 1k, 10M."""
+def plain_ticks(axis: Any, *steps: float, written: Callable[[float], str] | None = None) -> None:
+    """Marks at each power of ten times `steps` on a logarithmic axis, written as `short` does if not otherwise."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     axis.set_major_locator(LogLocator(base=10, subs=steps))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: (written or short)(value)))
     axis.set_minor_locator(NullLocator())
 
 
@@ -139,3 +140,11 @@ def short(value: float) -> str:
         if value >= size:
             return f"{value / size:g}{letter}"
     return f"{value:g}"
+
+
+def duration(microseconds: float) -> str:
+    """`10 ms` for 10,000."""
+    for size, unit in ((1e6, "s"), (1e3, "ms"), (1, "µs")):
+        if microseconds >= size:
+            return f"{microseconds / size:g} {unit}"
+    return f"{microseconds * 1e3:g} ns"
