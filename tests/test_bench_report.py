@@ -175,8 +175,9 @@ def test_numbers_have_three_digits_or_more() -> None:
 def test_markdown_has_every_figure_and_every_miss() -> None:
     text = markdown.document(gathered(kernels()))
     assert "| fib | 0.500 | 1.50 | **2.50** | 3.50 | - | 5.50 | 6.50 |" in text
-    assert "| kernels.time_vs_clang_O2.geomean | **2.50 x** | <= 1.25 | MISS |" in text
-    assert "| kernels.time_vs_luajit.sieve | - | - | unavailable | luajit is not installed |" in text
+    assert "| `kernels.time_vs_clang_O2.geomean` | **2.50 x** | <= 1.25 | MISS |" in text
+    assert "| target |  |  | several |  |  |  |  |" in text
+    assert "| `kernels.time_vs_luajit.sieve` | - | - | unavailable | luajit is not installed |" in text
     assert "| processor | a processor |" in text and "| tcc | missing |" in text
     assert printer.QUICK not in text
     assert printer.QUICK in markdown.document(gathered(Recorder("made", quick=True)))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from cnp.bench.figure import Figure, Mark
 from cnp.bench.matrix import Matrix, arranged
-from cnp.bench.printer import QUICK, number, quantity, spread, target
+from cnp.bench.printer import QUICK, common_target, number, quantity, spread, target
 from cnp.bench.results import Results
 
 
@@ -38,7 +38,7 @@ def tables(figures: Sequence[Figure]) -> str:
 def misses(figures: Iterable[Figure]) -> str:
     """Every figure that does not reach its target, and every one that there is none of, with the reason."""
     rows = [
-        (each.name, _value(each), target(each) or "-", each.mark.value, each.note)
+        (_code(each.name), _value(each), target(each) or "-", each.mark.value, each.note)
         for each in figures
         if each.mark in (Mark.MISS, Mark.FAILED, Mark.UNAVAILABLE)
     ]
@@ -55,12 +55,15 @@ def _matrix(matrix: Matrix) -> str:
     for name in matrix.rows:
         found = (matrix.cells.get((name, each)) for each in matrix.columns)
         rows.append([name, *("" if each is None else _bold(number(each.value), each) for each in found)])
+    targets = [common_target(matrix.column(each)) for each in matrix.columns]
+    if any(targets):
+        rows.append(["target", *targets])
     return _table(headings, "l" + "r" * len(matrix.columns), rows)
 
 
 def _list(figures: Sequence[Figure]) -> str:
     rows = [
-        (each.name.partition(".")[2] or each.name, _value(each), spread(each), target(each), each.note)
+        (_code(each.name.partition(".")[2] or each.name), _value(each), spread(each), target(each), each.note)
         for each in figures
     ]
     return _table(("figure", "value", "quartiles", "target", "note"), "lrrrl", rows)
@@ -68,6 +71,10 @@ def _list(figures: Sequence[Figure]) -> str:
 
 def _value(figure: Figure) -> str:
     return _bold(quantity(figure), figure)
+
+
+def _code(name: str) -> str:
+    return f"`{name}`"  # names have underscores, brackets and the like
 
 
 def _bold(text: str, figure: Figure) -> str:

@@ -54,6 +54,12 @@ def target(figure: Figure) -> str:
     return f">= {number(figure.at_least)}" if figure.at_least is not None else ""
 
 
+def common_target(figures: Sequence[Figure]) -> str:
+    """The target that figures share, or that they have several."""
+    targets = {target(each) for each in figures} - {""}
+    return "several" if len(targets) > 1 else "".join(targets)
+
+
 def show(bench: str, figures: Sequence[Figure], verbose: bool = False, stream: TextIO | None = None) -> None:
     """Print what a bench found; with `verbose` the figures of its matrix once more, with spread and note."""
     stream = stream or sys.stdout
@@ -157,7 +163,7 @@ def _matrix_rows(matrix: Matrix) -> list[list[Cell]]:
     rows = [[Cell(""), *map(Cell, line)] for line in lines]
     for name in matrix.rows:
         rows.append([Cell(name), *(_cell(matrix.cells.get((name, each))) for each in matrix.columns)])
-    targets = [_common_target(matrix.column(each)) for each in matrix.columns]
+    targets = [common_target(matrix.column(each)) for each in matrix.columns]
     label = f"target ({_MISSED} = MISS)" if any(targets) else ""
     return [*rows, [Cell(label), *(Cell(f"{each} " if each else "") for each in targets)]]
 
@@ -171,8 +177,3 @@ def _cell(figure: Figure | None) -> Cell:
     if figure is None:
         return Cell("")
     return Cell(number(figure.value) + (_MISSED if figure.mark is Mark.MISS else " "), figure.mark)
-
-
-def _common_target(figures: Sequence[Figure]) -> str:
-    targets = {target(each) for each in figures} - {""}
-    return "several" if len(targets) > 1 else "".join(targets)
