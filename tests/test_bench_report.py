@@ -107,32 +107,52 @@ def test_what_is_missing_has_no_version(monkeypatch: pytest.MonkeyPatch, tmp_pat
 # The terminal
 
 
-@pytest.mark.parametrize(
-    ("name", "place"),
-    [
-        ("kernels.time_vs_tcc.sieve", ("sieve", "time_vs_tcc")),
-        ("emission.time_vs_memcpy.loops.1000", ("loops", "time_vs_memcpy at 1,000")),
-        ("compile.core_ns_per_op.100000", (matrix.TOTAL, "core_ns_per_op at 100,000")),
-        ("emission.instructions_per_instruction", (matrix.TOTAL, "instructions_per_instruction")),
-        ("call.ns.built-in", ("built-in", "ns")),
-        ("kernels", (matrix.TOTAL, "kernels")),
-    ],
-)
-def test_place_of_a_name(name: str, place: tuple[str, str]) -> None:
-    assert matrix.place(name) == place
+def test_places_of_names() -> None:
+    expected = {
+        "made.time_vs_tcc.sieve": ("sieve", "time_vs_tcc"),
+        "made.per_op.loops.1000": ("loops", "per_op at 1,000"),
+        "made.per_op.calls.1000": ("calls", "per_op at 1,000"),
+        "made.per_op.1000": (matrix.TOTAL, "per_op at 1,000"),
+        "made.per_op.loops.10": ("loops at 10", "per_op"),  # the only one of that size
+        "made.rate.100000": ("100,000", "rate"),
+        "made.rate": (matrix.TOTAL, "rate"),
+        "made.ns.built-in": ("built-in", "ns"),
+        "made": (matrix.TOTAL, "made"),
+    }
+    assert matrix.places(list(expected)) == expected
 
 
 def test_names_that_share_rows_become_a_matrix_with_means_last() -> None:
-    figures = [
-        Figure(f"made.{name}", 1.0)
-        for name in ("one.geomean", "one.a", "one.b", "two.b.10", "alone", "two", "two.a.10", "one", "single.a")
-    ]
-    found, rest = matrix.arranged(figures)
-    assert found is not None
+    names = ["one.geomean", "one.a", "one.b", "two.b.10", "alone", "two", "two.a.10", "one", "single.c", "single.d"]
+    figures = [Figure(f"made.{name}", 1.0) for name in names]
+    (found,), rest = matrix.arranged(figures)
     assert found.rows == ["a", "b", matrix.TOTAL, matrix.MEAN]
     assert found.columns == ["one", "two at 10"]
-    assert [each.name for each in rest] == ["made.alone", "made.two", "made.single.a"]
-    assert matrix.arranged(rest) == (None, rest)
+    assert [each.name for each in rest] == ["made.alone", "made.two", "made.single.c", "made.single.d"]
+    assert matrix.arranged(rest) == ([], rest)
+
+
+def test_names_that_share_no_rows_become_several_matrices() -> None:
+    names = [
+        "x.a",
+        "p.c.9",
+        "x.b",
+        "p.d.9",
+        "y_vs_x.b",
+        "q.e",
+        "p.c.8",
+        "p.d.8",
+        "y_vs_x.z",
+        "q.d",
+        "y_vs_y.z",
+        "y_vs_y.a",
+    ]
+    found, rest = matrix.arranged([Figure(f"made.{name}", 1.0) for name in names])
+    assert [(each.rows, each.columns) for each in found] == [
+        (["c", "d", "e"], ["p at 9", "p at 8", "q"]),
+        (["a", "b", "z"], ["x", "y_vs_x", "y_vs_y"]),
+    ]
+    assert not rest
 
 
 def test_every_figure_is_shown_within_a_hundred_columns() -> None:

@@ -30,9 +30,9 @@ def about(results: Results) -> str:
 
 
 def tables(figures: Sequence[Figure]) -> str:
-    """The matrix of a bench and its other figures. What misses its target is bold."""
-    matrix, rest = arranged(figures)
-    return "\n\n".join([*([_matrix(matrix)] if matrix else []), *([_list(rest)] if rest else [])])
+    """The matrices of a bench and its other figures. What misses its target is bold."""
+    matrices, rest = arranged(figures)
+    return "\n\n".join([*map(_matrix, matrices), *([_list(rest)] if rest else [])])
 
 
 def misses(figures: Iterable[Figure]) -> str:

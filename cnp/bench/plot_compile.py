@@ -8,14 +8,18 @@ from cnp.bench import plot_lines, plot_style
 from cnp.bench.figure import Unavailable
 from cnp.bench.results import Results
 
-TIME = "compile.us"
+TIME = "versus.us"
+PROGRAM = "straight"
 
 
 def time(results: Results) -> Any:
     """From a description of the function to a callable, warm."""
-    contestants = plot_lines.series(results, TIME)
+    found = plot_lines.series(results, TIME)
+    contestants = {
+        name.removesuffix(f".{PROGRAM}"): figures for name, figures in found.items() if name.endswith(f".{PROGRAM}")
+    }
     if not contestants:
-        raise Unavailable(f"there are no figures {TIME}.<contestant>.<size>")
+        raise Unavailable(f"there are no figures {TIME}.<contestant>.{PROGRAM}.<size>")
     footer = f"{plot_style.SPREAD} {plot_style.not_measured(_all(results), contestants)}"
     figure = plot_style.new(results, "Compile time from Python", 2.7, footer)
     axes = plot_lines.axes_of(figure)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cnp.bench import plot_style
 from cnp.bench.figure import Figure
+from cnp.bench.measure import median, quartiles
 from cnp.bench.results import Results
 
 End = tuple[float, float, str, str]
@@ -16,14 +17,20 @@ _LABEL = 0.105  # inches: the height of one
 
 
 def series(results: Results, prefix: str) -> dict[str, dict[int, Figure]]:
-    """The figures `prefix`.<name>.<size> that have a value, by name and by growing size."""
+    """The figures `prefix`.<name>.<size>, or the medians of samples of such a name, by name and by growing size."""
     found: dict[str, dict[int, Figure]] = {}
-    for each in results.figures:
+    for each in [*results.figures, *_of_samples(results)]:
         if each.value is not None and each.name.startswith(f"{prefix}."):
             name, _, size = each.name.removeprefix(f"{prefix}.").rpartition(".")
             if name and size.isdigit():
-                found.setdefault(name, {})[int(size)] = each
+                found.setdefault(name, {}).setdefault(int(size), each)
     return {name: dict(sorted(figures.items())) for name, figures in found.items()}
+
+
+def _of_samples(results: Results) -> Iterator[Figure]:
+    for name, samples in results.samples.items():
+        low, high = quartiles(samples)
+        yield Figure(name, median(samples), low=low, high=high)
 
 
 def values(figures: Mapping[int, Figure]) -> dict[int, float]:

@@ -61,12 +61,12 @@ def common_target(figures: Sequence[Figure]) -> str:
 
 
 def show(bench: str, figures: Sequence[Figure], verbose: bool = False, stream: TextIO | None = None) -> None:
-    """Print what a bench found; with `verbose` the figures of its matrix once more, with spread and note."""
+    """Print what a bench found; with `verbose` the figures of its matrices once more, with spread and note."""
     stream = stream or sys.stdout
     width = shutil.get_terminal_size((WIDTH, 0)).columns if stream.isatty() else WIDTH
-    matrix, rest = arranged(figures)
+    matrices, rest = arranged(figures)
     print(f"\n== {bench} ==", file=stream)
-    if matrix:
+    for matrix in matrices:
         _print(_matrix_lines(matrix, width), stream)
         for each in matrix.gaps():
             lines = textwrap.wrap(f"unavailable: {each}", width, subsequent_indent="    ")
