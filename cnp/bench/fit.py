@@ -39,6 +39,14 @@ def power(points: Mapping[int, float]) -> Power:
     return Power(slope(points), product**2 / squares if squares else 1.0)
 
 
+def described(points: Mapping[int, float], unit: str) -> str:
+    """How cost grows with n, in words: `r2 0.9999; 12 ns + 0.51 ns each, at most 4% off`."""
+    line = linear([(1.0, n) for n in points], list(points.values()))
+    fixed, each = line.coefficients
+    fitted = f"{fixed:.3g} {unit} + {each:.3g} {unit} each, at most {line.worst:.0%} off"
+    return f"exponent, r2 {power(points).r_squared:.5f} from {min(points):,} to {max(points):,}; {fitted}"
+
+
 def linear(rows: Sequence[Sequence[float]], costs: Sequence[float]) -> Linear:
     """The least squares of the relative residuals, so that small points count as much as large ones.
 

@@ -26,9 +26,10 @@ class Matrix:
         return [self.cells[row, name] for row in self.rows if (row, name) in self.cells]
 
     def heading(self, column: str) -> str:
-        """A column's name in words, with the unit that its figures share unless that is a quotient's."""
-        units = {each.unit for each in self.column(column)} - {"", "x"}
-        return column.replace("_", " ") + (f", {units.pop()}" if len(units) == 1 else "")
+        """A column's name in words, and the unit that its figures share if that is neither said nor a quotient's."""
+        words = column.replace("_", " ")
+        units = {each.unit for each in self.column(column)} - {"", "x", *words.split()}
+        return words + (f", {units.pop()}" if len(units) == 1 else "")
 
     def gaps(self) -> list[str]:
         """Which figures there are none of, and why: a line for all that lack for one reason, if of the same rows."""

@@ -71,6 +71,7 @@ def show(bench: str, figures: Sequence[Figure], verbose: bool = False, stream: T
         for each in matrix.gaps():
             lines = textwrap.wrap(f"unavailable: {each}", width, subsequent_indent="    ")
             _print(([Cell(line, Mark.UNAVAILABLE)] for line in lines), stream)
+        print(file=stream)
     _print(_list_lines(figures if verbose else rest, width), stream)
     stream.flush()
 
@@ -152,8 +153,9 @@ def _matrix_lines(matrix: Matrix, width: int) -> Iterator[list[Cell]]:
         for row in rows:
             if any(each.text.strip() for each in row[start:end]):
                 yield [row[0], *row[start:end]]
-        yield []
         start = end
+        if start < len(widths):
+            yield []
 
 
 def _matrix_rows(matrix: Matrix) -> list[list[Cell]]:

@@ -31,7 +31,8 @@ PUBLISHED = (
     Published("Fabius", 6, 6, Unit.CYCLES, f"{_FABIUS}, abstract"),
     Published(
         "VCODE", 6, 10, Unit.INSTRUCTIONS,
-        "D. R. Engler: VCODE: A Retargetable, Extensible, Very Fast Dynamic Code Generation System, PLDI 1996, abstract",
+        "D. R. Engler: VCODE: A Retargetable, Extensible, Very Fast Dynamic Code Generation System, PLDI 1996, "
+        "abstract",
     ),
     Published(
         "`C", 100, 600, Unit.CYCLES,
