@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
+from itertools import cycle
 from typing import Any
 
 from cnp.bench import plot_lines, plot_style
 from cnp.bench.figure import Figure, Unavailable
 from cnp.bench.fit import linear
 from cnp.bench.measure import geometric_mean
+from cnp.bench.printer import number
 from cnp.bench.published import PUBLISHED, Published, Unit
 from cnp.bench.results import Results
 
 COUNT = "emission.instructions_per_instruction"
+WHOLE = "emission.core_instructions_per_instruction"
 TIME = "emission.ns_per_instruction"
 COPY = "emission.time_vs_memcpy"
 _ROW = 0.16  # inches
@@ -28,7 +30,7 @@ def instructions(results: Results) -> Any:
     rows = sorted(programs.items(), key=lambda each: each[1])
     rows += [(_TOTAL, each.value) for each in results.figures if each.name == COUNT and each.value is not None]
     published = [each for each in PUBLISHED if each.unit is Unit.INSTRUCTIONS]
-    sources = " ".join(f"{each.name}: {each.source}." for each in published)
+    sources = " ".join([_compared(results), *(f"{each.name}: {each.source}." for each in published)])
     title = "Instructions executed per instruction emitted"
     figure = plot_style.new(results, title, len(rows) * _ROW + 0.75, sources)
     axes = figure.subplots()
@@ -36,11 +38,18 @@ def instructions(results: Results) -> Any:
     for at, (name, value) in enumerate(rows):
         marker = "D" if name == _TOTAL else "o"
         axes.plot([value], [at], marker, color=plot_style.VERMILION, markersize=4, clip_on=False)
-        axes.annotate(f"{value:.1f}", (1.1, at), xycoords=("axes fraction", "data"), ha="right", va="center")
+        axes.annotate(number(value), (1.1, at), xycoords=("axes fraction", "data"), ha="right", va="center_baseline")
     for each in published:
         _mark(axes, each)
     axes.set_xlim(0, max([value for _, value in rows] + [each.high for each in published]) * 1.02)
     return figure
+
+
+def _compared(results: Results) -> str:
+    """What keeps cnp's figures and the published ones from being the same measure."""
+    whole = next((each.value for each in results.figures if each.name == WHOLE), None)
+    rest = "" if whole is None else f" ({number(whole)} with all of the core)"
+    return f"Of cnp, the last pass alone{rest}; of the others, all that happens at run time."
 
 
 def _mark(axes: Any, published: Published) -> None:
@@ -70,8 +79,8 @@ def time(results: Results) -> Any:
     figure = plot_style.new(results, "Time per instruction emitted, in ns", 2.5, footer)
     axes = plot_lines.axes_of(figure)
     ends = [
-        plot_lines.draw(axes, programs[name], plot_style.Look(name, colour, "o"))
-        for name, colour in zip(programs, itertools.cycle(plot_style.PALETTE))
+        plot_lines.draw(axes, programs[name], plot_style.Look(name, colour, marker))
+        for name, colour, marker in zip(programs, cycle(plot_style.PALETTE), cycle(plot_style.MARKERS))
     ]
     copied = _copies(times, plot_lines.series(results, COPY))
     if copied:

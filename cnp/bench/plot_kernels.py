@@ -130,4 +130,4 @@ def _means(axes: Any, ranked: list[str], means: Mapping[str, float]) -> None:
     axes.set_title("geometric mean", fontweight="normal", fontsize=6.5, pad=3)
     for row, name in enumerate(ranked):
         _marks(axes, [means[name]], [row], name, 4)
-        axes.annotate(f"{means[name]:.2f}", (1.1, row), xycoords=("axes fraction", "data"), ha="right", va="center")
+        axes.annotate(f"{means[name]:.2f}", (1.1, row), xycoords=("axes fraction", "data"), ha="right", va="center_baseline")

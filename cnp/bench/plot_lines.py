@@ -76,7 +76,7 @@ def name_ends(axes: Any, ends: Sequence[End]) -> None:
     line = {"arrowstyle": "-", "linewidth": 0.4, "shrinkA": 0, "shrinkB": 2, "relpos": (0, 0.5)}
     for (x, y, name, colour), height in zip(whole, apart(heights, _LABEL / inches)):
         axes.annotate(
-            name, (x, y), (1.03, height), textcoords="axes fraction", va="center", fontsize=6.5, color=colour,
+            name, (x, y), (1.03, height), textcoords="axes fraction", va="center_baseline", fontsize=6.5, color=colour,
             arrowprops={**line, "color": colour},
         )  # fmt: skip
 

@@ -18,7 +18,8 @@ SPREAD = "Medians of interleaved rounds; whiskers are quartiles."
 # Okabe and Ito, Color Universal Design, 2008; without its yellow, which is too light for a line on white.
 ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00", "#cc79a7"
 BROWN = "#8c6d31"
-PALETTE = (BLUE, GREEN, ORANGE, PURPLE, SKY, BROWN)
+PALETTE = (BLUE, GREEN, ORANGE, PURPLE, SKY, BROWN, VERMILION)
+MARKERS = "os^DvPX<"
 
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: pictures look the same everywhere
