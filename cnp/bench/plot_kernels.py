@@ -10,6 +10,7 @@ from cnp.bench import plot_style
 from cnp.bench.figure import Unavailable
 from cnp.bench.matrix import MEAN
 from cnp.bench.measure import geometric_mean, median, quartiles
+from cnp.bench.printer import number
 from cnp.bench.results import Results
 
 BASE = "clang_O2"
@@ -130,4 +131,5 @@ def _means(axes: Any, ranked: list[str], means: Mapping[str, float]) -> None:
     axes.set_title("geometric mean", fontweight="normal", fontsize=6.5, pad=3)
     for row, name in enumerate(ranked):
         _marks(axes, [means[name]], [row], name, 4)
-        axes.annotate(f"{means[name]:.2f}", (1.1, row), xycoords=("axes fraction", "data"), ha="right", va="center_baseline")
+        place = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "center_baseline"}
+        axes.annotate(number(means[name]), (1.1, row), **place)
