@@ -45,7 +45,7 @@ REACHES_UP = {
 THIRD_PARTY = {
     "build": {"elftools", "rich"},
     "tools": {"capstone", "rich", "matplotlib"},
-    "bench": {"capstone", "rich", "matplotlib"},
+    "bench": {"capstone", "elftools", "matplotlib", "numpy", "rich"},
     "cli": {"rich"},
     "runtime": {"scipy"},  # for low_level_callable, which hands a function to it
 }

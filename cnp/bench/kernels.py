@@ -1,124 +1,132 @@
-"""Bench: how fast the generated code is, against clang's of the same algorithm in C."""
+"""Bench: how fast and how large the generated code is, against what others make of the same algorithms."""
 
 from __future__ import annotations
 
-import ctypes
+import functools
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 
-from cnp.bench.ckernels import LEVELS, CompiledC, compile_kernels, directory
-from cnp.bench.figure import Recorder
-from cnp.bench.measure import Ratio, geometric_mean, interleaved, median
+from cnp.bench.figure import Recorder, Unavailable
+from cnp.bench.kernel_c import clang_entry, tcc_entry
+from cnp.bench.kernel_cnp import cnp_entry
+from cnp.bench.kernel_entry import Entry
+from cnp.bench.kernel_lua import lua_entry
+from cnp.bench.kernel_numba import numba_entry
+from cnp.bench.kernel_table import KERNELS, Arguments, Kernel
+from cnp.bench.measure import Ratio, geometric_mean, median
 from cnp.bench.registry import Bench
 from cnp.errors import InternalError
 
-SLOW_LIMIT = 0.5  # of clang -O0
-FAST_LIMIT = 1.5  # of clang -O2 without vectors
-CALLS_LIMIT = 0.8  # of clang -O0, for recursion
-CODE_LIMIT = 1.5
-
-Buffer = Any
-
 
 @dataclass(frozen=True, slots=True)
-class Kernel:
-    """One algorithm, written in <name>.cnp and in <name>.c: its arguments, and what to compare of its results."""
+class Contestant:
+    """Who else makes code of the kernels, and the targets: what cnp's time and bytes may be of its own."""
 
     name: str
-    arguments: Callable[[bool], tuple[Any, ...]]  # given whether to be quick
-    result: Any = ctypes.c_int64
-    loops: bool = True  # False: its -O2 is another algorithm (clang unrolls recursion), so only -O0 is a target
+    prepare: Callable[[Kernel, Arguments], Entry]  # raises Unavailable, for one kernel or for all
+    sized: bool = False  # whether its entries know their code's size
+    each: float | None = None  # time of every kernel
+    mean: float | None = None  # time, geometric mean over all kernels
+    mean_bytes: float | None = None
+
+    def figures(self, of: str) -> list[str]:
+        """What there is to say of one kernel, or of the mean."""
+        return [f"{what}_vs_{self.name}.{of}" for what in ("time", "bytes")[: 1 + self.sized]]
 
 
-def _doubles(n: int, step: int) -> Buffer:
-    return (ctypes.c_double * n)(*(number * step % 17 - 8.0 for number in range(n)))
-
-
-def _matrices(quick: bool) -> tuple[Any, ...]:
-    n = 16 if quick else 64
-    return (ctypes.c_double * (n * n))(), _doubles(n * n, 3), _doubles(n * n, 5), n
-
-
-def _sieve(quick: bool) -> tuple[Any, ...]:
-    n = 1 << (12 if quick else 20)
-    return (ctypes.c_uint8 * n)(), n
-
-
-KERNELS = (
-    Kernel("squares", lambda quick: (1_000 if quick else 300_000,)),
-    Kernel("sieve", _sieve),
-    Kernel("matrix", _matrices, None),
-    Kernel("fib", lambda quick: (12 if quick else 32,), loops=False),
+CONTESTANTS = (
+    Contestant("clang_O0", functools.partial(clang_entry, "O0"), sized=True, mean=0.4),
+    Contestant("clang_O1", functools.partial(clang_entry, "O1")),
+    Contestant("clang_O2", functools.partial(clang_entry, "O2"), sized=True, each=2.0, mean=1.25, mean_bytes=1.5),
+    Contestant("tcc", tcc_entry, sized=True, each=1.0),
+    Contestant("luajit", lua_entry),
+    Contestant("numba", numba_entry),
 )
+"""A new contestant is a row. clang's -O2 is without vectors, numba's is with them."""
+
+
+@dataclass(slots=True)
+class _Ratios:
+    """What is collected of one contestant for its means."""
+
+    times: list[float] = field(default_factory=list)
+    bytes: list[float] = field(default_factory=list)
+    missing: str = ""  # why one of its kernels is unavailable
 
 
 def run(recorder: Recorder) -> None:
-    """Times of interleaved rounds and code bytes; results are compared first."""
-    everything: dict[str, list[float]] = {"O0": [], "O2": [], "code": []}
-    with recorder.part("O0", "O2", "code_bytes_per_O2"):
-        compiled = compile_kernels([each.name for each in KERNELS])
-        for kernel in KERNELS:
-            _measure(recorder, kernel, {level: compiled[kernel.name, level] for level in LEVELS}, everything)
-        for level, limit in (("O0", SLOW_LIMIT), ("O2", FAST_LIMIT)):
-            mean = geometric_mean(everything[level])
-            recorder.value(f"{level}.mean", mean, "x", at_most=limit, note="geometric mean of the loops")
-        recorder.value("code_bytes_per_O2.mean", geometric_mean(everything["code"]), "x", at_most=CODE_LIMIT)
+    """Times of interleaved rounds and bytes of code, of contestants that compute exactly what cnp computes."""
+    ratios = {each.name: _Ratios() for each in CONTESTANTS}
+    for kernel in KERNELS:
+        with ExitStack() as opened:
+            _measure(recorder, kernel, _entries(recorder, kernel, ratios, opened), ratios)
+    for contestant in CONTESTANTS:
+        _means(recorder, contestant, ratios[contestant.name])
 
 
-def native_kernel(name: str) -> Any:
-    """The kernel compiled by cnp; of several functions, the one that has the file's name."""
-    from cnp.ir.text import parse
-
-    path = Path(directory()) / f"{name}.cnp"
-    return parse(path.read_text(encoding="utf-8"), str(path))[name].compile()
-
-
-def _for_ctypes(argument: Any) -> Any:
-    return ctypes.c_int64(argument) if isinstance(argument, int) else argument
-
-
-def _calls(kernel: Kernel, quick: bool, versions: dict[str, CompiledC]) -> dict[str, Callable[[], Any]]:
-    """The ways to run the kernel, each with arguments of its own; a call gives all there is to compare."""
-    ours = native_kernel(kernel.name)
-    callees = {"cnp": ours, **{level: each.function(kernel.result) for level, each in versions.items()}}
-    calls: dict[str, Callable[[], Any]] = {}
-    for way, callee in callees.items():
-        arguments = kernel.arguments(quick)
-        passed = arguments if way == "cnp" else tuple(map(_for_ctypes, arguments))
-        calls[way] = lambda callee=callee, passed=passed: callee(*passed)  # type: ignore[misc]
-        result = calls[way]()
-        found = (result, *(bytes(each) for each in arguments if not isinstance(each, int)))
-        if way == "cnp":
-            expected = found
-        elif found != expected:
-            raise InternalError(f"kernel {kernel.name}: clang -{way} gives {found[0]} and not cnp's {expected[0]}")
-    calls["code"] = lambda: len(ours.code)
-    return calls
+def _entries(recorder: Recorder, kernel: Kernel, ratios: dict[str, _Ratios], opened: ExitStack) -> dict[str, Entry]:
+    """cnp, and the contestants that have this kernel, every outcome compared with cnp's."""
+    entries: dict[str, Entry] = {"cnp": cnp_entry(kernel, kernel.arguments(recorder.quick))}
+    expected = entries["cnp"].outcome()
+    for contestant in CONTESTANTS:
+        with recorder.part(*contestant.figures(kernel.name)):
+            try:
+                entry = contestant.prepare(kernel, kernel.arguments(recorder.quick))
+            except Unavailable as error:
+                ratios[contestant.name].missing = str(error)
+                raise
+            opened.callback(entry.close)
+            if entry.outcome() != expected:
+                raise InternalError(f"kernel {kernel.name}: {contestant.name} does not compute what cnp computes")
+            entries[contestant.name] = entry
+    return entries
 
 
-def _measure(
-    recorder: Recorder, kernel: Kernel, versions: dict[str, CompiledC], everything: dict[str, list[float]]
-) -> None:
-    calls = _calls(kernel, recorder.quick, versions)
-    code = calls.pop("code")()
-    samples = interleaved(calls, recorder.rounds(21), warm=2)
-    ours = median(samples["cnp"])
-    for level in LEVELS:
-        ratio = Ratio(samples["cnp"], samples[level])
-        limit = None
-        if kernel.loops:
-            limit = {"O0": SLOW_LIMIT, "O2": FAST_LIMIT}[level]
-            everything[level].append(ratio.value)
-        elif level == "O0":
-            limit = CALLS_LIMIT
-        note = f"{ours * 1e3:.3f} ms against {median(samples[level]) * 1e3:.3f} ms"
-        recorder.ratio(f"{level}.{kernel.name}", ratio, at_most=limit, note=note)
-    size = versions["O2"].size
-    everything["code"].append(code / size)
-    name, note = f"code_bytes_per_O2.{kernel.name}", f"{code} bytes against {size}"
-    recorder.value(name, code / size, "x", at_most=CODE_LIMIT if kernel.loops else None, note=note)
+def _measure(recorder: Recorder, kernel: Kernel, entries: dict[str, Entry], ratios: dict[str, _Ratios]) -> None:
+    samples = _interleaved(entries, recorder.rounds(21))
+    ours = entries["cnp"]
+    for contestant in CONTESTANTS:
+        name = contestant.name
+        if name not in entries:
+            continue
+        ratio = Ratio(samples["cnp"], samples[name])
+        ratios[name].times.append(ratio.value)
+        note = f"{median(samples['cnp']) * 1e3:.3f} ms against {median(samples[name]) * 1e3:.3f} ms"
+        recorder.ratio(f"time_vs_{name}.{kernel.name}", ratio, at_most=contestant.each, note=note)
+        if contestant.sized:
+            size = ours.code_size / entries[name].code_size
+            ratios[name].bytes.append(size)
+            note = f"{ours.code_size} against {entries[name].code_size} bytes"
+            recorder.value(f"bytes_vs_{name}.{kernel.name}", size, "x", note=note)
 
 
-BENCH = Bench("kernels", "speed and size of generated code against clang -O0 and -O2", run)
+def _interleaved(entries: dict[str, Entry], rounds: int, warm: int = 2) -> dict[str, list[float]]:
+    """Seconds of each call, by each entry's own clock; warm rounds are not counted.
+
+    A round calls every entry once and begins one further than the round before, so that nobody always runs behind the
+    same neighbour.
+    """
+    samples: dict[str, list[float]] = {name: [] for name in entries}
+    order = list(entries)
+    for number in range(-warm, rounds):
+        for name in order:
+            taken = entries[name].seconds()
+            if number >= 0:
+                samples[name].append(taken)
+        order.append(order.pop(0))
+    return samples
+
+
+def _means(recorder: Recorder, contestant: Contestant, ratios: _Ratios) -> None:
+    """Geometric means over all kernels that the contestant has; the note says how many these are."""
+    limits = (contestant.mean, contestant.mean_bytes)
+    for name, values, limit in zip(contestant.figures("geomean"), (ratios.times, ratios.bytes), limits):
+        if values:
+            note = f"{len(values)} of {len(KERNELS)} kernels"
+            recorder.value(name, geometric_mean(values), "x", at_most=limit, note=note)
+        else:
+            recorder.unavailable(name, ratios.missing)
+
+
+BENCH = Bench("kernels", "speed and size of generated code, against C compilers and other JITs", run)

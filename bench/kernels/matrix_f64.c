@@ -1,7 +1,7 @@
 /* c = a * b, square matrices of f64, n rows of n. */
 #include <stdint.h>
 
-void matrix(double *c, const double *a, const double *b, int64_t n) {
+void matrix_f64(double *c, const double *a, const double *b, int64_t n) {
     const double *row = a;
     for (int64_t i = 0; i < n; i++) {
         const double *column = b;

@@ -1,0 +1,9 @@
+-- The nth Fibonacci number, by two calls.
+local function fib(n)
+  if n < 2 then
+    return n
+  end
+  return fib(n - 1) + fib(n - 2)
+end
+
+return fib

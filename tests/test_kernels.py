@@ -1,0 +1,89 @@
+"""Every kernel of the bench does what its comments expect, and every contestant computes what cnp computes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from expectations import check, expectations
+
+from cnp.backends import native, reference
+from cnp.bench import kernels
+from cnp.bench.figure import Recorder, Unavailable
+from cnp.bench.kernel_cnp import cnp_entry, parsed
+from cnp.bench.kernel_entry import LocalEntry
+from cnp.bench.kernel_table import KERNELS, Arguments, Kernel, directory
+from cnp.bench.kernels import CONTESTANTS, Contestant
+from cnp.errors import InternalError
+
+BACKENDS: dict[str, Any] = {"native": native.compile, "reference": reference.compile}
+by_kernel = pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@by_kernel
+def test_does_what_its_comments_expect(kernel: Kernel, backend: str) -> None:
+    expected = expectations(kernel.source(".cnp").read_text())
+    assert kernel.name in {each.name for each in expected}
+    module = parsed(kernel)
+    for each in expected:
+        check(each, module, BACKENDS[backend])
+
+
+@pytest.mark.parametrize("contestant", CONTESTANTS, ids=lambda contestant: contestant.name)
+@by_kernel
+def test_contestants_compute_what_cnp_computes(kernel: Kernel, contestant: Contestant) -> None:
+    try:
+        entry = contestant.prepare(kernel, kernel.arguments(True))
+    except Unavailable as error:
+        pytest.skip(str(error))
+    try:
+        expected = cnp_entry(kernel, kernel.arguments(True))
+        assert entry.outcome() == expected.outcome()
+        assert entry.outcome() == expected.outcome(), "a second call does something else"
+        assert entry.seconds() > 0
+    finally:
+        entry.close()
+
+
+def test_every_file_belongs_to_a_kernel() -> None:
+    names = {each.name for each in KERNELS}
+    shared = {"README.md", "driver.lua", "numba_kernels.py"}
+    files = [path for path in directory().iterdir() if path.suffix and path.name not in shared]
+    assert {path.stem for path in files} == names
+    assert all(path.suffix in (".c", ".cnp", ".lua") for path in files)
+
+
+def test_code_is_counted_with_callees_and_without_jump_tables() -> None:
+    sizes = {each.name: cnp_entry(each, each.arguments(True)).code_size for each in KERNELS}
+    branches, calls = (parsed(each) for each in KERNELS if each.name in ("branches", "calls"))
+    assert sizes["branches"] == len(branches["branches"].compile().code) - 8 * 7
+    assert sizes["calls"] == sum(len(each.compile().code) for each in calls.values())
+
+
+def test_a_missing_contestant_leaves_figures_that_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def prepare(kernel: Kernel, arguments: Arguments) -> LocalEntry:
+        raise Unavailable("gone fishing")
+
+    recorder = _run_with(Contestant("angler", prepare, sized=True, each=1.0), monkeypatch)
+    assert [(each.name, each.value, each.note) for each in recorder.figures] == [
+        (f"kernels.{what}_vs_angler.{of}", None, "gone fishing")
+        for of in ("squares", "geomean")
+        for what in ("time", "bytes")
+    ]
+
+
+def test_a_contestant_that_computes_something_else_stops_the_bench(monkeypatch: pytest.MonkeyPatch) -> None:
+    def prepare(kernel: Kernel, arguments: Arguments) -> LocalEntry:
+        return LocalEntry(lambda: -1, arguments)
+
+    with pytest.raises(InternalError, match="kernel squares: liar does not compute what cnp computes"):
+        _run_with(Contestant("liar", prepare), monkeypatch)
+
+
+def _run_with(contestant: Contestant, monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    monkeypatch.setattr(kernels, "CONTESTANTS", (contestant,))
+    monkeypatch.setattr(kernels, "KERNELS", [each for each in KERNELS if each.name == "squares"])
+    recorder = Recorder("kernels", quick=True)
+    kernels.run(recorder)
+    return recorder
