@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from cnp.bench.kernels import KERNELS, native_kernel
+from cnp.bench.kernel_cnp import cnp_entry
+from cnp.bench.kernel_table import KERNELS
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
 def test_kernel(benchmark: Any, kernel: Any) -> None:
-    benchmark(native_kernel(kernel.name), *kernel.arguments(False))
+    benchmark(cnp_entry(kernel, kernel.arguments(False)).call)

@@ -11,37 +11,63 @@ import sys
 import tempfile
 from pathlib import Path
 
-from cnp.bench.counted import MARKER
+from cnp.bench import counted
+from cnp.bench.counted import Kind
 from cnp.bench.figure import Unavailable
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 
+Works = tuple[tuple[Kind, int], ...]
+"""Kinds and sizes of what is to be counted."""
 
-@functools.cache
+
 def counts(size: int, *shapes: str) -> dict[str, float]:
     """Instructions that one call takes, by `<shape>.emit`, `<shape>.compile` and `<shape>.python`.
 
-    emit is cnp_emit, compile is cnp_compile and cnp_emit, python is building the function besides. Exact but for the
-    few instructions of the loop around. Unavailable without valgrind.
+    emit is cnp_emit, compile is cnp_compile and cnp_emit, python is building the function besides, for functions that
+    call none. Unavailable without valgrind.
+    """
+    found = run(tuple((kind, size) for kind in Kind), shapes)
+    return {f"{shape}.{kind.value}": each for (shape, kind, _), each in found.items()}
+
+
+@functools.cache
+def run(works: Works, shapes: tuple[str, ...]) -> dict[tuple[str, Kind, int], float]:
+    """Instructions that one call takes, by shape, kind and size: exact, but for what is Python's.
+
+    The loop that calls is not counted. Unavailable without valgrind.
     """
     if shutil.which("valgrind") is None:
         raise Unavailable("valgrind is not installed")
+    _compile_byte_code()
+    words = [",".join(f"{kind.value}:{size}" for kind, size in works), ",".join(shapes)]
     with tempfile.TemporaryDirectory(prefix="cnp-bench-") as directory:
         output = Path(directory) / "out"
         command = [
-            *("valgrind", "--tool=callgrind", f"--callgrind-out-file={output}", f"--dump-before={MARKER}"),
+            *("valgrind", "--tool=callgrind", f"--callgrind-out-file={output}", f"--dump-before={counted.MARKER}*"),
             "--smc-check=all",  # code memory is written through another mapping than it runs from
-            *(sys.executable, "-m", "cnp.bench.counted", str(size), *shapes),
+            *(sys.executable, "-m", counted.__name__, *words),
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
         if done.returncode:
             raise Unavailable(f"valgrind failed: {done.stderr.strip()[-300:]}")
         rows = json.loads(done.stdout)
-        totals = [_total(Path(f"{output}.{number}")) for number in range(2, len(rows) + 2)]
-    measured: dict[tuple[str, int], int] = {}
-    for (name, repeats), total in zip(rows, totals):
-        measured[name, repeats] = total
-    return {name: (measured[name, 3] - measured[name, 1]) / 2 for name, repeats in measured if repeats == 1}
+        totals = [_total(Path(f"{output}.{2 * number}")) for number in range(1, len(rows) + 1)]
+    measured = {(name, calls): total for (name, calls), total in zip(rows, totals)}
+    found = {name: (measured[name, 3] - measured[name, 1]) / 2 for name, calls in measured if calls == 1}
+    around = found[counted.ROUND] - 1  # the one is its instruction, return, which cnp_emit has too
+    return {
+        (shape, kind, size): found[name] - (0 if kind is Kind.PYTHON else around)
+        for kind, size in works
+        for shape in shapes
+        if (name := counted.name(shape, size, kind)) in found
+    }
+
+
+@functools.cache
+def _compile_byte_code() -> None:
+    """Without valgrind, which would take ten seconds for it."""
+    subprocess.run([sys.executable, "-c", f"import {counted.__name__}"], check=True, env=environment())
 
 
 def environment() -> dict[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from cnp.bench import machine, markdown, plot, printer, registry, results, runner
+from cnp.bench import machine, markdown, own_library, plot, printer, registry, results, runner
 from cnp.bench.figure import Mark
 from cnp.bench.results import Results
 from cnp.errors import CnpError, UserError
@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     add("--markdown", action="store_true", help="print the tables in Markdown")
     add("--quick", action="store_true", help="few rounds and small sizes: to see that everything runs, not how fast")
     add("--verbose", action="store_true", help="also print breakdowns, and the spread of every figure")
+    add("--library", type=Path, metavar="FILE", help="measure with another stencil library (default: cnp's own)")
     return result
 
 
@@ -93,6 +94,8 @@ def _read(options: argparse.Namespace) -> Results:
 def _measured(options: argparse.Namespace) -> Results:
     """Runs the benches, each shown when it is done."""
     chosen = registry.chosen(options.names)
+    if options.library is not None:
+        own_library.use(options.library)
     about, versions = machine.machine(), machine.versions()
     about["load at start"], stolen = machine.load(), machine.stolen()
     if not options.markdown:

@@ -1,73 +1,79 @@
-"""Runs under valgrind: work between two calls of a64l, at each of which callgrind writes down what it has counted."""
+"""Runs under valgrind: work between two calls of a marker, at each of which callgrind writes down what it counted."""
 
 from __future__ import annotations
 
-import ctypes
+import enum
 import json
 import sys
-from typing import Any
+from collections.abc import Callable
 
-from cnp import Function, extern, i64
-from cnp.bench import programs
-from cnp.bench.harness import Prepared
+from cnp.bench import emission_programs, programs
+from cnp.bench.harness import Prepared, Work, libc, nothing
 
-MARKER = "a64l"
-"""A function of the C library that nothing else calls."""
-
-
-def _mark(pointer: int) -> None:
-    _marker()(pointer)
+MARKER = "pthread_getconcurrency"
+"""A function of the C library without parameters or state, that nothing else calls."""
 
 
-_made: list[Any] = []
+class Kind(enum.Enum):
+    """What is counted, a call."""
+
+    EMIT = "emit"  # cnp_emit
+    COMPILE = "compile"  # cnp_compile and cnp_emit
+    PYTHON = "python"  # building the function, compiling and dropping it; only for functions that call none
 
 
-def _marker() -> Any:
-    """The call of a64l as a compiled function."""
-    if not _made:
-        address = ctypes.cast(getattr(ctypes.CDLL(None), MARKER), ctypes.c_void_p).value or 0
-        f = Function("mark", params=[i64])
-        f.call(None, extern(address, [i64], i64), f.params[0])
-        f.ret()
-        _made.append(f.compile())
-    return _made[0]
+ROUND = "round"
+"""The row of a routine that is one instruction."""
+
+_CALLS = (1, 3)
+"""How often a work is done between two marks. The difference is two calls, without the way there."""
+
+
+def name(shape: str, size: int, kind: Kind) -> str:
+    """How a row is called."""
+    return f"{shape}.{size}.{kind.value}"
 
 
 def main(words: list[str]) -> None:
-    """`counted SIZE SHAPE...`: writes what was counted, in the order of callgrind's dumps, as JSON on stdout."""
-    size = int(words[0])
-    text = ctypes.create_string_buffer(8)
-    pointer = ctypes.addressof(text)
-    rows: list[tuple[str, int]] = []
-    _mark(pointer)
+    """`counted KIND:SIZE,... SHAPE,...`: (name, calls) of every second dump of callgrind's, in order, as JSON.
 
-    def count(name: str, repeats: int) -> None:
-        _mark(pointer)
-        rows.append((name, repeats))
-
-    for shape in words[1:]:
-        prepared = Prepared(programs.face() if shape == "face" else programs.SHAPES[shape](size))
-        prepared.emit(2)
-        # Once and thrice: the difference is two calls, without the way there.
-        for repeats in (1, 3):
-            _mark(pointer)
-            rows.append(("", 0))
-            prepared.emit(repeats)
-            count(f"{shape}.emit", repeats)
-            prepared.compile_and_emit(repeats)
-            count(f"{shape}.compile", repeats)
-        if shape == "calls":
-            continue
-        build = programs.unrolled(prepared.function)
-        build().compile()
-        for repeats in (1, 3):
-            _mark(pointer)
-            rows.append(("", 0))
-            for _ in range(repeats):
-                build().compile()
-            count(f"{shape}.python", repeats)
+    The other dumps are of what happens between the works.
+    """
+    rows = _count(ROUND, nothing())
+    for kind, size in (each.split(":") for each in words[0].split(",")):
+        for shape in words[1].split(","):
+            prepared = Prepared(emission_programs.make(shape, int(size)))
+            rows += _COUNTS[Kind(kind)](name(shape, int(size), Kind(kind)), prepared)
+            prepared.close()
     json.dump(rows, sys.stdout)
 
+
+def _count(name: str, work: Work) -> list[tuple[str, int]]:
+    """The marks are in the compiled function that has the loop: no Python is counted, and the count is exact."""
+    for calls in _CALLS:
+        work.repeat(calls, around=libc(MARKER))
+    return [(name, calls) for calls in _CALLS]
+
+
+def _count_python(name: str, prepared: Prepared) -> list[tuple[str, int]]:
+    if prepared.function.callees:
+        return []
+    build = programs.unrolled(prepared.function)
+    mark = Work(((libc(MARKER), ()),), ())
+    build().compile()
+    for calls in _CALLS:
+        mark.repeat(1)
+        for _ in range(calls):
+            build().compile()
+        mark.repeat(1)
+    return [(name, calls) for calls in _CALLS]
+
+
+_COUNTS: dict[Kind, Callable[[str, Prepared], list[tuple[str, int]]]] = {
+    Kind.EMIT: lambda name, prepared: _count(name, prepared.emission),
+    Kind.COMPILE: lambda name, prepared: _count(name, prepared.compilation),
+    Kind.PYTHON: _count_python,
+}
 
 if __name__ == "__main__":
     main(sys.argv[1:])

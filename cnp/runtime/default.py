@@ -12,6 +12,9 @@ from cnp.stencil.library import Library
 DATA = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "data")
 """Where the package keeps its libraries, `<target>.cnpl`."""
 
+VARIABLE = "CNP_LIBRARY"
+"""Environment variable that names another library for this machine, built with `cnp build --output`."""
+
 _opened: Library | None = None
 
 
@@ -21,15 +24,16 @@ def machine() -> str:
 
 
 def default_library() -> Library:
-    """This machine's library, opened when it is first asked for.
+    """This machine's library, opened when it is first asked for: the package's, or what CNP_LIBRARY names.
 
     LibraryError if it is missing or damaged, Unsupported if the processor lacks what its stencils use.
     """
     global _opened
     if _opened is None:
         target = machine()
-        path = os.path.join(DATA, f"{target}.cnpl")
-        if not os.path.exists(path):
+        own = os.environ.get(VARIABLE)
+        path = own or os.path.join(DATA, f"{target}.cnpl")
+        if not own and not os.path.exists(path):
             names = os.listdir(DATA) if os.path.isdir(DATA) else []
             have = ", ".join(sorted(each for each in names if each.endswith(".cnpl"))) or "none"
             raise LibraryError(
