@@ -90,12 +90,17 @@ def _python(recorder: Recorder) -> None:
         works[f"finish {name}"] = lambda name=name: finish(name)  # type: ignore[misc]
         works[f"drop {name}"] = lambda name=name: compiled.pop(name, None)  # type: ignore[misc]
     samples = interleaved(works, recorder.rounds(101, 5), warm=3)
+    total = [0.0] * recorder.rounds(101, 5)
     for name in shapes:
         ops = len(built[name].ops)
         whole = [(a + b) / ops * 1e6 for a, b in zip(samples[f"build {name}"], samples[f"finish {name}"])]
         parts = [median(samples[f"{part} {name}"]) / ops * 1e9 for part in ("build", "finish", "drop")]
         note = f"building {parts[0]:.0f} ns an op, compile() {parts[1]:.0f} ns, dropping {parts[2]:.0f} ns besides"
         recorder.sampled(f"python_us_per_op.{name}", whole, "us", at_most=PYTHON_LIMIT, note=note)
+        total = [a + b for a, b in zip(total, whole)]
+    mean = [each / len(shapes) for each in total]
+    note = "mean of the programs without calls"
+    recorder.sampled(f"python_us_per_op.{SMALL}", mean, "us", at_most=PYTHON_LIMIT, note=note)
 
 
 def _tiny(recorder: Recorder) -> None:

@@ -36,22 +36,29 @@ def face() -> Function:
     return f
 
 
-def straight(size: int, registers: int = 6) -> Function:
-    """Sums and products of i64 registers and constants, one after the other."""
+def straight(size: int, registers: int = 6, chained: bool = False) -> Function:
+    """Sums and products of i64 registers and constants, one after the other.
+
+    If chained, each takes the result before it and the parameters stay: then no op is superfluous, and the result of
+    any number of them depends on the parameters.
+    """
     f = Function(f"straight_{registers}", params=[i64, i64], result=i64)
     pool = [*f.params, *(f.reg(i64) for _ in range(registers - 2))]
     for number, each in enumerate(pool[2:]):
         f.i64_add(each, pool[number & 1], number)
-    choose = random.Random(1)
+    choose, last = random.Random(1), pool[-1]
     for number in range(size - registers + 1):
         d, a, b = choose.choices(pool, k=3)
+        if chained:
+            d, a = choose.choice(pool[2:]), last
+            last = d
         if number % 4 == 0:
             f.i64_mul(d, a, b)
         elif number % 4 == 2:
             f.i64_add(d, a, number % 100 + 3)
         else:
             f.i64_add(d, a, b)
-    f.ret(pool[-1])
+    f.ret(last if chained else pool[-1])
     return f
 
 
@@ -147,12 +154,12 @@ def calls(size: int) -> Function:
     return f
 
 
-def tiny() -> Function:
+def tiny(factor: int = 7) -> Function:
     """Three ops."""
     f = Function("tiny", params=[i64, i64], result=i64)
     a, b = f.params
     d = f.reg(i64)
-    f.i64_mul(d, a, 7)
+    f.i64_mul(d, a, factor)
     f.i64_add(d, d, b)
     f.ret(d)
     return f
