@@ -187,7 +187,7 @@ def _forms(source: SourceOp, operands: Sequence[Type], target: Target) -> set[Fo
 
 def _indexed(source: SourceOp, masks: Masks, target: Target) -> Indexed:
     """Which families an op has. A scale other than 0 is that of an array of what is accessed."""
-    if source.name == "i64_add":
+    if source.name in ("i32_add", "i64_add"):
         return Indexed(sum(1 << scale for scale in target.add_scales))
     if source.shape not in (Shape.LOAD, Shape.STORE) or not target.indexed_offsets:
         return Indexed()

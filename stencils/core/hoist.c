@@ -21,6 +21,7 @@ struct hoisting {
     u32 *first_source, *last_source; /* by label: instructions that go there */
     u32 *moved_to;                   /* by instruction: in front of which one it goes, or STAYS */
     u32 *defined_in;                 /* by register: the latest loop looked at that defines it */
+    u32 *made_by;                    /* by register: instruction + 1 that defined it last in the code looked at */
     u8 *types;
     u32 n_moved;
     struct wide_constant {
@@ -171,12 +172,43 @@ static int drop_copy(struct hoisting *h, u32 instruction, const u32 *earlier, u3
     return 0;
 }
 
+/* base + ((x + y) << scale), where x and the base are the same in every round: base + (x << scale) is computed in front of
+ * the loop, by the instruction that added x and y. */
+static void split_sum(struct hoisting *h, const struct loop *loop, u32 number, u32 block, struct instruction *at) {
+    struct compilation *c = h->c;
+    u32 first = at->kind == STORE_OP;
+    s32 base = at->operand[first], index = at->operand[first + 1];
+    u32 maker = h->made_by[index];
+    if (maker <= block || h->defined_in[base] == number)
+        return;
+    struct instruction *sum = &c->instructions[maker - 1];
+    if (sum->d != index || h->moved_to[maker - 1] != STAYS || sum->kind != PLAIN_OP || sum->op != c->library->known[I64_ADD] || sum->other >= 0 || sum->operand[0] < 0 ||
+        sum->operand[1] < 0 || is_new(c, index) || !has_one_use(c, maker - 1))
+        return;
+    u32 k = h->defined_in[sum->operand[0]] != number;
+    s32 varies = sum->operand[k], same = sum->operand[1 - k];
+    if (h->defined_in[same] == number || (varies != index && h->made_by[varies] > maker))
+        return;
+    *sum = (struct instruction){.op = sum->op, .n = 2, .kind = PLAIN_OP, .target = -1, .number = sum->number,
+                                .d = new_register(h, TYPE_I64), .operand = {base, same}, .other = at->other ? at->other : -1};
+    at->operand[first] = sum->d;
+    at->operand[first + 1] = varies;
+    h->moved_to[maker - 1] = loop->entry;
+    h->n_moved++;
+}
+
 static void hoist_from(struct hoisting *h, const struct loop *loop, u32 number) {
     struct compilation *c = h->c;
-    u32 made[REMEMBERED], n_made = 0;
+    u32 made[REMEMBERED], n_made = 0, block = loop->head;
     note_definitions(h, loop, number);
     for (u32 i = loop->head; i <= loop->end; i++) {
         struct instruction *at = &c->instructions[i];
+        if (at->kind > CALL_OP)
+            block = i + 1;
+        if ((at->kind == LOAD_OP || at->kind == STORE_OP) && at->other >= 0)
+            split_sum(h, loop, number, block, at);
+        if (at->d >= 0 && h->moved_to[i] == STAYS)
+            h->made_by[at->d] = i + 1;
         if (is_outside(loop, h->moved_to[i]) || !may_move(h, at, number))
             continue;
         if (!is_new(c, at->d) && drop_copy(h, i, made, n_made < REMEMBERED ? n_made : REMEMBERED))
@@ -290,12 +322,13 @@ static int begin_hoisting(struct hoisting *h) {
     struct compilation *c = h->c;
     u32 most = c->n_registers + c->n_instructions + MOST_CONSTANTS;
     if (!ALLOCATE(c, h->first_source, c->n_labels) || !ALLOCATE(c, h->last_source, c->n_labels) ||
-        !ALLOCATE(c, h->moved_to, c->n_instructions) || !ALLOCATE(c, h->defined_in, most) || !ALLOCATE(c, h->types, most))
+        !ALLOCATE(c, h->moved_to, c->n_instructions) || !ALLOCATE(c, h->defined_in, most) || !ALLOCATE(c, h->made_by, most) || !ALLOCATE(c, h->types, most))
         return 0;
     fill(h->first_source, 0xff, c->n_labels * sizeof *h->first_source);
     fill(h->last_source, 0, c->n_labels * sizeof *h->last_source);
     fill(h->moved_to, 0xff, c->n_instructions * sizeof *h->moved_to);
     fill(h->defined_in, 0, c->n_registers * sizeof *h->defined_in);
+    fill(h->made_by, 0, most * sizeof *h->made_by);
     memcpy(h->types, c->types, c->n_registers);
     note_sources(h);
     return find_hoistable_loops(h);
