@@ -110,7 +110,7 @@ static void note_definitions(struct hoisting *h, const struct loop *loop, u32 nu
 static s32 new_register(struct hoisting *h, u8 type) {
     struct compilation *c = h->c;
     h->types[c->n_registers] = type;
-    h->defined_in[c->n_registers] = 0;
+    h->defined_in[c->n_registers] = h->made_by[c->n_registers] = 0;
     return (s32)c->n_registers++;
 }
 
@@ -236,8 +236,6 @@ static s32 register_of_constant(struct hoisting *h, i64 value, u8 type) {
     return constant->reg;
 }
 
-static int is_wide(i64 value, u8 type) { return IS_FLOAT(type) ? value != 0 : type == TYPE_I64 && (s64)value != (s32)value; }
-
 static void give_registers_to_constants(struct hoisting *h, const struct loop *loop) {
     struct compilation *c = h->c;
     const u16 *known = c->library->known;
@@ -309,15 +307,6 @@ static int reorder(struct hoisting *h) {
     return 1;
 }
 
-static int has_loops(const struct compilation *c) {
-    for (u32 k = 0; k < c->n_controls; k++) {
-        const struct instruction *at = &c->instructions[c->controls[k]];
-        if ((at->kind == BRANCH_OP || at->kind == JUMP_OP) && c->label_at[at->target] <= (s32)c->controls[k])
-            return 1;
-    }
-    return 0;
-}
-
 static int begin_hoisting(struct hoisting *h) {
     struct compilation *c = h->c;
     u32 most = c->n_registers + c->n_instructions + MOST_CONSTANTS;
@@ -328,7 +317,7 @@ static int begin_hoisting(struct hoisting *h) {
     fill(h->last_source, 0, c->n_labels * sizeof *h->last_source);
     fill(h->moved_to, 0xff, c->n_instructions * sizeof *h->moved_to);
     fill(h->defined_in, 0, c->n_registers * sizeof *h->defined_in);
-    fill(h->made_by, 0, most * sizeof *h->made_by);
+    fill(h->made_by, 0, c->n_registers * sizeof *h->made_by);
     memcpy(h->types, c->types, c->n_registers);
     note_sources(h);
     return find_hoistable_loops(h);
@@ -336,13 +325,13 @@ static int begin_hoisting(struct hoisting *h) {
 
 static int hoist(struct compilation *c) {
     struct hoisting h = {.c = c};
-    if (!has_loops(c))
+    if (!c->has_loops)
         return 1;
     if (!begin_hoisting(&h))
         return 0;
     for (u32 k = 0; k < h.n_loops; k++) {
         struct loop *loop = &h.loops[k];
-        if (loop->level == 0)
+        if (c->has_wide_constants && loop->level == 0)
             give_registers_to_constants(&h, loop);
         if (loop->level < MOST_LEVELS && find_entry(&h, loop))
             hoist_from(&h, loop, k + 1);
