@@ -6,7 +6,7 @@
  * wrongly. Three levels of loops are looked at, so that the work stays linear. */
 #include "values.h"
 
-enum { MOST_LEVELS = 3, MOST_CONSTANTS = 8, REMEMBERED = 8, STAYS = 0xffffffff };
+enum { MOST_LEVELS = 3, MOST_CONSTANTS = 8, REMEMBERED = 8, NEAR = 64, STAYS = 0xffffffff };
 
 struct loop {
     u32 head, end; /* the label, and the last jump back to it */
@@ -70,30 +70,32 @@ static int find_entry(struct hoisting *h, struct loop *loop) {
     return 1;
 }
 
-/* Innermost loops first, which is the order of their ends. Several jumps back to one label are one loop. */
+/* Innermost loops first, which is the order of their ends. Several jumps back to one label are one loop, the last. The
+ * loops that lie in no later one so far are on a stack, so that each is looked at twice at most. A loop that overlaps
+ * another counts as one around it: there may be many. */
 static int find_hoistable_loops(struct hoisting *h) {
     struct compilation *c = h->c;
-    u32 n = 0;
-    if (!ALLOCATE(c, h->loops, c->n_controls))
+    u32 *stack, depth = 0;
+    if (!ALLOCATE(c, h->loops, c->n_controls) || !ALLOCATE(c, stack, c->n_controls))
         return 0;
     for (u32 k = 0; k < c->n_controls; k++) {
         u32 i = c->controls[k];
         const struct instruction *at = &c->instructions[i];
-        if ((at->kind != BRANCH_OP && at->kind != JUMP_OP) || c->label_at[at->target] < 0 || c->label_at[at->target] > (s32)i)
+        if ((at->kind != BRANCH_OP && at->kind != JUMP_OP) || c->label_at[at->target] > (s32)i)
             continue;
         struct loop loop = {.head = (u32)c->label_at[at->target], .end = i};
-        /* Loops inside this one are last in the list. */
-        for (u32 inner = n; inner-- > 0 && h->loops[inner].head >= loop.head;) {
-            if (h->loops[inner].head == loop.head)
-                loop.level = h->loops[inner].level > loop.level ? h->loops[inner].level : loop.level;
-            else if (h->loops[inner].level >= loop.level)
-                loop.level = h->loops[inner].level + 1;
+        for (; depth && h->loops[stack[depth - 1]].end >= loop.head; depth--) {
+            struct loop *inner = &h->loops[stack[depth - 1]];
+            u32 around = inner->level + (inner->head != loop.head);
+            loop.level = around > loop.level ? around : loop.level;
+            if (inner->head < loop.head)
+                break;
+            if (inner->head == loop.head)
+                inner->level = MOST_LEVELS;
         }
-        while (n && h->loops[n - 1].head == loop.head)
-            n--;
-        h->loops[n++] = loop;
+        stack[depth++] = h->n_loops;
+        h->loops[h->n_loops++] = loop;
     }
-    h->n_loops = n;
     return 1;
 }
 
@@ -114,24 +116,35 @@ static s32 new_register(struct hoisting *h, u8 type) {
     return (s32)c->n_registers++;
 }
 
-/* The value goes to another register, here and in the uses that follow in its block. */
-static void rename_result(struct hoisting *h, u32 instruction, s32 reg) {
-    struct compilation *c = h->c;
-    struct instruction *at = &c->instructions[instruction];
-    s32 old = at->d;
-    at->d = reg;
-    for (u32 uses = c->values->uses[instruction], i = instruction + 1; uses && i < c->n_instructions; i++) {
+/* How many of the registers that an instruction reads are `old`; they become `reg`. */
+static u32 replace_operands(const struct compilation *c, struct instruction *user, s32 old, s32 reg) {
+    int call = user->kind == CALL_OP;
+    s32 *operands = call ? list_at(c, user->other) : user->operand;
+    u32 found = 0;
+    for (s32 k = call ? user->operand[0] : user->n; k-- > 0;)
+        if (operands[k] == old) {
+            operands[k] = reg;
+            found++;
+        }
+    return found;
+}
+
+/* The value goes to register `reg` in the uses that follow in its block. Returns whether they are all near. */
+static int rename_uses(const struct hoisting *h, u32 instruction, s32 old, s32 reg) {
+    const struct compilation *c = h->c;
+    u32 uses = c->values->uses[instruction], i = instruction + 1;
+    for (; uses && i < c->n_instructions && i < instruction + NEAR; i++) {
         struct instruction *user = &c->instructions[i];
-        int call = user->kind == CALL_OP;
-        s32 *operands = call ? list_at(c, user->other) : user->operand;
-        for (s32 k = call ? user->operand[0] : user->n; k-- > 0;)
-            if (operands[k] == old) {
-                operands[k] = reg;
-                uses--;
-            }
+        uses -= replace_operands(c, user, old, reg);
         if (user->d == old || user->kind > CALL_OP)
-            return;
+            return 1;
     }
+    return !uses || i == c->n_instructions;
+}
+
+static int has_near_uses(const struct hoisting *h, u32 instruction) {
+    s32 d = h->c->instructions[instruction].d;
+    return rename_uses(h, instruction, d, d);
 }
 
 static int is_new(const struct compilation *c, s32 reg) { return reg >= (s32)c->request->n_registers; }
@@ -165,7 +178,7 @@ static int drop_copy(struct hoisting *h, u32 instruction, const u32 *earlier, u3
         const struct instruction *same = &h->c->instructions[earlier[k]];
         if (!computes_the_same(at, same) || h->types[same->d] != h->types[at->d])
             continue;
-        rename_result(h, instruction, same->d);
+        rename_uses(h, instruction, at->d, same->d);
         drop(h->c, instruction);
         return 1;
     }
@@ -211,11 +224,14 @@ static void hoist_from(struct hoisting *h, const struct loop *loop, u32 number) 
             h->made_by[at->d] = i + 1;
         if (is_outside(loop, h->moved_to[i]) || !may_move(h, at, number))
             continue;
-        if (!is_new(c, at->d) && drop_copy(h, i, made, n_made < REMEMBERED ? n_made : REMEMBERED))
-            continue;
+        if (!is_new(c, at->d)) {
+            if (!has_near_uses(h, i) || drop_copy(h, i, made, n_made < REMEMBERED ? n_made : REMEMBERED))
+                continue;
+            s32 reg = new_register(h, h->types[at->d]);
+            rename_uses(h, i, at->d, reg);
+            at->d = reg;
+        }
         made[n_made++ % REMEMBERED] = i;
-        if (!is_new(c, at->d))
-            rename_result(h, i, new_register(h, h->types[at->d]));
         h->defined_in[at->d] = 0;
         h->n_moved += h->moved_to[i] == STAYS;
         h->moved_to[i] = loop->entry;
