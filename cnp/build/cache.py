@@ -29,7 +29,9 @@ def cache_path(library: Path) -> Path:
 
 def read_codes(path: Path, key: str) -> Codes | None:
     """What was kept under the key, or None. A file that cannot be read is as good as none."""
-    with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError, AttributeError, ImportError, ValueError, TypeError):
+    with contextlib.suppress(
+        OSError, EOFError, pickle.UnpicklingError, AttributeError, ImportError, ValueError, TypeError
+    ):
         with path.open("rb") as file:
             if pickle.load(file) == key:
                 codes: Codes = pickle.load(file)

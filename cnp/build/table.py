@@ -63,7 +63,9 @@ def _number(drafts: Sequence[BuildOp]) -> list[BuildOp]:
         for form in Form:
             bases.append(base if row.forms >> form & 1 else 0)
             base += form_size(draft, form)
-        row = replace(row, code=code, swapped=swapped, inverse=inverse, branch=branch, bases=tuple(bases), families=families)
+        row = replace(
+            row, code=code, swapped=swapped, inverse=inverse, branch=branch, bases=tuple(bases), families=families
+        )
         families += row.indexed.families
         result.append(replace(draft, row=row))
     return result
