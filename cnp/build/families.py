@@ -63,7 +63,7 @@ def _sizes(op: BuildOp, variant: Variant, target: Target) -> Registers:
 
 
 def _array(sizes: Registers) -> list[Registers]:
-    """Every pair of registers at every two positions, some in all combinations, and lines along which one varies alone."""
+    """Every pair of registers at every two positions, some in all combinations, and lines where one varies alone."""
     first, base, index = sizes
     rows = {(x % first, y, (x + y) % index) for x in range(max(first, base)) for y in range(base)}
     rows |= {(x, y, z) for x in _some(first) for y in _some(base) for z in _some(index)}
