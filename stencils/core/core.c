@@ -7,7 +7,10 @@
 #include "values.h"
 #include "decode.c"
 #include "fold.c"
+#include "loops.c"
 #include "hoist.c"
+#include "wide.c"
+#include "reorder.c"
 #include "flow.c"
 #include "liveness.c"
 #include "allocate.c"
@@ -35,7 +38,7 @@ static int compile(const struct library *library, const struct python *python, s
         return (int)request->error;
     if (improve) {
         fold_values(c);
-        if (!request->pins && !hoist(c))
+        if (!request->pins && !improve_loops(c))
             return (int)request->error;
     }
     if (analyse_flow(c) && find_intervals(c) && allocate_registers(c) && select_function(c)) {
