@@ -93,7 +93,7 @@ static int reorder(struct hoisting *h, u32 more) {
         if (repeated < h->n_repeated && h->loops[repeated].end == i)
             k += put_again(h, &h->loops[repeated++], to + k);
         now_at[i] = k;
-        if (h->moved_to[i] == STAYS)
+        if (h->moved_to[i] == STAYS && c->instructions[i].kind != DROPPED_OP)
             to[k++] = c->instructions[i];
     }
     c->instructions = to;
