@@ -34,6 +34,7 @@ static int compile(const struct library *library, const struct python *python, s
     c->types = (const u8 *)python->PyByteArray_AsString(request->types);
     request->compilation = c;
     request->error = OK;
+    request->is_plain = !improve;
     if (!decode(c))
         return (int)request->error;
     if (improve) {

@@ -91,7 +91,7 @@ static void split_sum(struct hoisting *h, const struct loop *loop, u32 number, u
     u32 first = at->kind == STORE_OP;
     s32 base = at->operand[first], index = at->operand[first + 1];
     u32 maker = h->made_by[index];
-    if (maker <= block || h->defined_in[base] == number)
+    if (maker <= block || h->defined_in[base] == number || h->made_by[base] > maker) /* what moves keeps its order */
         return;
     struct instruction *sum = &c->instructions[maker - 1];
     if (sum->d != index || h->moved_to[maker - 1] != STAYS || sum->kind != PLAIN_OP || sum->op != c->library->known[I64_ADD] || sum->other >= 0 || sum->operand[0] < 0 ||
@@ -103,6 +103,7 @@ static void split_sum(struct hoisting *h, const struct loop *loop, u32 number, u
         return;
     *sum = (struct instruction){.op = sum->op, .n = 2, .kind = PLAIN_OP, .target = -1, .number = sum->number,
                                 .d = new_register(h, TYPE_I64), .operand = {base, same}, .other = at->other ? at->other : -1};
+    h->made_by[sum->d] = maker;
     at->operand[first] = sum->d;
     at->operand[first + 1] = varies;
     h->moved_to[maker - 1] = loop->entry;
@@ -129,6 +130,7 @@ static void hoist_from(struct hoisting *h, const struct loop *loop, u32 number) 
             s32 reg = new_register(h, h->types[at->d]);
             rename_uses(h, i, at->d, reg);
             at->d = reg;
+            h->made_by[reg] = i + 1;
         }
         made[n_made++ % REMEMBERED] = i;
         h->defined_in[at->d] = 0;
