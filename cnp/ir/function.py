@@ -7,6 +7,7 @@ import itertools
 from cnp.errors import UserError
 from cnp.ir.opmethods import OpMethods
 from cnp.ir.optable import Code
+from cnp.runtime.spec import numbered
 from cnp.types import PointerType, Type
 
 TYPE_CHECKING = False  # importing typing costs milliseconds that every program would wait for
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 MAXIMUM_PARAMETERS = 8
 """Of a function; the core's signatures have this many places. An extern takes as many integers and as many floats."""
 
-_SERIALS = 2**28  # so that a register's code is an int of two digits, which the core reads without a call
+_SERIALS = 2**28
 _serials = itertools.count(1)
 RESERVED_NAMES = frozenset(["inf", "nan"])
 """Names that the text form reads as numbers."""
@@ -33,10 +34,10 @@ _TYPES = list(Type)
 _new: Any = object.__new__  # past the classes' own, which refuse users
 
 
+@numbered
 class Register:
     """A virtual register of one function. It may be assigned again and again."""
 
-    __slots__ = ("code",)  # the only slot: the core reads it at a fixed place
     code: int  # the function's serial number << 32 | the register's index
 
     def __new__(cls) -> Register:
@@ -46,10 +47,10 @@ class Register:
         return f"<register {self.code & 0xFFFFFFFF}>"
 
 
+@numbered
 class Label:
     """A place in one function that ops may jump to."""
 
-    __slots__ = ("code",)
     code: int  # the function's serial number << 32 | the label's index
 
     def __new__(cls) -> Label:

@@ -7,11 +7,15 @@ import ctypes
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
 
 HEAD = object.__basicsize__
 """Bytes in front of an object's own fields: 16, or 32 in free-threaded builds."""
 _TPFLAGS_DEFAULT = 1 << 18
+_TP_MEMBERS = 72  # of the stable ABI
+_T_ULONGLONG = 18
 
 
 class _Slot(ctypes.Structure):
@@ -28,6 +32,16 @@ class _Spec(ctypes.Structure):
     )
 
 
+class _Member(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("type", ctypes.c_int),
+        ("offset", ctypes.c_ssize_t),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    )
+
+
 _kept: list[Any] = []  # CPython keeps pointers into these for as long as the types live
 
 
@@ -41,3 +55,18 @@ def make_type(name: str, size: int, flags: int, base: type, slots: Mapping[int, 
     )
     made: type = make(ctypes.addressof(spec), (base,))
     return made
+
+
+def numbered(template: type[T]) -> type[T]:
+    """A class like `template` whose instances hold one number of 64 bits, `code`, right behind their head.
+
+    The garbage collector does not know them, nor does it keep tuples in its lists that hold nothing else it knows. A
+    class statement makes no such class.
+    """
+    members = (_Member * 2)(_Member(b"code", _T_ULONGLONG, HEAD, 0, None))
+    _kept.append(members)
+    name = f"{template.__module__}.{template.__qualname__}"
+    made = make_type(name, HEAD + 8, 0, object, {_TP_MEMBERS: ctypes.addressof(members)})
+    for attribute in ("__doc__", "__new__", "__repr__"):
+        setattr(made, attribute, template.__dict__[attribute])
+    return made  # type: ignore[return-value]

@@ -15,36 +15,21 @@ struct decoder {
 };
 
 /* Where CPython keeps what decoding reads. Known in advance it saves a tenth of the time, so there is a copy of the common
- * path for each of the two usual layouts, and one for any other. */
+ * path for the usual layout, and one for any other. */
 struct heap {
-    s64 type_offset, slot_offset, tuple_items, long_layout;
+    s64 type_offset, slot_offset, tuple_items;
 };
-#define USUAL_HEAP(layout) ((struct heap){8, 16, 24, layout})
+static const struct heap usual_heap = {8, 16, 24};
 #define COMMON_PATH static inline __attribute__((always_inline))
 
 static inline struct heap heap_of(const struct python *python) {
-    return (struct heap){python->type_offset, python->slot_offset, python->tuple_items, python->long_layout};
-}
-static int is_usual(const struct python *python, s64 layout) {
-    const struct heap usual = USUAL_HEAP(layout);
-    return python->type_offset == usual.type_offset && python->slot_offset == usual.slot_offset &&
-           python->tuple_items == usual.tuple_items && python->long_layout == layout;
+    return (struct heap){python->type_offset, python->slot_offset, python->tuple_items};
 }
 
 COMMON_PATH object *type_of(struct heap heap, object *o) { return *(object **)((char *)o + heap.type_offset); }
 
-/* The number that a register or a label carries: at most two digits. One that was made by hand has none, which is as
- * if it belonged to another function. */
-COMMON_PATH u64 code_of(const struct python *python, struct heap heap, object *o) {
-    object *code = *(object **)((char *)o + heap.slot_offset);
-    if (__builtin_expect(!code || type_of(heap, code) != python->long_type, 0))
-        return ~0ull;
-    const char *p = (const char *)code + heap.slot_offset;
-    u64 two_digits = heap.long_layout == LONG_TAG ? 2 << 3 : 2;
-    if (heap.long_layout != LONG_UNKNOWN && *(const u64 *)p == two_digits)
-        return *(const u32 *)(p + 8) | (u64) * (const u32 *)(p + 12) << 30;
-    return (u64)python->PyLong_AsLongLong(code);
-}
+/* The number that a register or a label carries. */
+COMMON_PATH u64 code_of(struct heap heap, object *o) { return *(const u64 *)((char *)o + heap.slot_offset); }
 
 static inline object *list_item(const struct python *python, object *list, u32 k) {
     if (python->tuple_items)
@@ -71,7 +56,7 @@ static int reject(struct decoder *at, u32 operand, u32 code) {
 }
 
 COMMON_PATH int register_operand(struct decoder *at, struct heap heap, u32 position, object *o, s32 *out) {
-    u64 code = code_of(at->python, heap, o);
+    u64 code = code_of(heap, o);
     if (code >> 32 != at->c->request->serial || (u32)code >= at->c->request->n_registers)
         return reject(at, position, FOREIGN_REGISTER);
     *out = (s32)(u32)code;
@@ -162,7 +147,7 @@ COMMON_PATH int label_in(struct decoder *at, struct heap heap, u32 position, s32
     object *o = tuple_item(at->python, heap, at->tuple, position + 1);
     if (type_of(heap, o) != at->python->label_type)
         return reject(at, position, NOT_A_LABEL);
-    u64 code = code_of(at->python, heap, o);
+    u64 code = code_of(heap, o);
     if (code >> 32 != at->c->request->serial || (u32)code >= at->c->request->n_labels)
         return reject(at, position, FOREIGN_LABEL);
     *out = (s32)(u32)code;
@@ -430,12 +415,7 @@ static int decode(struct compilation *c) {
     if (!begin_values(c))
         return 0;
     fill(c->label_at, 0xff, request->n_labels * sizeof *c->label_at);
-    int done;
-    if (is_usual(python, LONG_SIZE))
-        done = decode_all(c, USUAL_HEAP(LONG_SIZE));
-    else if (is_usual(python, LONG_TAG))
-        done = decode_all(c, USUAL_HEAP(LONG_TAG));
-    else
-        done = decode_all(c, heap_of(python));
-    return done && check_labels(c);
+    const struct heap heap = heap_of(python), usual = usual_heap;
+    int is_usual = heap.type_offset == usual.type_offset && heap.slot_offset == usual.slot_offset && heap.tuple_items == usual.tuple_items;
+    return (is_usual ? decode_all(c, usual_heap) : decode_all(c, heap)) && check_labels(c);
 }

@@ -169,7 +169,7 @@ struct python {
     s64 long_layout;    /* enum long_layout */
     s64 tuple_items;    /* offset of a tuple's first item, where a probe has found lists and tuples as expected; else 0 */
     s64 type_offset;    /* of ob_type in an object */
-    s64 slot_offset;    /* of the first __slots__ member in an object */
+    s64 slot_offset;    /* of what is behind the head of an object */
 };
 
 /* How CPython keeps an int, where a probe has found it so: a word behind the object's head, then digits of 30 bits.
