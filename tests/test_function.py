@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pickle
 from pathlib import Path
 
@@ -24,12 +26,26 @@ def test_parameters_are_registers_of_their_types() -> None:
     assert repr(f) == "<Function f(i32, ptr, f64, writable_ptr) -> f32, 0 ops>"
 
 
-def test_registers_and_labels_have_one_slot_that_says_whose_they_are() -> None:
+def test_registers_and_labels_are_a_number_that_says_whose_they_are() -> None:
     f, g = Function("f"), Function("g")
     a, b, label = f.reg(i64), g.reg(i64), f.label()
-    assert Register.__slots__ == Label.__slots__ == ("code",)
+    assert isinstance(a, Register) and isinstance(label, Label)
+    with pytest.raises(AttributeError):
+        a.other = 1  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match=r"registers are made by Function\.reg\(\)"):
+        Register()
+    with pytest.raises(TypeError, match=r"labels are made by Function\.label\(\)"):
+        Label()
     assert a.code >> 32 == f._serial != b.code >> 32 == g._serial
     assert a.code & 0xFFFFFFFF == b.code & 0xFFFFFFFF == label.code & 0xFFFFFFFF == 0
+
+
+def test_the_garbage_collector_does_not_follow_ops() -> None:
+    f = Function("f", params=[i64])
+    f.i64_add(f.params[0], f.params[0], 1)
+    f.jump(f.label())
+    gc.collect()
+    assert not any(map(gc.is_tracked, [f.params[0], f.label(), *f.ops]))
 
 
 def test_ops_become_tuples_with_the_destination_first() -> None:

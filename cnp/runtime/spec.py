@@ -69,4 +69,4 @@ def numbered(template: type[T]) -> type[T]:
     made = make_type(name, HEAD + 8, 0, object, {_TP_MEMBERS: ctypes.addressof(members)})
     for attribute in ("__doc__", "__new__", "__repr__"):
         setattr(made, attribute, template.__dict__[attribute])
-    return made  # type: ignore[return-value]
+    return made

@@ -386,7 +386,8 @@ COMMON_PATH int decode_all(struct compilation *c, struct heap heap) {
         s64 code;
         if (!small_integer(python, number, python->slot_offset, &code))
             code = python->PyLong_AsLongLong(number);
-        if (!(code >= 0 && code < c->library->n_ops ? decode_table_op(&at, heap, to, (u32)code) : decode_other(&at, heap, to, code)))
+        int is_table_op = code >= 0 && code < c->library->n_ops;
+        if (!(is_table_op ? decode_table_op(&at, heap, to, (u32)code) : decode_other(&at, heap, to, code)))
             return 0;
         if (to->d >= 0)
             c->values->defined_by[to->d] = i + 1;
@@ -416,6 +417,7 @@ static int decode(struct compilation *c) {
         return 0;
     fill(c->label_at, 0xff, request->n_labels * sizeof *c->label_at);
     const struct heap heap = heap_of(python), usual = usual_heap;
-    int is_usual = heap.type_offset == usual.type_offset && heap.slot_offset == usual.slot_offset && heap.tuple_items == usual.tuple_items;
+    int is_usual = heap.type_offset == usual.type_offset && heap.slot_offset == usual.slot_offset &&
+                   heap.tuple_items == usual.tuple_items;
     return (is_usual ? decode_all(c, usual_heap) : decode_all(c, heap)) && check_labels(c);
 }

@@ -66,7 +66,7 @@ int cnp_emit(struct request *request, char *writable, i64 executable) {
             item->value = (u32)((executable + (u32)event->addend) >> (event->extra ? 32 : 0));
             has_tables = 1;
         } else {
-            s64 displacement = (s64)(request->callees[event->target].address - (executable + event->position)) + event->addend;
+            s64 displacement = (s64)(request->callees[event->target].address - executable) + event->addend;
             if (displacement != (s32)displacement)
                 return TOO_LARGE;
             item->value = (u32)displacement;

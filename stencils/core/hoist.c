@@ -94,8 +94,9 @@ static void split_sum(struct hoisting *h, const struct loop *loop, u32 number, u
     if (maker <= block || h->defined_in[base] == number || h->made_by[base] > maker) /* what moves keeps its order */
         return;
     struct instruction *sum = &c->instructions[maker - 1];
-    if (sum->d != index || h->moved_to[maker - 1] != STAYS || sum->kind != PLAIN_OP || sum->op != c->library->known[I64_ADD] || sum->other >= 0 || sum->operand[0] < 0 ||
-        sum->operand[1] < 0 || is_new(c, index) || !has_one_use(c, maker - 1))
+    int is_sum = sum->kind == PLAIN_OP && sum->op == c->library->known[I64_ADD] && sum->other < 0 && sum->operand[0] >= 0 &&
+                 sum->operand[1] >= 0;
+    if (!is_sum || sum->d != index || h->moved_to[maker - 1] != STAYS || is_new(c, index) || !has_one_use(c, maker - 1))
         return;
     u32 k = h->defined_in[sum->operand[0]] != number;
     s32 varies = sum->operand[k], same = sum->operand[1 - k];

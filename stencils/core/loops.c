@@ -58,9 +58,7 @@ static int find_entry(struct hoisting *h, struct loop *loop) {
         return 0;
     for (u32 i = loop->head; i <= loop->end; i++) {
         const struct instruction *at = &c->instructions[i];
-        if (at->kind == PLACE_OP && h->last_source[at->target] != STAYS &&
-            (h->first_source[at->target] < loop->entry || h->last_source[at->target] > loop->end ||
-             (h->first_source[at->target] < loop->head && !by_jump)))
+        if (at->kind == PLACE_OP && (h->first_source[at->target] < loop->entry || h->last_source[at->target] > loop->end))
             return 0;
     }
     return 1;
@@ -106,7 +104,8 @@ static int begin_hoisting(struct hoisting *h) {
     struct compilation *c = h->c;
     u32 most = c->n_registers + c->n_instructions + MOST_CONSTANTS;
     if (!ALLOCATE(c, h->first_source, c->n_labels) || !ALLOCATE(c, h->last_source, c->n_labels) ||
-        !ALLOCATE(c, h->moved_to, c->n_instructions) || !ALLOCATE(c, h->defined_in, most) || !ALLOCATE(c, h->made_by, most) || !ALLOCATE(c, h->types, most))
+        !ALLOCATE(c, h->moved_to, c->n_instructions) || !ALLOCATE(c, h->defined_in, most) || !ALLOCATE(c, h->made_by, most) ||
+        !ALLOCATE(c, h->types, most))
         return 0;
     fill(h->first_source, 0xff, c->n_labels * sizeof *h->first_source);
     fill(h->last_source, 0, c->n_labels * sizeof *h->last_source);

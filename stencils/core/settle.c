@@ -17,31 +17,65 @@ static void choose_short_branches(struct compilation *c) {
     }
 }
 
+/* Padding that was not needed leaves no items behind: what follows it moves up, one stretch at a time. */
+struct gaps {
+    u32 next;  /* the first item that has not moved */
+    u32 items; /* in front of it that are gone */
+};
+
+static void move_up(struct compilation *c, struct gaps *gaps, u32 end) {
+    for (; gaps->items && gaps->next < end; gaps->next++)
+        c->items[gaps->next - gaps->items] = c->items[gaps->next];
+}
+
+static void close_gap(struct compilation *c, struct gaps *gaps, u32 first, u32 end) {
+    if (c->traces) /* they name items */
+        return;
+    move_up(c, gaps, first);
+    gaps->next = end;
+    gaps->items += end - first;
+}
+
+/* Where code begins that has to, at the least: an innermost loop at a cache line unless it lies in one anyway. */
+static u32 padding_for(struct compilation *c, const struct event *event, u32 removed) {
+    u32 pad = -event->position & (LOOP_ALIGNMENT - 1);
+    if (event->extra != LINE_PADDINGS)
+        return pad;
+    /* Both ends are still where they were with every branch long: the loop is no longer than that. */
+    u32 start = event->position + removed + CACHE_LINE - 1, loop = c->target_position[event->target] - start;
+    if (loop > CACHE_LINE)
+        return pad;
+    c->request->alignment = CACHE_LINE; /* positions say where lines begin only then */
+    return ((event->position + pad) & (CACHE_LINE - 1)) + loop > CACHE_LINE ? -event->position & (CACHE_LINE - 1) : pad;
+}
+
+/* Returns how many items the padding takes. */
+static u32 put_padding(struct compilation *c, u32 item, u32 pad) {
+    u32 n = 0;
+    for (; pad; n++) {
+        u32 size = pad < LONGEST_PADDING ? pad : LONGEST_PADDING;
+        c->items[item + n] = padding(c->library, size);
+        pad -= size;
+    }
+    return n;
+}
+
 static u32 find_positions(struct compilation *c, u32 size) {
     const struct library *library = c->library;
+    struct gaps gaps = {0, 0};
     u32 removed = 0;
     for (u32 k = 0; k < c->n_events; k++) {
         struct event *event = event_at(c, k);
+        u32 gone = gaps.items;
         event->position -= removed;
         if (event->kind == LABEL_EVENT)
             c->target_position[event->target] = event->position;
         else if (event->kind == ALIGN_EVENT) {
-            u32 pad = -event->position & (LOOP_ALIGNMENT - 1), most = LOOP_ALIGNMENT - 1;
-            if (event->extra == LINE_PADDINGS) {
-                /* Both ends are still where they were with every branch long: the loop is no longer than that. */
-                u32 start = event->position + removed + CACHE_LINE - 1, loop = c->target_position[event->target] - start;
-                most = CACHE_LINE - 1;
-                if (loop <= CACHE_LINE)
-                    c->request->alignment = CACHE_LINE; /* positions say where lines begin only then */
-                if (loop <= CACHE_LINE && ((event->position + pad) & (CACHE_LINE - 1)) + loop > CACHE_LINE)
-                    pad = -event->position & (CACHE_LINE - 1);
-            }
-            removed += most - pad;
-            for (u32 k = 0; k < event->extra; k++) {
-                u32 size = pad < LONGEST_PADDING ? pad : LONGEST_PADDING;
-                c->items[event->item + k] = padding(library, size);
-                pad -= size;
-            }
+            u32 pad = padding_for(c, event, removed), used = put_padding(c, event->item, pad);
+            for (u32 k = used; k < event->extra; k++)
+                c->items[event->item + k] = padding(library, 0);
+            removed += (event->extra == LINE_PADDINGS ? CACHE_LINE : LOOP_ALIGNMENT) - 1 - pad;
+            close_gap(c, &gaps, event->item + used, event->item + event->extra);
         } else if (event->is_short) {
             const struct stencil *stencil = &library->stencils[event->extra];
             u32 saved = event->stencil_size - stencil->size;
@@ -50,7 +84,10 @@ static u32 find_positions(struct compilation *c, u32 size) {
             c->items[event->item] = item_of(library, chunk_number(library, stencil, stencil->chunks - 1u));
             removed += saved;
         }
+        event->item -= gone;
     }
+    move_up(c, &gaps, c->n_items);
+    c->n_items -= gaps.items;
     return size - removed;
 }
 
@@ -65,16 +102,17 @@ static void fill_in(struct compilation *c) {
         case BRANCH_EVENT: case POLL_EVENT: case CHECK_EVENT: case EXIT_EVENT:
             displacement = (s32)(c->target_position[event->target] - event->position) + event->addend;
             item->value = event->is_short ? item->value | (u32)displacement << 24 : (u32)displacement;
-            break;
+            continue;
         case TABLE_EVENT:
             event->addend = (s32)tables;
             if (event->extra) /* the high half comes second */
                 tables += ((u32)c->instructions[event->target].operand[1] + 1) * 8;
-            *event_at(c, externals++) = *event;
             break;
-        case LIBRARY_EVENT: event->addend += (s32)((u32)c->library->blob + event->extra - event->position); /* fall through */
-        case CALLEE_EVENT: *event_at(c, externals++) = *event;
+        case LIBRARY_EVENT: event->addend += (s32)((u32)c->library->blob + event->extra - event->position); break;
+        case CALLEE_EVENT: event->addend -= (s32)event->position; break;
+        default: continue;
         }
+        *event_at(c, externals++) = *event;
     }
     c->n_externals = externals;
     c->externals = c->events - externals;
