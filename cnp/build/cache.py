@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +15,7 @@ Codes = tuple[dict[Key, Code], int]
 """Stencils by placement, and how many functions were compiled for them."""
 
 _CORE = "core/"
+_DIGEST_SIZE = 32
 
 
 def stencil_sources(digests: Mapping[str, str]) -> dict[str, str]:
@@ -28,15 +29,22 @@ def cache_path(library: Path) -> Path:
 
 
 def read_codes(path: Path, key: str) -> Codes | None:
-    """What was kept under the key, or None. A file that cannot be read is as good as none."""
-    damaged = (EOFError, pickle.UnpicklingError, AttributeError, ImportError, ValueError, TypeError)
-    with contextlib.suppress(OSError, *damaged), path.open("rb") as file:
-        if pickle.load(file) == key:
-            codes: Codes = pickle.load(file)
-            return codes
-    return None
+    """What was kept under the key, or None. A file that is damaged, or cannot be read, is as good as none."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    if data[:_DIGEST_SIZE] != _digest(key, data[_DIGEST_SIZE:]):
+        return None
+    codes: Codes = pickle.loads(data[_DIGEST_SIZE:])
+    return codes
 
 
 def write_codes(path: Path, key: str, codes: Codes) -> None:
     """Keep stencils in place of what was kept before."""
-    write_file(path, pickle.dumps(key) + pickle.dumps(codes, pickle.HIGHEST_PROTOCOL))
+    data = pickle.dumps(codes, pickle.HIGHEST_PROTOCOL)
+    write_file(path, _digest(key, data) + data)
+
+
+def _digest(key: str, data: bytes) -> bytes:
+    return hashlib.sha256(key.encode() + data).digest()
