@@ -9,9 +9,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 BENCH_READY := $(VENV)/ready-bench
-CODE := cnp tests examples hatch_build.py $(wildcard build_stencils.py docs)
+CODE := cnp tests examples bench hatch_build.py $(wildcard build_stencils.py docs)
 
-.PHONY: all build check lint format types test demo bench clean help
+.PHONY: all build check lint format types test demo bench compare clean help
 
 all: build
 
@@ -41,8 +41,12 @@ demo: build  ## the face, as the README shows it, then packet filters compiled t
 	awk '/^```python/ { on = 1; next } /^```/ && on { exit } on' README.md | $(BIN)/python -
 	$(BIN)/python -m examples.bpf
 
-bench: build $(BENCH_READY)  ## the figures
-	$(BIN)/cnp bench
+bench: build $(BENCH_READY)  ## the figures: on the terminal, as JSON and as plots in build/bench
+	$(BIN)/cnp bench --json build/bench/figures.json --plots build/bench
+
+compare: build $(BENCH_READY)  ## times this commit and shows it beside those timed before; ARGS='-k emit' for some
+	$(BIN)/python -m pytest bench --benchmark-autosave --benchmark-disable-gc --benchmark-max-time=0.5 --benchmark-quiet -q $(ARGS)
+	$(BIN)/pytest-benchmark compare --group-by=fullname --columns=median,iqr,rounds
 
 clean:  ## removes the environment, the libraries and all caches
 	rm -rf $(VENV) build dist cnp/data/*.cnpl .mypy_cache .ruff_cache .pytest_cache .hypothesis

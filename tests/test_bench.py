@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cnp import Label, Register
-from cnp.bench import command, figure, measure, printer, programs, registry, runner
+from cnp.bench import command, measure, programs, registry, runner
 from cnp.bench.figure import Figure, Mark, Recorder, Unavailable
+from cnp.bench.measure import Ratio
+from cnp.errors import InternalError
 from cnp.runtime.default import DATA, machine
 
+ROOT = Path(__file__).parent.parent
 HAVE_LIBRARY = os.path.exists(os.path.join(DATA, f"{machine()}.cnpl"))
 needs_library = pytest.mark.skipif(not HAVE_LIBRARY, reason="no stencil library is built")
 
@@ -27,6 +31,7 @@ def test_runs_and_gives_sane_figures(name: str) -> None:
     names = [each.name for each in recorder.figures]
     assert len(set(names)) == len(names)
     for each in recorder.figures:
+        assert each.mark is not Mark.FAILED, each.note
         assert each.name == name or each.name.startswith(f"{name}.")
         if each.value is None:
             assert each.mark is Mark.UNAVAILABLE and each.note
@@ -61,22 +66,12 @@ def _plain(op: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple((type(each), each.code & 0xFFFFFFFF) if isinstance(each, marked) else each for each in op)
 
 
-@needs_library
-def test_command_writes_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "figures.json"
-    assert command.main(["library", "--quick", "--json", str(path)]) == 0
-    (result,) = json.loads(path.read_text())
-    assert set(result) >= {"bench", "machine", "versions", "figures", "samples"}
-    assert result["bench"] == "library"
-    assert {each["name"] for each in result["figures"]} >= {"library.bytes"}
-    assert "library.bytes" in capsys.readouterr().out
-
-
 def test_command_lists_and_refuses(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--list"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(registry.benches())
     assert command.main(["speed"]) == 1
     assert "there is no bench 'speed'" in capsys.readouterr().err
+    assert [each.name for each in registry.chosen(["call", "bpf", "call"])] == ["call", "bpf"]
 
 
 def test_marks() -> None:
@@ -86,6 +81,7 @@ def test_marks() -> None:
     assert Figure("a", 1.9, at_least=2).mark is Mark.MISS
     assert Figure("a", 1.9).mark is Mark.REPORTED
     assert Figure("a", None, at_most=1).mark is Mark.UNAVAILABLE
+    assert Figure("a", None, failed=True).mark is Mark.FAILED
 
 
 def test_what_is_missing_is_reported() -> None:
@@ -99,8 +95,55 @@ def test_what_is_missing_is_reported() -> None:
     assert [(each.name, each.value) for each in recorder.figures] == [
         ("made.one", None), ("made.two", None), ("made.three", 3.0), ("made", None),
     ]  # fmt: skip
-    assert figure.Mark.UNAVAILABLE.value in printer.cells(recorder.figures[0])
-    assert "no compiler" in printer.cells(recorder.figures[0])
+    assert [each.note for each in recorder.figures] == ["no compiler", "no compiler", "", "nothing else either"]
+
+
+def test_what_a_part_has_got_to_before_it_stops_stays() -> None:
+    recorder = Recorder("made")
+    with recorder.part("one", "two"):
+        recorder.value("one", 1.0)
+        raise Unavailable("no compiler")
+    assert [(each.name, each.value) for each in recorder.figures] == [("made.one", 1.0), ("made.two", None)]
+
+
+def test_a_bench_that_fails_keeps_its_figures_and_stops_no_other() -> None:
+    def wrong(recorder: Recorder) -> None:
+        recorder.value("one", 1.0)
+        raise InternalError("results differ")
+
+    def right(recorder: Recorder) -> None:
+        recorder.value("two", 2.0)
+
+    failed, other = runner.run([registry.Bench("made", "", wrong), registry.Bench("more", "", right)], quick=True)
+    assert [(each.name, each.mark) for each in failed.figures] == [("made.one", Mark.REPORTED), ("made", Mark.FAILED)]
+    assert failed.figures[1].note == "results differ"
+    assert [each.name for each in other.figures] == ["more.two"]
+
+
+def test_no_figure_can_hide_another_or_be_no_number() -> None:
+    recorder = Recorder("made")
+    recorder.value("one", 9.0, at_most=1)
+    with pytest.raises(InternalError, match=r"two figures are called made\.one"):
+        recorder.value("one", 1.0, at_most=1)
+    with pytest.raises(InternalError, match=r"made\.two is nan"):
+        recorder.value("two", math.nan)
+    with pytest.raises(InternalError, match=r"made\.three is inf"):
+        recorder.sampled("three", [1.0, math.inf, 1.0], "ns")
+    assert list(recorder.samples) == []
+
+
+def test_a_figure_and_its_spread_can_be_had_from_its_samples() -> None:
+    recorder = Recorder("made")
+    recorder.sampled("time", [3.0, 1.0, 2.0, 5.0, 4.0], "ns")
+    recorder.ratio("quotient", Ratio([2.0, 9.0, 4.0], [1.0, 3.0, 4.0]))
+    for each in recorder.figures:
+        samples = recorder.samples[each.name]
+        assert each.value == measure.median(samples)
+        assert (each.low, each.high) == measure.quartiles(samples)
+        assert each.low <= each.value <= each.high
+    assert recorder.samples["made.quotient"] == [2, 3, 1]
+    assert recorder.samples["made.quotient.numerator"] == [2, 9, 4]
+    assert recorder.samples["made.quotient.denominator"] == [1, 3, 4]
 
 
 def test_statistics() -> None:
@@ -111,3 +154,12 @@ def test_statistics() -> None:
     assert measure.slope({10: 100.0, 100: 10_000.0}) == pytest.approx(2)
     samples = measure.interleaved({"a": lambda: None, "b": lambda: None}, rounds=4)
     assert [len(each) for each in samples.values()] == [4, 4]
+
+
+@needs_library
+def test_the_works_of_pytest_benchmark_run() -> None:
+    pytest.importorskip("pytest_benchmark")
+    command = [sys.executable, "-m", "pytest", "bench", "--benchmark-disable", "-q", "-p", "no:cacheprovider"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]

@@ -45,7 +45,7 @@ REACHES_UP = {
 THIRD_PARTY = {
     "build": {"elftools", "rich"},
     "tools": {"capstone", "rich", "matplotlib"},
-    "bench": {"capstone", "cffi", "copapy", "elftools", "llvmlite", "matplotlib", "numba", "numpy", "rich", "wasmtime"},
+    "bench": {*("capstone", "cffi", "copapy", "elftools", "llvmlite", "matplotlib", "numba", "numpy", "wasmtime")},
     "cli": {"rich"},
     "runtime": {"scipy"},  # for low_level_callable, which hands a function to it
 }

@@ -17,12 +17,12 @@ from cnp.stencil.layout import (
     OP,
     RUN,
     STENCIL,
-    unpack_stencil,
     SYMBOL,
     SectionName,
     SymbolKind,
     library_checksum,
     library_digest,
+    unpack_stencil,
 )
 from cnp.stencil.library import Library
 from cnp.stencil.model import NO_OP, NO_RESULT, Form, HoleFlag, OpFlag, Shape, Value, alternative_of_class

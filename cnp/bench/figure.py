@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from cnp.bench.measure import Ratio, median, quartiles
-from cnp.errors import CnpError
+from cnp.errors import CnpError, InternalError
 
 
 class Unavailable(CnpError):
@@ -19,9 +20,10 @@ class Mark(enum.Enum):
     """How a figure compares with its target."""
 
     PASS = "pass"
-    MISS = "miss"
+    MISS = "MISS"
     REPORTED = "-"  # there is no target
     UNAVAILABLE = "unavailable"
+    FAILED = "FAILED"  # a bench stopped, for instance because results differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +31,20 @@ class Figure:
     """One number. `name` starts with its bench: `emission.instructions_per_instruction.face`."""
 
     name: str
-    value: float | None  # None where it is unavailable; `note` then says why
+    value: float | None  # None where there is none; `note` then says why
     unit: str = ""
     at_most: float | None = None
     at_least: float | None = None
     low: float | None = None  # quartiles of the samples, in the unit of the value
     high: float | None = None
     note: str = ""
+    failed: bool = False
 
     @property
     def mark(self) -> Mark:
         """Whether the target is met."""
         if self.value is None:
-            return Mark.UNAVAILABLE
+            return Mark.FAILED if self.failed else Mark.UNAVAILABLE
         if self.at_most is None and self.at_least is None:
             return Mark.REPORTED
         met = (self.at_most is None or self.value <= self.at_most) and (
@@ -75,40 +78,69 @@ class Recorder:
         note: str = "",
     ) -> None:
         """A figure that was counted, or computed from others: it has no spread."""
-        self.figures.append(Figure(f"{self.bench}.{name}", value, unit, at_most, at_least, note=note))
+        self._add(Figure(f"{self.bench}.{name}", value, unit, at_most, at_least, note=note))
 
     def sampled(
         self, name: str, samples: Sequence[float], unit: str, *, at_most: float | None = None, note: str = ""
     ) -> None:
         """A figure measured several times: the median counts, the quartiles are its spread."""
-        full = f"{self.bench}.{name}"
-        low, high = quartiles(samples)
-        self.samples[full] = list(samples)
-        self.figures.append(Figure(full, median(samples), unit, at_most, low=low, high=high, note=note))
+        self._sampled(name, samples, unit, at_most, None, note)
 
     def ratio(
         self, name: str, ratio: Ratio, *, at_most: float | None = None, at_least: float | None = None, note: str = ""
     ) -> None:
-        """A quotient of two medians of interleaved rounds; its spread is that of the rounds' own quotients."""
-        full = f"{self.bench}.{name}"
-        self.samples[f"{full}.numerator"] = list(ratio.numerator)
-        self.samples[f"{full}.denominator"] = list(ratio.denominator)
-        low, high = quartiles(ratio.rounds)
-        self.figures.append(Figure(full, ratio.value, "x", at_most, at_least, low, high, note))
+        """A quotient measured several times: the median of the rounds' quotients, and their quartiles."""
+        self._sampled(name, ratio.rounds, "x", at_most, at_least, note)
+        self._keep(f"{self.bench}.{name}.numerator", ratio.numerator)
+        self._keep(f"{self.bench}.{name}.denominator", ratio.denominator)
 
     def unavailable(self, name: str, reason: str) -> None:
         """A figure that cannot be had here."""
-        self.figures.append(Figure(f"{self.bench}.{name}" if name else self.bench, None, note=reason))
+        self._add(Figure(f"{self.bench}.{name}" if name else self.bench, None, note=reason))
+
+    def failed(self, reason: str) -> None:
+        """The bench stopped; what it measured before stays."""
+        self._add(Figure(self.bench, None, note=reason, failed=True))
 
     @contextmanager
     def part(self, *names: str) -> Iterator[None]:
-        """Reports the figures `names` as unavailable if the body says so."""
+        """Reports those of the figures `names` that the body did not get to as unavailable if it says so."""
         try:
             yield
         except Unavailable as error:
             for name in names:
-                self.unavailable(name, str(error))
+                if not self._has(f"{self.bench}.{name}"):
+                    self.unavailable(name, str(error))
 
     def text(self, text: str) -> None:
         """Something to read beside the figures, for --verbose."""
         self.texts.append(text)
+
+    def _sampled(
+        self, name: str, samples: Sequence[float], unit: str, at_most: float | None, at_least: float | None, note: str
+    ) -> None:
+        full = f"{self.bench}.{name}"
+        self._check(full, samples)
+        low, high = quartiles(samples)
+        self._add(Figure(full, median(samples), unit, at_most, at_least, low, high, note))
+        self.samples[full] = list(samples)
+
+    def _keep(self, name: str, samples: Sequence[float]) -> None:
+        self._check(name, samples)
+        self.samples[name] = list(samples)
+
+    def _check(self, name: str, values: Sequence[float]) -> None:
+        # JSON has no other numbers, and minutes later is too late to find out.
+        for each in values:
+            if not math.isfinite(each):
+                raise InternalError(f"bench {self.bench}: {name} is {each}, which is not a number to report")
+
+    def _add(self, figure: Figure) -> None:
+        # Files and tables keep figures by name: a second one would hide the first, and what it misses.
+        if self._has(figure.name):
+            raise InternalError(f"bench {self.bench}: two figures are called {figure.name}")
+        self._check(figure.name, [] if figure.value is None else [figure.value])
+        self.figures.append(figure)
+
+    def _has(self, name: str) -> bool:
+        return any(each.name == name for each in self.figures)

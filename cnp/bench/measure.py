@@ -44,8 +44,8 @@ class Ratio:
 
     @property
     def value(self) -> float:
-        """The quotient of the medians."""
-        return median(self.numerator) / median(self.denominator)
+        """The median of the rounds' quotients: what slows a whole round cancels, and it lies between the quartiles."""
+        return median(self.rounds)
 
     @property
     def rounds(self) -> list[float]:

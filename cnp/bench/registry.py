@@ -34,4 +34,4 @@ def chosen(names: list[str]) -> list[Bench]:
     for name in names:
         if name not in known:
             raise UserError(f"there is no bench {name!r}; accepted: {', '.join(known)}")
-    return [known[name] for name in names] or list(known.values())
+    return [known[name] for name in dict.fromkeys(names)] or list(known.values())

@@ -1,4 +1,4 @@
-"""Keeps what clang made of the placements beside the library, so that a change of the core alone rebuilds in seconds."""
+"""Keeps what clang made of placements beside the library, so that a change of the core alone rebuilds in seconds."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def cache_path(library: Path) -> Path:
 
 def read_codes(path: Path, key: str) -> Codes | None:
     """What was kept under the key, or None. A file that cannot be read is as good as none."""
-    with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError, AttributeError, ImportError, ValueError, TypeError):
-        with path.open("rb") as file:
-            if pickle.load(file) == key:
-                codes: Codes = pickle.load(file)
-                return codes
+    damaged = (EOFError, pickle.UnpicklingError, AttributeError, ImportError, ValueError, TypeError)
+    with contextlib.suppress(OSError, *damaged), path.open("rb") as file:
+        if pickle.load(file) == key:
+            codes: Codes = pickle.load(file)
+            return codes
     return None
 
 

@@ -17,6 +17,7 @@ from cnp.stencil.model import ImmediateClass, Shape
 from cnp.target.record import Target, arguments
 from cnp.types import Type
 
+
 @dataclass(frozen=True, slots=True)
 class Compiler:
     """All that a compilation needs beside what is compiled. Picklable: workers get a copy."""

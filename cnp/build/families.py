@@ -63,10 +63,10 @@ def _sizes(op: BuildOp, variant: Variant, target: Target) -> Registers:
 
 
 def _array(sizes: Registers) -> list[Registers]:
-    """Every pair of registers at every two positions, some in all combinations, and lines along which one varies alone."""
+    """Every pair of registers at every two positions, some in all combinations, and lines where one varies alone."""
     first, base, index = sizes
     rows = {(x % first, y, (x + y) % index) for x in range(max(first, base)) for y in range(base)}
-    rows |= set(itertools.product(*(_some(size) for size in sizes)))
+    rows |= {(x, y, z) for x in _some(first) for y in _some(base) for z in _some(index)}
     for fixed in _references(sizes):
         for position, size in enumerate(sizes):
             rows |= {_with(fixed, position, register) for register in range(size)}
@@ -124,9 +124,8 @@ def learn(op: BuildOp, variant: Variant, target: Target, codes: Mapping[Register
             raise BuildError(f"{name}: a hole is where register fields are")
         if made.setdefault(combination, plain) != plain:
             raise BuildError(f"{name}: the code of registers {registers} is not that of others with other fields")
-    for combination in itertools.product(*(sorted(set(each)) for each in groups)):
-        if combination not in made:
-            raise BuildError(f"{name}: no placement of groups {combination} was compiled")
+    for missing in set(itertools.product(*groups)) - set(made):
+        raise BuildError(f"{name}: no placement of groups {missing} was compiled")
     return Learned(tuple(groups), tuple(fields), made)
 
 

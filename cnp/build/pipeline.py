@@ -15,13 +15,13 @@ from cnp.build.assemble import assemble
 from cnp.build.cache import cache_path, read_codes, stencil_sources, write_codes
 from cnp.build.check import check_contents, check_convention, find_survivors
 from cnp.build.clang import Clang
-from cnp.build.compile import Compiler, Key, compile_controls, compile_placements
+from cnp.build.compile import Compiler, compile_controls, compile_placements
 from cnp.build.core import CORE_SOURCE, EMPTY, compile_core
 from cnp.build.extract import Code
 from cnp.build.families import family_placements
 from cnp.build.inputs import input_digests, inputs_key, is_current
 from cnp.build.ops import CONTROL_SOURCE, read_sources
-from cnp.build.placements import Placement, enumerate_placements
+from cnp.build.placements import Key, Placement, enumerate_placements
 from cnp.build.progress import Progress
 from cnp.build.table import build_table
 from cnp.errors import BuildError

@@ -261,7 +261,9 @@ class Writer:
         terms = [self._source(p, position, immediates)]
         if p.variant:
             terms.append(self._shifted_index(p, p.variant))
-        return f"(ptr)({' + '.join(terms + [offset] * bool(offset))})"
+        if offset:
+            terms.append(offset)
+        return f"(ptr)({' + '.join(terms)})"
 
     def _shifted_index(self, p: Placement, variant: Variant) -> str:
         number = p.registers[2]

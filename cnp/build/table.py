@@ -63,7 +63,9 @@ def _number(drafts: Sequence[BuildOp]) -> list[BuildOp]:
         for form in Form:
             bases.append(base if row.forms >> form & 1 else 0)
             base += form_size(draft, form)
-        row = replace(row, code=code, swapped=swapped, inverse=inverse, branch=branch, bases=tuple(bases), families=families)
+        row = replace(
+            row, code=code, swapped=swapped, inverse=inverse, branch=branch, bases=tuple(bases), families=families
+        )
         families += row.indexed.families
         result.append(replace(draft, row=row))
     return result
@@ -187,7 +189,7 @@ def _forms(source: SourceOp, operands: Sequence[Type], target: Target) -> set[Fo
 
 def _indexed(source: SourceOp, masks: Masks, target: Target) -> Indexed:
     """Which families an op has. A scale other than 0 is that of an array of what is accessed."""
-    if source.name == "i64_add":
+    if source.name in ("i32_add", "i64_add"):
         return Indexed(sum(1 << scale for scale in target.add_scales))
     if source.shape not in (Shape.LOAD, Shape.STORE) or not target.indexed_offsets:
         return Indexed()

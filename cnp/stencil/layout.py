@@ -55,8 +55,8 @@ class SymbolKind(enum.IntEnum):
 OP = struct.Struct("<IBBB3BBBHHHH4B3BB6IIIIBBB13x")
 STENCIL = struct.Struct("<II")
 STENCIL_BITS = ((24, 8), (16, 11, 4, 1))
-"""Fields of the two words, lowest bits first: first chunk (of several: first row of RUNS), chunks; first hole, size, holes,
-whether the next row is its short form."""
+"""Fields of the two words, lowest bits first: first chunk (of several: first row of RUNS), chunks; first hole, size,
+holes, whether the next row is its short form."""
 RUN = struct.Struct("<I")  # chunk
 SYMBOL = struct.Struct("<III")  # SymbolKind, name, value
 HOLE = struct.Struct("<BBBBiIHH")  # chunk, value, width, flags, addend, extra, offset, zero

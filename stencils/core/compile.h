@@ -67,6 +67,8 @@ struct compilation {
     u32 n_blocks;
     u32 *block_at;    /* of an instruction that leads a block */
     u32 *predecessors;
+    u8 has_loops;          /* jumps back, to tell the truth */
+    u8 has_wide_constants; /* too wide for an instruction, or floats */
     u8 calls_code, calls_c;
     u8 waits; /* has safepoints */
     u8 divides; /* by a constant: the scratch registers are best left alone */
@@ -89,6 +91,7 @@ struct compilation {
 };
 
 static inline s64 constant(const struct compilation *c, s32 operand) { return (s64)c->constants[-1 - ~operand]; }
+static inline int is_wide(i64 value, u8 type) { return IS_FLOAT(type) ? value != 0 : (s64)value != (s32)value && type == TYPE_I64; }
 static inline int fits_byte(s64 value) { return value >= -127 && value <= 127; }
 static inline s32 position_of(u32 instruction) { return 2 * (s32)instruction + 2; }
 

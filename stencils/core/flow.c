@@ -114,7 +114,7 @@ static int find_reachable(struct compilation *c) {
     u32 falls_off = ~0u;
     while (depth) {
         const struct block *block = &c->blocks[stack[--depth]];
-        for (u32 k = 0; k < n_successors(c, block); k++) {
+        for (u32 k = 0, n = n_successors(c, block); k < n; k++) {
             s32 to = successor(c, block, k);
             if (to == (s32)c->n_blocks)
                 falls_off = c->instructions[block->end - 1].number;
@@ -135,7 +135,7 @@ static int find_predecessors(struct compilation *c) {
             const struct block *block = &c->blocks[b];
             if (!block->reachable)
                 continue;
-            for (u32 k = 0; k < n_successors(c, block); k++) {
+            for (u32 k = 0, n = n_successors(c, block); k < n; k++) {
                 s32 to = successor(c, block, k);
                 if (to < 0)
                     continue;
@@ -171,7 +171,7 @@ static int find_loops(struct compilation *c) {
         const struct block *block = &c->blocks[b];
         if (!block->reachable)
             continue;
-        for (u32 k = 0; k < n_successors(c, block); k++) {
+        for (u32 k = 0, n = n_successors(c, block); k < n; k++) {
             s32 to = successor(c, block, k);
             if (to < 0 || to > (s32)b)
                 continue;

@@ -6,7 +6,7 @@
  * wrongly. Three levels of loops are looked at, so that the work stays linear. */
 #include "values.h"
 
-enum { MOST_LEVELS = 3, MOST_CONSTANTS = 8, REMEMBERED = 8, STAYS = 0xffffffff };
+enum { MOST_LEVELS = 3, MOST_CONSTANTS = 8, REMEMBERED = 8, NEAR = 64, STAYS = 0xffffffff };
 
 struct loop {
     u32 head, end; /* the label, and the last jump back to it */
@@ -21,6 +21,7 @@ struct hoisting {
     u32 *first_source, *last_source; /* by label: instructions that go there */
     u32 *moved_to;                   /* by instruction: in front of which one it goes, or STAYS */
     u32 *defined_in;                 /* by register: the latest loop looked at that defines it */
+    u32 *made_by;                    /* by register: instruction + 1 that defined it last in the code looked at */
     u8 *types;
     u32 n_moved;
     struct wide_constant {
@@ -69,30 +70,32 @@ static int find_entry(struct hoisting *h, struct loop *loop) {
     return 1;
 }
 
-/* Innermost loops first, which is the order of their ends. Several jumps back to one label are one loop. */
+/* Innermost loops first, which is the order of their ends. Several jumps back to one label are one loop, the last. The
+ * loops that lie in no later one so far are on a stack, so that each is looked at twice at most. A loop that overlaps
+ * another counts as one around it: there may be many. */
 static int find_hoistable_loops(struct hoisting *h) {
     struct compilation *c = h->c;
-    u32 n = 0;
-    if (!ALLOCATE(c, h->loops, c->n_controls))
+    u32 *stack, depth = 0;
+    if (!ALLOCATE(c, h->loops, c->n_controls) || !ALLOCATE(c, stack, c->n_controls))
         return 0;
     for (u32 k = 0; k < c->n_controls; k++) {
         u32 i = c->controls[k];
         const struct instruction *at = &c->instructions[i];
-        if ((at->kind != BRANCH_OP && at->kind != JUMP_OP) || c->label_at[at->target] < 0 || c->label_at[at->target] > (s32)i)
+        if ((at->kind != BRANCH_OP && at->kind != JUMP_OP) || c->label_at[at->target] > (s32)i)
             continue;
         struct loop loop = {.head = (u32)c->label_at[at->target], .end = i};
-        /* Loops inside this one are last in the list. */
-        for (u32 inner = n; inner-- > 0 && h->loops[inner].head >= loop.head;) {
-            if (h->loops[inner].head == loop.head)
-                loop.level = h->loops[inner].level > loop.level ? h->loops[inner].level : loop.level;
-            else if (h->loops[inner].level >= loop.level)
-                loop.level = h->loops[inner].level + 1;
+        for (; depth && h->loops[stack[depth - 1]].end >= loop.head; depth--) {
+            struct loop *inner = &h->loops[stack[depth - 1]];
+            u32 around = inner->level + (inner->head != loop.head);
+            loop.level = around > loop.level ? around : loop.level;
+            if (inner->head < loop.head)
+                break;
+            if (inner->head == loop.head)
+                inner->level = MOST_LEVELS;
         }
-        while (n && h->loops[n - 1].head == loop.head)
-            n--;
-        h->loops[n++] = loop;
+        stack[depth++] = h->n_loops;
+        h->loops[h->n_loops++] = loop;
     }
-    h->n_loops = n;
     return 1;
 }
 
@@ -109,28 +112,39 @@ static void note_definitions(struct hoisting *h, const struct loop *loop, u32 nu
 static s32 new_register(struct hoisting *h, u8 type) {
     struct compilation *c = h->c;
     h->types[c->n_registers] = type;
-    h->defined_in[c->n_registers] = 0;
+    h->defined_in[c->n_registers] = h->made_by[c->n_registers] = 0;
     return (s32)c->n_registers++;
 }
 
-/* The value goes to another register, here and in the uses that follow in its block. */
-static void rename_result(struct hoisting *h, u32 instruction, s32 reg) {
-    struct compilation *c = h->c;
-    struct instruction *at = &c->instructions[instruction];
-    s32 old = at->d;
-    at->d = reg;
-    for (u32 uses = c->values->uses[instruction], i = instruction + 1; uses && i < c->n_instructions; i++) {
+/* How many of the registers that an instruction reads are `old`; they become `reg`. */
+static u32 replace_operands(const struct compilation *c, struct instruction *user, s32 old, s32 reg) {
+    int call = user->kind == CALL_OP;
+    s32 *operands = call ? list_at(c, user->other) : user->operand;
+    u32 found = 0;
+    for (s32 k = call ? user->operand[0] : user->n; k-- > 0;)
+        if (operands[k] == old) {
+            operands[k] = reg;
+            found++;
+        }
+    return found;
+}
+
+/* The value goes to register `reg` in the uses that follow in its block. Returns whether they are all near. */
+static int rename_uses(const struct hoisting *h, u32 instruction, s32 old, s32 reg) {
+    const struct compilation *c = h->c;
+    u32 uses = c->values->uses[instruction], i = instruction + 1;
+    for (; uses && i < c->n_instructions && i < instruction + NEAR; i++) {
         struct instruction *user = &c->instructions[i];
-        int call = user->kind == CALL_OP;
-        s32 *operands = call ? list_at(c, user->other) : user->operand;
-        for (s32 k = call ? user->operand[0] : user->n; k-- > 0;)
-            if (operands[k] == old) {
-                operands[k] = reg;
-                uses--;
-            }
+        uses -= replace_operands(c, user, old, reg);
         if (user->d == old || user->kind > CALL_OP)
-            return;
+            return 1;
     }
+    return !uses || i == c->n_instructions;
+}
+
+static int has_near_uses(const struct hoisting *h, u32 instruction) {
+    s32 d = h->c->instructions[instruction].d;
+    return rename_uses(h, instruction, d, d);
 }
 
 static int is_new(const struct compilation *c, s32 reg) { return reg >= (s32)c->request->n_registers; }
@@ -164,26 +178,60 @@ static int drop_copy(struct hoisting *h, u32 instruction, const u32 *earlier, u3
         const struct instruction *same = &h->c->instructions[earlier[k]];
         if (!computes_the_same(at, same) || h->types[same->d] != h->types[at->d])
             continue;
-        rename_result(h, instruction, same->d);
+        rename_uses(h, instruction, at->d, same->d);
         drop(h->c, instruction);
         return 1;
     }
     return 0;
 }
 
+/* base + ((x + y) << scale), where x and the base are the same in every round: base + (x << scale) is computed in front of
+ * the loop, by the instruction that added x and y. */
+static void split_sum(struct hoisting *h, const struct loop *loop, u32 number, u32 block, struct instruction *at) {
+    struct compilation *c = h->c;
+    u32 first = at->kind == STORE_OP;
+    s32 base = at->operand[first], index = at->operand[first + 1];
+    u32 maker = h->made_by[index];
+    if (maker <= block || h->defined_in[base] == number)
+        return;
+    struct instruction *sum = &c->instructions[maker - 1];
+    if (sum->d != index || h->moved_to[maker - 1] != STAYS || sum->kind != PLAIN_OP || sum->op != c->library->known[I64_ADD] || sum->other >= 0 || sum->operand[0] < 0 ||
+        sum->operand[1] < 0 || is_new(c, index) || !has_one_use(c, maker - 1))
+        return;
+    u32 k = h->defined_in[sum->operand[0]] != number;
+    s32 varies = sum->operand[k], same = sum->operand[1 - k];
+    if (h->defined_in[same] == number || (varies != index && h->made_by[varies] > maker))
+        return;
+    *sum = (struct instruction){.op = sum->op, .n = 2, .kind = PLAIN_OP, .target = -1, .number = sum->number,
+                                .d = new_register(h, TYPE_I64), .operand = {base, same}, .other = at->other ? at->other : -1};
+    at->operand[first] = sum->d;
+    at->operand[first + 1] = varies;
+    h->moved_to[maker - 1] = loop->entry;
+    h->n_moved++;
+}
+
 static void hoist_from(struct hoisting *h, const struct loop *loop, u32 number) {
     struct compilation *c = h->c;
-    u32 made[REMEMBERED], n_made = 0;
+    u32 made[REMEMBERED], n_made = 0, block = loop->head;
     note_definitions(h, loop, number);
     for (u32 i = loop->head; i <= loop->end; i++) {
         struct instruction *at = &c->instructions[i];
+        if (at->kind > CALL_OP)
+            block = i + 1;
+        if ((at->kind == LOAD_OP || at->kind == STORE_OP) && at->other >= 0)
+            split_sum(h, loop, number, block, at);
+        if (at->d >= 0 && h->moved_to[i] == STAYS)
+            h->made_by[at->d] = i + 1;
         if (is_outside(loop, h->moved_to[i]) || !may_move(h, at, number))
             continue;
-        if (!is_new(c, at->d) && drop_copy(h, i, made, n_made < REMEMBERED ? n_made : REMEMBERED))
-            continue;
+        if (!is_new(c, at->d)) {
+            if (!has_near_uses(h, i) || drop_copy(h, i, made, n_made < REMEMBERED ? n_made : REMEMBERED))
+                continue;
+            s32 reg = new_register(h, h->types[at->d]);
+            rename_uses(h, i, at->d, reg);
+            at->d = reg;
+        }
         made[n_made++ % REMEMBERED] = i;
-        if (!is_new(c, at->d))
-            rename_result(h, i, new_register(h, h->types[at->d]));
         h->defined_in[at->d] = 0;
         h->n_moved += h->moved_to[i] == STAYS;
         h->moved_to[i] = loop->entry;
@@ -203,8 +251,6 @@ static s32 register_of_constant(struct hoisting *h, i64 value, u8 type) {
     *constant = (struct wide_constant){value, new_register(h, type), type};
     return constant->reg;
 }
-
-static int is_wide(i64 value, u8 type) { return IS_FLOAT(type) ? value != 0 : type == TYPE_I64 && (s64)value != (s32)value; }
 
 static void give_registers_to_constants(struct hoisting *h, const struct loop *loop) {
     struct compilation *c = h->c;
@@ -277,25 +323,17 @@ static int reorder(struct hoisting *h) {
     return 1;
 }
 
-static int has_loops(const struct compilation *c) {
-    for (u32 k = 0; k < c->n_controls; k++) {
-        const struct instruction *at = &c->instructions[c->controls[k]];
-        if ((at->kind == BRANCH_OP || at->kind == JUMP_OP) && c->label_at[at->target] <= (s32)c->controls[k])
-            return 1;
-    }
-    return 0;
-}
-
 static int begin_hoisting(struct hoisting *h) {
     struct compilation *c = h->c;
     u32 most = c->n_registers + c->n_instructions + MOST_CONSTANTS;
     if (!ALLOCATE(c, h->first_source, c->n_labels) || !ALLOCATE(c, h->last_source, c->n_labels) ||
-        !ALLOCATE(c, h->moved_to, c->n_instructions) || !ALLOCATE(c, h->defined_in, most) || !ALLOCATE(c, h->types, most))
+        !ALLOCATE(c, h->moved_to, c->n_instructions) || !ALLOCATE(c, h->defined_in, most) || !ALLOCATE(c, h->made_by, most) || !ALLOCATE(c, h->types, most))
         return 0;
     fill(h->first_source, 0xff, c->n_labels * sizeof *h->first_source);
     fill(h->last_source, 0, c->n_labels * sizeof *h->last_source);
     fill(h->moved_to, 0xff, c->n_instructions * sizeof *h->moved_to);
     fill(h->defined_in, 0, c->n_registers * sizeof *h->defined_in);
+    fill(h->made_by, 0, c->n_registers * sizeof *h->made_by);
     memcpy(h->types, c->types, c->n_registers);
     note_sources(h);
     return find_hoistable_loops(h);
@@ -303,13 +341,13 @@ static int begin_hoisting(struct hoisting *h) {
 
 static int hoist(struct compilation *c) {
     struct hoisting h = {.c = c};
-    if (!has_loops(c))
+    if (!c->has_loops)
         return 1;
     if (!begin_hoisting(&h))
         return 0;
     for (u32 k = 0; k < h.n_loops; k++) {
         struct loop *loop = &h.loops[k];
-        if (loop->level == 0)
+        if (c->has_wide_constants && loop->level == 0)
             give_registers_to_constants(&h, loop);
         if (loop->level < MOST_LEVELS && find_entry(&h, loop))
             hoist_from(&h, loop, k + 1);

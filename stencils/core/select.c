@@ -203,6 +203,21 @@ static void select_indexed_add(struct selection *s, const struct instruction *at
         move(s, 0, d, put_sum(s, base, index, (u32)at->other));
 }
 
+/* Three, five and nine times a number: it and twice, four or eight times it. */
+static int put_small_multiple(struct selection *s, u32 row, struct location d, struct location a, i64 times) {
+    const u16 *known = s->library->known;
+    if (d.place >= registers_of(s, 0) || (times != 3 && times != 5 && times != 9))
+        return 0;
+    if (row != known[I32_MUL] && row != known[I64_MUL])
+        return 0;
+    const struct op *op = &s->library->ops[known[row == known[I32_MUL] ? I32_ADD : I64_ADD]];
+    u32 scale = (u32)__builtin_ctzll(times - 1);
+    if (!(op->scales >> scale & 1))
+        return 0;
+    put_indexed(s, op, scale, 0, d.place, a, a);
+    return 1;
+}
+
 static void select_value(struct selection *s, const struct instruction *at) {
     const struct op *op = &s->library->ops[at->op];
     int file = IS_FLOAT(op->result_type);
@@ -231,7 +246,7 @@ static void select_value(struct selection *s, const struct instruction *at) {
         op = &s->library->ops[row];
         if (op->n_b == registers_of(s, 0) + 2) /* shifts take their count modulo the width */
             b.value &= op->result_type == TYPE_I32 ? 31 : 63;
-        else if (!a.is_constant && put_division(s, row, d, a, b.value))
+        else if (!a.is_constant && (put_small_multiple(s, row, d, a, b.value) || put_division(s, row, d, a, b.value)))
             return;
     }
     put_binary(s, op, d, a, b, c);

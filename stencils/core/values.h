@@ -15,6 +15,7 @@ struct values {
     u32 *uses;             /* by instruction: of what it defines, in its block */
     u8 *crosses;           /* by register: some block needs it from another */
     u32 block;             /* first instruction of the block being decoded */
+    u32 last_shift;        /* instruction + 1 of the latest that shifts by a constant */
     struct candidate *candidates;
     u32 n_candidates;
 };
@@ -28,7 +29,7 @@ static int begin_values(struct compilation *c) {
     fill(values->defined_by, 0, registers * sizeof *values->defined_by);
     fill(values->uses, 0, n * sizeof *values->uses);
     fill(values->crosses, 0, registers);
-    values->block = values->n_candidates = 0;
+    values->block = values->n_candidates = values->last_shift = 0;
     c->values = values;
     return 1;
 }
@@ -64,7 +65,7 @@ static inline int may_come_now(const struct compilation *c, u32 instruction) {
 /* An addition keeps the shift that made one of its operands in `target`, which it has no other use for. */
 static inline void note_shift(struct compilation *c, u32 instruction) {
     struct instruction *at = &c->instructions[instruction];
-    if (at->op != c->library->known[I64_ADD])
+    if (at->op != c->library->known[I64_ADD] || c->values->last_shift <= c->values->block)
         return;
     for (u32 k = 0; k < 2; k++) {
         u32 maker = maker_of(c->values, at->operand[k]);
