@@ -371,10 +371,18 @@ class Generator:
         r, f = self.random, self.f
         scale = r.choice((0, 0, 0, 1, 1, 2, 2, 3, 3, 4))
         index, base = self._temporary(), self.base
-        f.i64_and(index, self._source(i64), 127 >> scale)
+        f.i64_and(index, self._source(i64), 95 >> scale)
         if r.random() < 0.2:  # around zero
             f.i64_sub(index, index, 64 >> scale)
             offset += 64
+        if r.random() < 0.3:  # the index is a sum itself
+            summand, total = self._temporary(index), self._temporary(index)
+            f.i64_and(summand, self._source(i64), 31 >> scale)
+            if r.random() < 0.3:
+                f.i64_sub(base := self._temporary(index, summand, total), self.base, 8)
+                offset += 8
+            f.i64_add(total, *r.choice(((index, summand), (summand, index))))
+            index = total
         if r.random() < 0.2:
             base, constant = self._temporary(index), self._number(i64)
             f.i64_add(base, self.base, constant)
@@ -417,11 +425,12 @@ class Generator:
             self._defined(i64, d)
 
     def _shifted_sum(self) -> None:
-        t, d = self._destination(i64), self._destination(i64)
-        self.f.i64_shl(t, self._source(i64, 0.05), self.random.choice((0, 1, 1, 2, 2, 3, 3, 4, 64, 65)))
-        self.f.i64_add(d, *self.random.choice(((t, self._source(i64)), (self._source(i64), t))))
-        for each in (t, d) if self.random.random() < 0.3 else (d,):
-            self._defined(i64, each)
+        r, f, type = self.random, self.f, self.random.choice((i32, i64))
+        t, d = self._destination(type), self._destination(type)
+        getattr(f, f"{type}_shl")(t, self._source(type, 0.05), r.choice((0, 1, 1, 2, 2, 3, 3, 4, 32, 33, 64, 65)))
+        getattr(f, f"{type}_add")(d, *r.choice(((t, self._source(type)), (self._source(type), t))))
+        for each in (t, d) if r.random() < 0.3 else (d,):
+            self._defined(type, each)
 
     def _invariant(self) -> None:
         """Ops on values that do not change in this loop; what they make is used here, or may be elsewhere."""

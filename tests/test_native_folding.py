@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -72,30 +72,25 @@ class Access:
             getattr(self.f, self.row.method)(self.value if value is None else value, address, offset)
             self.f.ret()
 
-    def pins(self, seed: int, count: int) -> Iterator[bytes]:
-        """Base, index and value in every register and in the frame; the temporaries in another or in the frame."""
+    def pins(self, seed: int, count: int = 12) -> list[bytes]:
+        """Base, index and value in every register and in the frame, the temporaries in others or in the frame."""
         r = random.Random(seed)
         places = [*range(INTEGER_REGISTERS), FRAME]
-        values = [*range(FLOAT_REGISTERS), FRAME] if self.type.is_float else places
         turns = [r.sample(places, len(places)) for _ in range(2)]
+        result = []
         for number in range(count):
-            base, index = turns[0][number % 12], turns[1][number * 5 % 12]
-            value = values[number * 7 % len(values)]
-            if base == index != FRAME:
+            base, index, value = turns[0][number % 12], turns[1][number * 5 % 12], places[number * 7 % 12]
+            if index == base:
                 index = FRAME
-            if not self.type.is_float and value in (base, index) and value != FRAME and not self.is_load:
+            if self.type.is_float:
+                value = FRAME if value >= FLOAT_REGISTERS else value
+            elif value in (base, index):  # all three are alive at the entry
                 value = FRAME
-            taken = {base, index, *(() if self.type.is_float else (value,))}
+            taken = (base, index) if self.type.is_float else (base, index, value)
             free = [each for each in range(INTEGER_REGISTERS) if each not in taken]
             others = r.sample(free, len(self.temporaries)) if number % 3 else [FRAME] * len(self.temporaries)
-            destination = value
-            if self.is_load and not self.type.is_float and value in (base, index):
-                destination = value  # a destination in the place of what is not needed any more
-            yield bytes([base, index, destination, *others])
-
-
-def in_place(access: Access, base: int) -> list[Any]:
-    return [signed(base), 0, VALUES[access.type]]
+            result.append(bytes([base, index, value, *others]))
+        return result
 
 
 @pytest.mark.parametrize("scale", [None, 0, 1, 2, 3, 4, 63, 64, 65, 66, -1], ids=str)
@@ -110,22 +105,7 @@ def test_base_and_shifted_index(name: str, scale: int | None) -> None:
         arguments = [signed(MIDDLE - offset - (index << by)), index, VALUES[a.type]]
         if a.is_load and not a.type.is_float:
             arguments[2] = 0
-        check(a.f, arguments, pins=list(_defined(a, number)))
-
-
-def _defined(a: Access, seed: int, count: int = 12) -> list[bytes]:
-    """Pins where parameters do not share places with each other: all of them are alive at the entry."""
-    result = []
-    for pins in a.pins(seed, count):
-        taken = set()
-        fixed = list(pins)
-        for n in range(3):
-            key = (n == 2 and a.type.is_float, fixed[n])
-            if fixed[n] != FRAME and key in taken:
-                fixed[n] = FRAME
-            taken.add(key)
-        result.append(bytes(fixed))
-    return result
+        check(a.f, arguments, pins=a.pins(number))
 
 
 CONSTANTS = [0, 1, -1, 127, -128, 2**31 - 1, -(2**31), -(2**31) + 1, 2**31, 2**32 - 1, 2**40, -(2**63), 2**63 - 1]
@@ -140,7 +120,7 @@ def test_constant_summands(name: str, chain: int) -> None:
         for step in range(chain):
             address = a.sum(constant, address) if (number + step) % 2 else a.sum(address, constant)
         a.access(address, offset)
-        check(a.f, [signed(MIDDLE - offset - chain * constant), 7, VALUES[a.type]], pins=_defined(a, number, 3))
+        check(a.f, [signed(MIDDLE - offset - chain * constant), 7, VALUES[a.type]], pins=a.pins(number, 3))
 
 
 @pytest.mark.parametrize("name", ["i32.load16_u", "i64.store"])
@@ -155,7 +135,7 @@ def test_a_constant_and_an_index(name: str, inner: bool) -> None:
             address = a.sum(a.sum(a.base, a.shifted(scale)), constant)
         a.access(address, offset)
         where = MIDDLE - offset - constant - (-9 << (scale or 0))
-        check(a.f, [signed(where), -9, VALUES[a.type]], pins=_defined(a, number, 2))
+        check(a.f, [signed(where), -9, VALUES[a.type]], pins=a.pins(number, 2))
 
 
 @pytest.mark.parametrize("name", [*LOADS[:2], *STORES[:3]])
@@ -163,12 +143,12 @@ def test_sums_of_constants(name: str) -> None:
     for offset in (0, 5, -128):
         a = Access(name)
         a.access(a.sum(MIDDLE - 1000, 1000 - offset), offset)
-        check(a.f, [0, 0, VALUES[a.type]], pins=_defined(a, 1, 4))
+        check(a.f, [0, 0, VALUES[a.type]], pins=a.pins(1, 4))
         a = Access(name)
         d = a.temporary()
         a.f.i64_shl(d, MIDDLE // 8, 3)
         a.access(a.sum(d, -offset + MIDDLE % 8), offset)
-        check(a.f, [0, 0, VALUES[a.type]], pins=_defined(a, 2, 4))
+        check(a.f, [0, 0, VALUES[a.type]], pins=a.pins(2, 4))
 
 
 IMMEDIATES = [0, 1, -1, 127, -127, 128, -128, -129, 255, 256, 32767, 32768, 65535, 2**31 - 1, -(2**31), 2**32 - 1]
@@ -186,19 +166,44 @@ def test_immediates_are_stored(name: str, scale: int | None) -> None:
         a = Access(name)
         a.access(a.sum(a.base, a.shifted(scale)), offset, value)
         arguments = [MIDDLE - offset - (3 << (scale or 0)), 3, VALUES[type]]
-        check(a.f, arguments, pins=_defined(a, number, 3))
+        check(a.f, arguments, pins=a.pins(number, 3))
 
 
-@pytest.mark.parametrize("scale", range(7))
+@pytest.mark.parametrize("type", [i32, i64], ids=str)
+@pytest.mark.parametrize("scale", [*range(7), 31, 32, 33, 64, 65, -1])
 @pytest.mark.parametrize("swapped", [False, True])
-def test_shift_in_a_sum(scale: int, swapped: bool) -> None:
-    for base, index in itertools.product((0, 5, -(2**63), 2**63 - 1), INDICES):
-        f = Function("sum", [i64, i64], i64)
-        t, d = f.reg(i64), f.reg(i64)
-        f.i64_shl(t, f.params[1], scale)
-        f.i64_add(d, t, f.params[0]) if swapped else f.i64_add(d, f.params[0], t)
-        f.ret(d)
+def test_shift_in_a_sum(type: Type, scale: int, swapped: bool) -> None:
+    half = 2 ** (type.bits - 1)
+    for base, index in itertools.product((0, 5, -half, half - 1), (5, -3, 0, half // 2 + 1, half - 1, -half)):
+        f = Function("sum", [type, type], i64)
+        t, d, wide = f.reg(type), f.reg(type), f.reg(i64)
+        getattr(f, f"{type}_shl")(t, f.params[1], scale)
+        getattr(f, f"{type}_add")(d, *((t, f.params[0]) if swapped else (f.params[0], t)))
+        if type is i32:
+            f.i64_extend_i32_u(wide, d)
+        else:
+            f.move(wide, d)
+        f.ret(wide)
         check(f, [base, index], pins=[] if base else list(placements(f)))
+
+
+@pytest.mark.parametrize("d", [*range(INTEGER_REGISTERS), FRAME])
+def test_shift_in_a_sum_of_words_in_the_frame(d: int) -> None:
+    """What the frame has behind a word is nobody's business."""
+    for places in itertools.product((FRAME, 0, 9), repeat=2):
+        if places[0] == places[1] != FRAME:
+            continue
+        f = Function("sum", [i64, i64], i64)
+        a, b, t, s = (f.reg(i32) for _ in range(4))
+        wide = f.reg(i64)
+        f.i32_wrap_i64(a, f.params[0])
+        f.i32_wrap_i64(b, f.params[1])
+        f.i32_shl(t, b, 2)
+        f.i32_add(s, t, a)
+        f.i64_extend_i32_u(wide, s)
+        f.ret(wide)
+        pins = bytes([FRAME, FRAME, *places, FRAME, d, FRAME])
+        check(f, [-(2**63) + 2**31 - 1, -(2**40) - 7], pins=[pins])
 
 
 # -- who else is in the place, and who else needs the value

@@ -102,6 +102,42 @@ BODIES = {
     "i64.store8 acc, t, 5; i64.add t, b, u; i64.load v, t, 1; i64.xor acc, acc, v",
     "a constant offset of a steady sum": "i64.and u, k, 7; i64.add t, b, u; i64.add v, t, 8; i64.load w, v; "
     "i64.add acc, acc, w; i64.add v, t, 16; i64.store acc, v",
+    "an index that is a sum": "i64.add t, k, n; i64.shl t, t, 3; i64.add t, b, t; i64.load u, t; i64.add acc, acc, u",
+    "an index that is a sum, the other way": "i64.add t, n, k; i64.shl u, t, 3; i64.add v, u, b; i64.load w, v; "
+    "i64.add acc, acc, w; i64.add t, n, k; i64.shl u, t, 3; i64.add v, u, b; i64.store acc, v",
+    "an index that is a sum, unshifted": "i64.add t, n, k; i64.add t, t, b; i64.load u, t; i64.add acc, acc, u; "
+    "i64.add t, k, n; i64.add t, b, t; i64.store acc, t, 9",
+    "an index that is a sum used twice": "i64.add t, n, k; i64.shl u, t, 3; i64.add v, u, b; i64.load w, v; "
+    "i64.add acc, acc, w; i64.add acc, acc, t",
+    "an index that is a sum in its own register": "move t, n; i64.add t, t, k; i64.shl t, t, 3; i64.add t, t, b; "
+    "i64.load t, t; i64.add acc, acc, t",
+    "an index that is a sum of what changes": "i64.add t, n, acc; i64.and t, t, 7; i64.add u, t, n; i64.shl u, u, 3; "
+    "i64.add u, u, b; i64.load v, u; i64.add acc, acc, v",
+    "an index that is a sum whose varying part changes": "move v, n; i64.add t, v, k; i64.const v, 99; i64.shl t, t, 3; "
+    "i64.add t, t, b; i64.load u, t; i64.add acc, acc, u; i64.add acc, acc, v",
+    "an index that is a sum whose varying part a call changes": "move v, n; i64.add t, v, k; call v, g(v); "
+    "i64.shl t, t, 3; i64.add t, t, b; i64.load u, t; i64.add acc, acc, u; i64.add acc, acc, v",
+    "an index that is a sum whose steady part changes later": "i64.and v, old, 7; i64.add t, n, old; i64.shl t, t, 3; "
+    "i64.add t, t, b; i64.load u, t, -72; i64.add acc, acc, u; i64.xor old, old, 1",
+    "an index that is a sum with a base that is made later": "i64.add t, k, n; i64.and v, k, 8; i64.add v, v, b; "
+    "i64.shl t, t, 3; i64.add t, t, v; i64.load u, t; i64.add acc, acc, u",
+    "an index that is a sum with a base that changes": "i64.add t, k, n; i64.and v, acc, 8; i64.add v, v, b; "
+    "i64.shl t, t, 3; i64.add t, t, v; i64.load u, t; i64.add acc, acc, u",
+    "an index that is a sum with a steady part that is made here": "i64.and v, k, 7; i64.add t, v, n; i64.shl t, t, 3; "
+    "i64.add t, t, b; i64.load u, t; i64.add acc, acc, u; i64.store acc, t",
+    "an index that is a sum of sums": "i64.and v, m, 3; i64.add t, k, n; i64.add t, t, v; i64.shl t, t, 3; i64.add t, t, b; "
+    "i64.load u, t; i64.add acc, acc, u; i64.add t, k, v; i64.add t, t, n; i64.shl t, t, 3; i64.add t, t, b; "
+    "i64.store acc, t",
+    "an index that is a sum in another block": "i64.add t, k, n; branch i64.eq n, 2, @1; i64.shl u, t, 3; i64.add u, u, b; "
+    "i64.load v, u; i64.add acc, acc, v; @1: i64.add acc, acc, 1",
+    "an index that is a sum, sometimes": "branch i64.ne n, 2, @1; i64.add t, k, n; i64.shl u, t, 3; i64.add u, u, b; "
+    "i64.load v, u; i64.add acc, acc, v; @1: i64.add acc, acc, 1",
+    "an index that is a sum, in a little loop": "i64.const w, 3; @1: i64.add t, k, w; i64.shl t, t, 3; i64.add t, t, b; "
+    "i64.load u, t; i64.add acc, acc, u; i64.add t, n, w; i64.shl t, t, 3; i64.add t, t, b; i64.load u, t; "
+    "i64.add acc, acc, u; i64.sub w, w, 1; branch i64.nez w, @1; i64.add t, k, n; i64.shl t, t, 3; i64.add t, t, b; "
+    "i64.load u, t; i64.add acc, acc, u",
+    "stores at an index that is a sum": "i64.add t, k, n; i64.add t, b, t; i64.store8 5, t; i64.add t, k, n; i64.shl t, t, 2; "
+    "i64.add t, t, b; i64.store32 acc, t, 4; i64.add t, k, n; i64.add t, b, t; f64.store 1.5, t",
     "a call": "call t, g(k); i64.add acc, acc, t; i64.mul t, k, m; i64.add acc, acc, t",
     "a call with something steady": "i64.mul t, k, m; call u, g(t); i64.add acc, acc, u; i64.mul t, k, m; call t, g(t); "
     "i64.xor acc, acc, t",
@@ -310,6 +346,13 @@ HOISTED = {
     "in one register with others": ("do while", "i64.xor t, acc, m; i64.sub acc, acc, t; i64.mul t, k, m; i64.sub acc, acc, t"),
     "with a call": ("do while", "call t, g(k); i64.mul t, k, m; i64.sub acc, acc, t"),
 }
+SPLIT = {
+    "before": "i64.mul acc, acc, 3; i64.add t, k, n; i64.shl t, t, 3; i64.add t, b, t; i64.load u, t; i64.xor acc, acc, u",
+    "after": "i64.mul acc, acc, 3; i64.add t, k, n; i64.sub w, b, k; i64.shl t, t, 3; i64.add t, w, t; i64.load u, t; "
+    "i64.xor acc, acc, u",
+}
+"""The base is made before or after the sum that makes the index."""
+
 STAYS = {
     "two entries": ("entered in two places", MUL),
     "two jumps": ("entered in two places, by two jumps", MUL),
@@ -331,6 +374,16 @@ def test_hoisted(name: str) -> None:
 def test_not_hoisted(name: str) -> None:
     shape, body = STAYS[name]
     assert not _is_in_front(program(shape, LOAD + body), "i64.mul")
+
+
+@pytest.mark.parametrize("name", SPLIT)
+def test_the_steady_part_of_an_index_joins_the_base(name: str) -> None:
+    f = program("do while", SPLIT[name])
+    check(f, [MIDDLE, 4, 3, 5], pins=[])
+    numbers = [number for number, _ in emitted(f) if number < len(f.ops)]
+    first_in_loop = next(n for n, op in enumerate(f.ops) if op[0] == ROWS["i64.mul"].code)
+    sum_of_index = first_in_loop + 1
+    assert numbers.index(sum_of_index) < numbers.index(first_in_loop)
 
 
 def _trapping() -> list[str]:
@@ -559,15 +612,37 @@ def test_an_undefined_operand_of_what_is_folded(name: str, others: int) -> None:
     assert _same_findings(f, name).code == VerifyCode.USE_BEFORE_DEFINITION
 
 
+class _Counting:
+    """A constant that counts how often it is read."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __index__(self) -> int:
+        self.count += 1
+        return 5
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_is_well_formed_is_compiled_once(shape: str) -> None:
+    """The core begins again, and leaves everything where it was, when it has moved ops so that a register is used
+    before it is made. Only what nothing reaches may make it do so."""
+    for name, body in BODIES.items():
+        f = program(shape, body)
+        constant = _Counting()
+        f._ops.insert(0, (ROWS["i64.add"].code, f.params[0], f.params[0], constant))
+        f.compile()
+        assert constant.count == 1 or name == "undefined where nothing reaches", name
+
+
 # -- compile time
 
 
-def _back_in_order(f: Function, n: int, between: bool) -> None:
+def _back_in_order(f: Function, n: int) -> None:
     labels = [f.label() for _ in range(n)]
     for each in labels:
         f.place(each)
-        if between:
-            f.i64_add(f.params[0], f.params[0], 1)
+        f.i64_add(f.params[0], f.params[0], 1)
     for each in labels:
         f.branch_i64_eqz(f.params[0], each)
 
@@ -576,6 +651,7 @@ def _nested(f: Function, n: int) -> None:
     labels = [f.label() for _ in range(n)]
     for each in labels:
         f.place(each)
+        f.i64_add(f.params[0], f.params[0], 1)
     for each in reversed(labels):
         f.i64_add(f.params[0], f.params[0], 1)
         f.branch_i64_eqz(f.params[0], each)
@@ -615,7 +691,7 @@ def _copies(f: Function, n: int) -> None:
 
 
 MANY_LOOPS: dict[str, Callable[[Function, int], None]] = {
-    "overlapping loops": lambda f, n: _back_in_order(f, n, between=True),
+    "overlapping loops": _back_in_order,
     "nested loops": _nested,
     "continues": _continues,
     "far uses": _far_uses,
