@@ -226,6 +226,11 @@ SHAPES = {
     "branch_table e, [done, head, head], other; other: {body}; branch i64.gt_s n, 0, head; done:",
     "a way back that is far": "branch i64.le_s n, 0, done; head: {body}; {count}; branch i64.gt_s n, 4, head; "
     "branch i64.gt_s n, 0, outside; jump done; outside: i64.add acc, acc, 5; jump head; done:",
+    "left, and entered again in the middle": "branch i64.le_s n, 0, done; head: {body}; inside: {body}; {count}; "
+    "branch i64.gt_s n, 4, head; branch i64.gt_s n, 0, outside; jump done; outside: i64.add k, k, 1; jump inside; done:",
+    "entered in two places, one after the other": "branch i64.le_s n, 0, done; i64.const z, 3; again: i64.sub z, z, 1; "
+    "branch i64.eq z, 1, middle; jump test; head: {body}; middle: {body}; {count}; test: branch i64.gt_s n, 4, head; "
+    "i64.add k, k, 1; branch i64.gt_s z, 0, again; done:",
     "a loop around": "i64.const z, 3; again: i64.const n, 2; head: {body}; {count}; branch i64.gt_s n, 0, head; "
     "i64.sub z, z, 1; branch i64.gt_s z, 0, again",
     "out of the middle": "head: branch i64.le_s n, 0, done; {body}; branch i64.eq n, 3, done; {count}; jump head; "
