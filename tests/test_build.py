@@ -378,7 +378,26 @@ def test_changed_source_damaged_library_and_force_build_again(small: tuple[Path,
     assert not build(stencils, library).up_to_date
     (stencils / "ops.c").write_text('#include "cnp.h"\nOP(i64_popcnt, PLAIN, i64, i64 a) { return 2; }\n')
     assert not build(stencils, library).up_to_date
-    assert list(tmp_path.glob(".*")) == []  # nothing half-written is left
+    assert [each.name for each in tmp_path.glob(".*")] == [".x.stencils"]  # nothing half-written is left
+
+
+def test_a_change_of_the_core_alone_takes_the_stencils_that_were_kept(tmp_path: Path) -> None:
+    stencils = sources(tmp_path / "s")
+    library = tmp_path / "x.cnpl"
+    first = build(stencils, library)
+    kept = (tmp_path / ".x.stencils").stat().st_mtime_ns
+    (stencils / "core").mkdir()
+    (stencils / "core" / "unused.h").write_text("/* not a stencil's */\n")
+    before = library.read_bytes()
+    again = build(stencils, library)
+    assert not again.up_to_date and again.functions == first.functions
+    assert (tmp_path / ".x.stencils").stat().st_mtime_ns == kept
+    with Library.open(library) as read:
+        assert read.meta["inputs"] not in before.decode("latin-1")
+    (tmp_path / ".x.stencils").write_bytes(b"damaged")
+    assert build(stencils, library, force=False).up_to_date
+    library.unlink()
+    assert not build(stencils, library).up_to_date
 
 
 def test_failed_build_leaves_the_old_library(small: tuple[Path, Path], tmp_path: Path) -> None:

@@ -295,7 +295,7 @@ def _op(library: Library, code: int, codes: dict[int, int]) -> Op:
     return Op(
         row.method, row.shape, row.result_type, tuple(map(Type, row.operand_types)), OpFlag(row.flags), row.forms,
         moved(row.swapped), moved(row.inverse), moved(row.branch), row.alternatives, row.classes,
-        row.reversed_alternatives, row.bases, row.doc, row.source_line, codes[code],
+        row.reversed_alternatives, row.bases, row.doc, row.source_line, code=codes[code],
     )  # fmt: skip
 
 
@@ -312,6 +312,7 @@ def _rewritten(path: Path, keep: Callable[[str], bool], names: dict[str, str]) -
             float_registers=library.float_registers,
             ops=[replace(each, method=names.get(each.method, each.method)) for each in ops],
             placements=list(library.placements),
+            families=[],
             stencils=list(library.stencils()),
             blob=bytes(library.section(SectionName.BLOB)),
             symbols=[(kind, name, value) for kind, rows in library.symbols.items() for name, value in rows],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cnp.build.clang import Clang
@@ -12,8 +12,6 @@ from cnp.stencil.library import Library
 from cnp.target.record import Target, arguments
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-_TOOLS = ("build", "stencil", "target")
-"""Packages of cnp whose own code decides what is in a library; beside them errors.py and types.py."""
 
 
 def input_digests(stencils: Path) -> dict[str, str]:
@@ -22,15 +20,20 @@ def input_digests(stencils: Path) -> dict[str, str]:
     return {path.relative_to(stencils).as_posix(): _digest(path) for path in files}
 
 
-def inputs_key(clang: Clang, target: Target, sources: Mapping[str, str]) -> str:
-    """One digest over everything: sources, compiler, flags, and the build's own Python."""
+def inputs_key(
+    clang: Clang, target: Target, sources: Mapping[str, str], packages: Sequence[str] = ("build", "stencil", "target")
+) -> str:
+    """One digest over everything: sources, compiler, flags, and the Python of those packages of cnp that decide.
+
+    errors.py and types.py count besides.
+    """
     key = hashlib.sha256()
     flags = arguments((*target.flags, *target.core_flags))
     for text in (clang.version, target.name, *flags):
         key.update(text.encode() + b"\0")
     for name, digest in sorted(sources.items()):
         key.update(f"{name} {digest}\n".encode())
-    tools = [path for package in _TOOLS for path in sorted((_PACKAGE / package).rglob("*.py"))]
+    tools = [path for package in packages for path in sorted((_PACKAGE / package).rglob("*.py"))]
     for path in (*tools, _PACKAGE / "errors.py", _PACKAGE / "types.py"):
         key.update(f"{path.relative_to(_PACKAGE).as_posix()} {_digest(path)}\n".encode())
     return key.hexdigest()

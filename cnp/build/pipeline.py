@@ -98,7 +98,7 @@ def build_library(settings: Settings, progress: Progress) -> Statistics:
         routines = frozenset(core.exports) or _ROUTINES
         compiler = replace(compiler, routines=routines)
         controls = compile_controls(compiler, CONTROL_SOURCE, sources.controls) if sources.controls else {}
-        stencils_key = inputs_key(settings.clang, target, stencil_sources(digests))
+        stencils_key = inputs_key(settings.clang, target, stencil_sources(digests), ("build", "target"))
         kept = None if settings.force else read_codes(cache_path(settings.output), stencils_key)
         codes, functions = kept or _compile_all(compiler, placements, settings.jobs, progress)
         if kept is None:

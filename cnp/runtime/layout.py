@@ -175,7 +175,7 @@ class Request(ctypes.Structure):
         ("result_type", c_uint8),
         ("safepoints", c_uint8),
         ("trace", c_uint8),
-        ("zero", c_uint8),
+        ("is_plain", c_uint8),
         ("pins", c_void_p),
         ("error", c_uint32),
         ("error_op", c_uint32),

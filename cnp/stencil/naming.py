@@ -26,7 +26,7 @@ def placement_names(library: Library) -> dict[int, str]:
                         result[stencil] = placement_name(library, op, form, index)
         for number, family in enumerate(op.families):
             scale = op.scales[number * len(op.scales) // len(op.families)]
-            for stencil in library.family(family):
+            for stencil in filter(None, library.family(family)):
                 result.setdefault(stencil, f"{op.name} index<<{scale}")
     for size, index in enumerate(library.padding):
         result.setdefault(index, f"padding of {size}")

@@ -7,7 +7,10 @@
 #include "values.h"
 #include "decode.c"
 #include "fold.c"
+#include "loops.c"
 #include "hoist.c"
+#include "wide.c"
+#include "reorder.c"
 #include "flow.c"
 #include "liveness.c"
 #include "allocate.c"
@@ -31,11 +34,12 @@ static int compile(const struct library *library, const struct python *python, s
     c->types = (const u8 *)python->PyByteArray_AsString(request->types);
     request->compilation = c;
     request->error = OK;
+    request->is_plain = !improve;
     if (!decode(c))
         return (int)request->error;
     if (improve) {
         fold_values(c);
-        if (!request->pins && !hoist(c))
+        if (!request->pins && !improve_loops(c))
             return (int)request->error;
     }
     if (analyse_flow(c) && find_intervals(c) && allocate_registers(c) && select_function(c)) {

@@ -54,20 +54,23 @@ static void fill_tables(const struct compilation *c, char *writable, i64 executa
 int cnp_emit(struct request *request, char *writable, i64 executable) {
     struct compilation *c = request->compilation;
     int has_tables = 0;
-    for (u32 k = 0; k < c->n_externals; k++) {
-        const struct event *event = &c->externals[k];
+    /* No library reaches 16 MiB, no function a GiB: one look tells that all of one is within reach of all of the other. */
+    s64 to_library = (s64)(c->library->blob - executable);
+    if (to_library >= MAXIMUM_CODE || to_library <= -(s64)MAXIMUM_CODE)
+        return TOO_LARGE;
+    for (const struct event *event = c->externals, *end = event + c->n_externals; event != end; event++) {
         struct item *item = &c->items[event->item];
-        i64 target;
-        if (event->kind == TABLE_EVENT) {
+        if (event->kind == LIBRARY_EVENT)
+            item->value = (u32)event->addend - (u32)executable;
+        else if (event->kind == TABLE_EVENT) {
             item->value = (u32)((executable + (u32)event->addend) >> (event->extra ? 32 : 0));
             has_tables = 1;
-            continue;
+        } else {
+            s64 displacement = (s64)(request->callees[event->target].address - (executable + event->position)) + event->addend;
+            if (displacement != (s32)displacement)
+                return TOO_LARGE;
+            item->value = (u32)displacement;
         }
-        target = event->kind == LIBRARY_EVENT ? c->library->blob + event->extra : request->callees[event->target].address;
-        s64 displacement = (s64)(target - (executable + event->position)) + event->addend;
-        if (displacement != (s32)displacement)
-            return TOO_LARGE;
-        item->value = (u32)displacement;
     }
     emit_items(c->library->chunks, c->items, c->n_items, writable + c->code_end);
     if (has_tables)

@@ -255,7 +255,7 @@ struct request {
     u8 result_type;
     u8 safepoints;
     u8 trace;
-    u8 zero;
+    u8 is_plain; /* result: nothing was folded or moved, because a message would have blamed another op */
     const s8 *pins; /* NULL, or the hardware register of each register of the function, -1 for its slot: for tests */
     /* results */
     u32 error, error_op, error_operand;

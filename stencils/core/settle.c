@@ -72,7 +72,8 @@ static void fill_in(struct compilation *c) {
                 tables += ((u32)c->instructions[event->target].operand[1] + 1) * 8;
             *event_at(c, externals++) = *event;
             break;
-        case LIBRARY_EVENT: case CALLEE_EVENT: *event_at(c, externals++) = *event;
+        case LIBRARY_EVENT: event->addend += (s32)((u32)c->library->blob + event->extra - event->position); /* fall through */
+        case CALLEE_EVENT: *event_at(c, externals++) = *event;
         }
     }
     c->n_externals = externals;

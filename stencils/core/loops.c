@@ -1,0 +1,119 @@
+/* Jumps back -> loops: stretches of code that end in a jump back to their start, innermost ones first. */
+#include "values.h"
+
+enum { MOST_LEVELS = 3, MOST_CONSTANTS = 8, REMEMBERED = 8, NEAR = 64, STAYS = 0xffffffff };
+
+struct loop {
+    u32 head, end; /* the label, and the last jump back to it */
+    u32 entry;     /* where to compute what the loop needs */
+    u32 level;     /* 0 for an innermost loop */
+};
+
+struct hoisting {
+    struct compilation *c;
+    struct loop *loops;
+    u32 n_loops;
+    u32 *first_source, *last_source; /* by label: instructions that go there */
+    u32 *moved_to;                   /* by instruction: in front of which one it goes, or STAYS */
+    u32 *defined_in;                 /* by register: the latest loop looked at that defines it */
+    u32 *made_by;                    /* by register: instruction + 1 that defined it last in the code looked at */
+    u8 *types;
+    u32 n_moved;
+    struct wide_constant {
+        i64 value;
+        s32 reg;
+        u8 type;
+    } constants[MOST_CONSTANTS];
+    u32 n_constants;
+    u32 n_repeated; /* loops that do two rounds between jumps back: in the end, the first ones of the list */
+};
+
+static void note_source(struct hoisting *h, s32 label, u32 instruction) {
+    if (instruction < h->first_source[label])
+        h->first_source[label] = instruction;
+    if (instruction > h->last_source[label])
+        h->last_source[label] = instruction;
+}
+
+static void note_sources(struct hoisting *h) {
+    struct compilation *c = h->c;
+    for (u32 n = 0; n < c->n_controls; n++) {
+        u32 i = c->controls[n];
+        const struct instruction *at = &c->instructions[i];
+        if (at->kind == BRANCH_OP || at->kind == JUMP_OP)
+            note_source(h, at->target, i);
+        if (at->kind == TABLE_OP)
+            for (s32 k = 0; k <= at->operand[1]; k++)
+                note_source(h, list_at(c, at->other)[k], i);
+    }
+}
+
+/* Whether the loop is entered at its head, or by the jump right in front of it; then loop->entry is set. */
+static int find_entry(struct hoisting *h, struct loop *loop) {
+    const struct compilation *c = h->c;
+    const struct instruction *before = loop->head ? &c->instructions[loop->head - 1] : 0;
+    int by_jump = before && before->kind == JUMP_OP;
+    loop->entry = by_jump ? loop->head - 1 : loop->head;
+    if (before && (before->kind == RETURN_OP || before->kind == TRAP_OP || before->kind == TABLE_OP))
+        return 0;
+    for (u32 i = loop->head; i <= loop->end; i++) {
+        const struct instruction *at = &c->instructions[i];
+        if (at->kind == PLACE_OP && h->last_source[at->target] != STAYS &&
+            (h->first_source[at->target] < loop->entry || h->last_source[at->target] > loop->end ||
+             (h->first_source[at->target] < loop->head && !by_jump)))
+            return 0;
+    }
+    return 1;
+}
+
+/* Innermost loops first, which is the order of their ends. Several jumps back to one label are one loop, the last. The
+ * loops that lie in no later one so far are on a stack, so that each is looked at twice at most. A loop that overlaps
+ * another counts as one around it: there may be many. */
+static int find_hoistable_loops(struct hoisting *h) {
+    struct compilation *c = h->c;
+    u32 *stack, depth = 0;
+    if (!ALLOCATE(c, h->loops, c->n_controls) || !ALLOCATE(c, stack, c->n_controls))
+        return 0;
+    for (u32 k = 0; k < c->n_controls; k++) {
+        u32 i = c->controls[k];
+        const struct instruction *at = &c->instructions[i];
+        if ((at->kind != BRANCH_OP && at->kind != JUMP_OP) || c->label_at[at->target] > (s32)i)
+            continue;
+        struct loop loop = {.head = (u32)c->label_at[at->target], .end = i};
+        for (; depth && h->loops[stack[depth - 1]].end >= loop.head; depth--) {
+            struct loop *inner = &h->loops[stack[depth - 1]];
+            u32 around = inner->level + (inner->head != loop.head);
+            loop.level = around > loop.level ? around : loop.level;
+            if (inner->head < loop.head)
+                break;
+            if (inner->head == loop.head)
+                inner->level = MOST_LEVELS;
+        }
+        stack[depth++] = h->n_loops;
+        h->loops[h->n_loops++] = loop;
+    }
+    return 1;
+}
+
+static s32 new_register(struct hoisting *h, u8 type) {
+    struct compilation *c = h->c;
+    h->types[c->n_registers] = type;
+    h->defined_in[c->n_registers] = h->made_by[c->n_registers] = 0;
+    return (s32)c->n_registers++;
+}
+
+static int begin_hoisting(struct hoisting *h) {
+    struct compilation *c = h->c;
+    u32 most = c->n_registers + c->n_instructions + MOST_CONSTANTS;
+    if (!ALLOCATE(c, h->first_source, c->n_labels) || !ALLOCATE(c, h->last_source, c->n_labels) ||
+        !ALLOCATE(c, h->moved_to, c->n_instructions) || !ALLOCATE(c, h->defined_in, most) || !ALLOCATE(c, h->made_by, most) || !ALLOCATE(c, h->types, most))
+        return 0;
+    fill(h->first_source, 0xff, c->n_labels * sizeof *h->first_source);
+    fill(h->last_source, 0, c->n_labels * sizeof *h->last_source);
+    fill(h->moved_to, 0xff, c->n_instructions * sizeof *h->moved_to);
+    fill(h->defined_in, 0, c->n_registers * sizeof *h->defined_in);
+    fill(h->made_by, 0, c->n_registers * sizeof *h->made_by);
+    memcpy(h->types, c->types, c->n_registers);
+    note_sources(h);
+    return find_hoistable_loops(h);
+}

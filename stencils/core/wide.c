@@ -1,0 +1,35 @@
+/* Constants in loops that no instruction can hold -> registers. */
+#include "values.h"
+
+/* A register for a constant that instructions of this type cannot hold; NOTHING_DEFINED if there are too many. */
+static s32 register_of_constant(struct hoisting *h, i64 value, u8 type) {
+    for (u32 k = 0; k < h->n_constants; k++)
+        if (h->constants[k].value == value && h->constants[k].type == type)
+            return h->constants[k].reg;
+    if (h->n_constants == MOST_CONSTANTS)
+        return NOTHING_DEFINED;
+    struct wide_constant *constant = &h->constants[h->n_constants++];
+    *constant = (struct wide_constant){value, new_register(h, type), type};
+    return constant->reg;
+}
+
+static void give_registers_to_constants(struct hoisting *h, const struct loop *loop) {
+    struct compilation *c = h->c;
+    const u16 *known = c->library->known;
+    for (u32 i = loop->head; i <= loop->end; i++) {
+        struct instruction *at = &c->instructions[i];
+        if ((at->kind != PLAIN_OP && at->kind != BRANCH_OP) || at->op == known[INTEGER_MOVE])
+            continue;
+        const struct op *op = &c->library->ops[at->op];
+        int by_destination = at->op == known[FLOAT_MOVE] || at->op == known[INTEGER_SELECT] || at->op == known[FLOAT_SELECT];
+        for (u32 k = 0; k < at->n; k++) {
+            if (at->operand[k] >= 0)
+                continue;
+            u8 type = by_destination && k < 2 ? h->types[at->d] : op->operand_type[k];
+            i64 value = (i64)constant(c, at->operand[k]);
+            s32 reg = is_wide(value, type) ? register_of_constant(h, value, type) : NOTHING_DEFINED;
+            if (reg >= 0)
+                at->operand[k] = reg;
+        }
+    }
+}
