@@ -448,7 +448,8 @@ CONDITIONS = {
     "a float in a select": "f64.convert_i64_s g, i;f64.lt c, g, 3.0;select t, i, v, c;ret t",
     "a select of floats": "f64.convert_i64_s g, i;i64.eqz c, i;select g, g, 2.5, c;i64.reinterpret_f64 t, g;ret t",
     "a comparison of addresses": "i64.add s, b, i;i64.lt_u c, s, b;branch i32.nez c, on;i64.load x, s;ret x;on: ret 2",
-    "a comparison of what is loaded": "i64.add s, b, i;i64.load x, s;i64.lt_u c, x, v;branch i32.nez c, on;ret x;on: ret 2",
+    "a comparison of what is loaded": "i64.add s, b, i;i64.load x, s;i64.lt_u c, x, v;branch i32.nez c, on;"
+    "ret x;on: ret 2",
     "a loop on a condition": "back: i64.sub v, v, 1;i64.add i, i, v;i64.gt_s c, v, 0;branch i32.nez c, back;ret i",
     "a loop on the inverse": "back: i64.sub v, v, 1;i64.add i, i, v;i64.le_s c, v, 0;branch i32.eqz c, back;ret i",
     "a while loop on a condition": "back: i64.gt_s c, v, 0;branch i32.eqz c, out;i64.sub v, v, 1;i64.add i, i, v;"
