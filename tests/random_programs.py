@@ -25,9 +25,9 @@ from cnp.errors import Trap, TrapKind, VerifyError
 from cnp.ir import Extern, Function, Register
 from cnp.ir.optable import default_ops
 from cnp.ir.reference import Interpreter, OutOfFuel
-from cnp.ir.semantics import LOADS, STORES, TrapSignal
+from cnp.ir.semantics import LOADS, STORES, TrapSignal, signed
 from cnp.ir.verifier import find
-from cnp.stencil.model import Shape
+from cnp.stencil.model import OpFlag, Shape
 from cnp.types import Type
 
 MEMORY_SIZE = 256
@@ -116,6 +116,7 @@ _VALUES = {
 _TRAPPING = [name for name in _rows(Shape.VALUE) if any(each in name for each in _TRAPS) and "sat" not in name]
 _BRANCHES = _rows(Shape.BRANCH)
 _INTEGER_BRANCHES = [name for name in _BRANCHES if "branch i" in name]
+_COMPARISONS = [name for name in _rows(Shape.VALUE) if _ROWS[name].flags & OpFlag.COMPARISON]
 
 
 @dataclass
@@ -184,6 +185,7 @@ class Generator:
         self.f, self.number, self.scope, self.loops = f, number, _Scope(), 0
         self.base, self.depth = f.params[:2]
         self.fixed = {self.base.code, self.depth.code}
+        self.steady: dict[Type, list[Register]] = {type: [] for type in Type}
         self.budget = r.choice((3, 10, 25, 60))
         self.calls = r.choice((0, 1, 3)) if len(self.functions) > 1 or self.cyclic else 0
         for register, type in zip(f.params, f.register_types):
@@ -222,9 +224,11 @@ class Generator:
         return r.choice(EDGES[type])
 
     def _source(self, type: Type, constants: float = 0.2) -> Any:
-        known = self.scope.registers[type]
+        known, steady = self.scope.registers[type], self.steady[type]
         if not known or self.random.random() < constants:
             return self._number(type)
+        if steady and self.random.random() < 0.3:
+            return self.random.choice(steady)
         return self.random.choice(known[-6:] if self.random.random() < 0.5 else known)
 
     def _destination(self, type: Type) -> Register:
@@ -270,8 +274,12 @@ class Generator:
             (self._trapping, 10),
             (self._copy, 8),
             (self._memory, 10),
+            (self._invariant, 8 if self.loops else 0),
+            (self._shifted_sum, 3),
+            (self._choice, 3),
             (self._if, 6),
             (self._loop, 4 if self.loops < 3 else 0),
+            (self._nest, 0.4 if not self.loops else 0),
             (self._table, 2),
             (self._call, 6 if self.calls and self.loops < 2 else 0),
             (self._extern, 3),
@@ -355,14 +363,128 @@ class Generator:
             return self.base, offset
         if r.random() < 0.2:
             return ADDRESS + offset + 1000, -1000
-        index, base = self.f.reg(i64), self.f.reg(i64)
-        self.f.i64_and(index, self._source(i64), 127)
-        self.f.i64_add(base, self.base, index)
-        return base, r.randrange(100)
+        return self._sum(r.randrange(100))
+
+    def _sum(self, offset: int) -> tuple[Any, int]:
+        """An address made of base, shifted index and constants. Temporaries may be registers that hold something, and
+        operands may change before the sum is used."""
+        r, f = self.random, self.f
+        scale = r.choice((0, 0, 0, 1, 1, 2, 2, 3, 3, 4))
+        index, base = self._temporary(), self.base
+        f.i64_and(index, self._source(i64), 95 >> scale)
+        if r.random() < 0.2:  # around zero
+            f.i64_sub(index, index, 64 >> scale)
+            offset += 64
+        if r.random() < 0.3:  # the index is a sum itself
+            summand, total = self._temporary(index), self._temporary(index)
+            f.i64_and(summand, self._source(i64), 31 >> scale)
+            if r.random() < 0.3:
+                f.i64_sub(base := self._temporary(index, summand, total), self.base, 8)
+                offset += 8
+            f.i64_add(total, *r.choice(((index, summand), (summand, index))))
+            index = total
+        if r.random() < 0.2:
+            base, constant = self._temporary(index), self._number(i64)
+            f.i64_add(base, self.base, constant)
+            offset -= signed(constant, 64)
+        shifted = index
+        if scale or r.random() < 0.2:
+            shifted = self._temporary(base)
+            f.i64_shl(shifted, index, scale if r.random() < 0.9 else scale - 64)
+        address = r.choice((base, shifted, self._temporary()))
+        if address.code in self.fixed:
+            address = self._temporary()
+        f.i64_add(address, *r.choice(((base, shifted), (shifted, base))))
+        self._defined(i64, address)
+        if not -(2**31) < offset < 2**31 or r.random() < 0.1:
+            f.i64_add(address, address, offset)
+            offset = 0
+        if r.random() < 0.2:
+            self._disturb([each for each in (index, shifted, base) if each.code not in (*self.fixed, address.code)])
+        return address, offset
+
+    def _temporary(self, *taken: Register) -> Register:
+        """A register for a part of an address: often one that was used before."""
+        d = self._destination(i64)
+        return self.f.reg(i64) if d in taken else d
+
+    def _disturb(self, registers: list[Register]) -> None:
+        """Something comes between a value and its use, and perhaps overwrites what the value was made of."""
+        r, f = self.random, self.f
+        kind = r.randrange(5)
+        if kind == 0:
+            f.safepoint()
+        elif kind == 1:
+            f.place(f.label())
+        elif registers:
+            d = r.choice(registers)
+            if kind == 2:
+                f.move(d, self._source(i64))
+            else:
+                f.i64_add(d, d, r.choice((1, -1, 8)))
+            self._defined(i64, d)
+
+    def _shifted_sum(self) -> None:
+        r, f, type = self.random, self.f, self.random.choice((i32, i64))
+        t, d = self._destination(type), self._destination(type)
+        getattr(f, f"{type}_shl")(t, self._source(type, 0.05), r.choice((0, 1, 1, 2, 2, 3, 3, 4, 32, 33, 64, 65)))
+        getattr(f, f"{type}_add")(d, *r.choice(((t, self._source(type)), (self._source(type), t))))
+        for each in (t, d) if r.random() < 0.3 else (d,):
+            self._defined(type, each)
+
+    def _invariant(self) -> None:
+        """Ops on values that do not change in this loop; what they make is used here, or may be elsewhere."""
+        r, f = self.random, self.f
+        everything, type = self.scope.registers, r.choice(list(Type))
+        self.scope.registers = {each: list(registers) for each, registers in self.steady.items()}
+        for _ in range(r.randrange(1, 4)):
+            self._apply(r.choice(_VALUES[type]), 0.3)
+            if r.random() < 0.1:
+                self._trapping()
+        made, self.scope.registers = self.scope.registers, everything
+        is_local = r.random() < 0.6
+        for each, registers in made.items():
+            for register in registers:
+                if register in self.steady[each]:
+                    continue
+                if is_local:
+                    d = self._destination(each)
+                    getattr(f, f"{each}_add")(d, register, self._source(each))
+                    self._defined(each, d)
+                else:
+                    self._defined(each, register)
 
     # control
 
+    def _condition(self) -> Register:
+        """Of a comparison, perhaps reversed."""
+        r, f = self.random, self.f
+        row = _ROWS[r.choice(_COMPARISONS)]
+        condition = self._destination(i32)
+        getattr(f, row.method)(condition, *[self._source(Type(each)) for each in row.operand_types])
+        if r.random() < 0.3:
+            flipped = r.choice((condition, self._destination(i32)))
+            getattr(f, r.choice(("i32_eqz", "i32_nez")))(flipped, condition)
+            condition = flipped
+        if r.random() < 0.2:
+            self._defined(i32, condition)
+        if r.random() < 0.1:
+            self._disturb([each for each in self.scope.registers[i64] if each.code not in self.fixed])
+        return condition
+
+    def _choice(self) -> None:
+        type = self.random.choice(list(Type))
+        condition = self._condition()
+        a, b = self._source(type, 0.3), self._source(type, 0.3)
+        d = self._destination(type)
+        self.f.select(d, a, b, condition)
+        self._defined(type, d)
+
     def _branch(self, label: Any) -> None:
+        if self.random.random() < 0.3:
+            condition = self._condition()
+            getattr(self.f, self.random.choice(("branch_i32_nez", "branch_i32_eqz")))(condition, label)
+            return
         row = _ROWS[self.random.choice(_BRANCHES)]
         getattr(self.f, row.method)(*[self._source(Type(each)) for each in row.operand_types], label)
 
@@ -386,13 +508,72 @@ class Generator:
         f.place(end)
 
     def _loop(self) -> None:
-        kind = self.random.choice((self._do_while, self._while, self._into_the_middle))
+        may_do_nothing = (self._while, self._bottom_test)
+        kind = self.random.choice((self._do_while, self._into_the_middle, self._latches, *may_do_nothing))
         counter = self.f.reg(self.random.choice((i32, i64)))
         self.fixed.add(counter.code)
+        with self._inner(), self._keeping():
+            kind(counter, self.random.choice((1, 2, 3, 5, 9, *((0, 0) if kind in may_do_nothing else ()))))
+
+    @contextlib.contextmanager
+    def _keeping(self) -> Iterator[None]:
+        """A loop: some registers do not change in here."""
+        fixed, steady = set(self.fixed), self.steady
+        self.steady = {}
+        for type, known in self.scope.registers.items():
+            self.steady[type] = self.random.sample(known, min(len(known), self.random.randrange(1, 6)))
+            self.fixed |= {each.code for each in self.steady[type]}
         self.loops += 1
-        with self._inner():
-            kind(counter, self.random.choice((1, 2, 3, 5, 9)))
+        yield
         self.loops -= 1
+        self.fixed, self.steady = fixed, steady
+
+    def _nest(self) -> None:
+        """Loops in loops of two rounds each, with little in them but what does not change."""
+        f, depth = self.f, self.random.randrange(2, 7)
+        counters = [f.reg(self.random.choice((i32, i64))) for _ in range(depth)]
+        heads = [f.label() for _ in range(depth)]
+        self.fixed |= {each.code for each in counters}
+        with self._inner(), self._keeping():
+            for counter, head in zip(counters, heads):
+                self._count(counter, "const", 2)
+                if self.random.random() < 0.5:
+                    self._invariant()
+                f.place(head)
+                for _ in range(self.random.randrange(2)):
+                    self.random.choice((self._invariant, self._memory, self._value))()
+            self._invariant()
+            for counter, head in reversed([*zip(counters, heads)]):
+                if self.random.random() < 0.3:
+                    self.random.choice((self._invariant, self._memory))()
+                self._count(counter, "sub", 1)
+                getattr(f, f"branch_{self._type(counter)}_nez")(counter, head)
+
+    def _latches(self, counter: Register, count: int) -> None:
+        """Several jumps back."""
+        f, head = self.f, self.f.label()
+        self._count(counter, "const", count)
+        f.place(head)
+        for _ in range(self.random.randrange(2, 4)):
+            self._block()
+            self._count(counter, "sub", 1)
+            getattr(f, f"branch_{self._type(counter)}_gt_s")(counter, 0, head)
+
+    def _bottom_test(self, counter: Register, count: int) -> None:
+        """Entered by a jump to the test, or past it."""
+        f, head, test, past = self.f, self.f.label(), self.f.label(), self.f.label()
+        self._count(counter, "const", count)
+        if self.random.random() < 0.2:
+            self._branch(past)
+        f.jump(test)
+        f.place(head)
+        self._block()
+        f.place(test)
+        if self.random.random() < 0.5:
+            self._block()
+        self._count(counter, "sub", 1)
+        getattr(f, f"branch_{self._type(counter)}_ge_s")(counter, 0, head)
+        f.place(past)
 
     def _type(self, register: Register) -> Type:
         return self.f.register_types[register.code & 0xFFFFFFFF]
