@@ -7,7 +7,7 @@ import itertools
 from cnp.errors import UserError
 from cnp.ir.opmethods import OpMethods
 from cnp.ir.optable import Code
-from cnp.runtime.spec import numbered
+from cnp.spec import numbered
 from cnp.types import PointerType, Type
 
 TYPE_CHECKING = False  # importing typing costs milliseconds that every program would wait for

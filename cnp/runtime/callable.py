@@ -6,7 +6,7 @@ import ctypes
 
 from cnp.errors import MissingExtra, Unsupported
 from cnp.runtime.layout import Signature
-from cnp.runtime.spec import HEAD, make_type
+from cnp.spec import HEAD, make_type
 from cnp.types import PointerType, Type
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 
-from cnp.runtime.spec import HEAD, make_type
+from cnp.spec import HEAD, make_type
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
