@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 HEAD = object.__basicsize__
 """Bytes in front of an object's own fields: 16, or 32 in free-threaded builds."""
 _TPFLAGS_DEFAULT = 1 << 18
-_TP_MEMBERS = 72  # of the stable ABI
+TP_MEMBERS = 72  # of the stable ABI
 _T_ULONGLONG = 18
 
 
@@ -32,7 +32,9 @@ class _Spec(ctypes.Structure):
     )
 
 
-class _Member(ctypes.Structure):
+class Member(ctypes.Structure):
+    """`PyMemberDef`."""
+
     _fields_ = (
         ("name", ctypes.c_char_p),
         ("type", ctypes.c_int),
@@ -63,10 +65,10 @@ def numbered(template: type[T]) -> type[T]:
     The garbage collector does not know them, nor does it keep tuples in its lists that hold nothing else it knows. A
     class statement makes no such class.
     """
-    members = (_Member * 2)(_Member(b"code", _T_ULONGLONG, HEAD, 0, None))
+    members = (Member * 2)(Member(b"code", _T_ULONGLONG, HEAD, 0, None))
     _kept.append(members)
     name = f"{template.__module__}.{template.__qualname__}"
-    made = make_type(name, HEAD + 8, 0, object, {_TP_MEMBERS: ctypes.addressof(members)})
+    made = make_type(name, HEAD + 8, 0, object, {TP_MEMBERS: ctypes.addressof(members)})
     for attribute in ("__doc__", "__new__", "__repr__"):
         setattr(made, attribute, template.__dict__[attribute])
     return made

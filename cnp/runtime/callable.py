@@ -6,8 +6,8 @@ import ctypes
 
 from cnp.errors import MissingExtra, Unsupported
 from cnp.runtime.layout import Signature
-from cnp.spec import HEAD, make_type
-from cnp.types import PointerType, Type
+from cnp.spec import HEAD, TP_MEMBERS, Member, make_type
+from cnp.types import NO_TYPE, Type, ptr, writable_ptr
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
@@ -19,30 +19,24 @@ _POINTER = ctypes.sizeof(ctypes.c_void_p)
 _BARE_PARAMETERS = 4
 """Up to how many integer arguments the core has a short way for."""
 
+_FLOATS = {Type.f32.code, Type.f64.code}
+_POINTERS = {ptr.code, writable_ptr.code}
+
 # Flags, slots and members of PyType_Spec; numbers of CPython's stable ABI.
 _TPFLAGS_BASETYPE = 1 << 10
 _TPFLAGS_HAVE_VECTORCALL = 1 << 11
-_TP_CALL, _TP_MEMBERS = 50, 72
+_TP_CALL = 50
 _T_PYSSIZET, _READONLY = 19, 1
 
 
-class _Member(ctypes.Structure):
-    _fields_ = (
-        ("name", ctypes.c_char_p),
-        ("type", ctypes.c_int),
-        ("offset", ctypes.c_ssize_t),
-        ("flags", ctypes.c_int),
-        ("doc", ctypes.c_char_p),
-    )
-
-
-_members = (_Member * 2)(_Member(b"__vectorcalloffset__", _T_PYSSIZET, HEAD, _READONLY, None))
+_members = (Member * 2)(Member(b"__vectorcalloffset__", _T_PYSSIZET, HEAD, _READONLY, None))
+_Pointers = ctypes.c_uint64 * 2
 
 
 def _make_callable_type(name: str, size: int, flags: int, base: type) -> type:
     """A type whose instances are called through the function pointer right behind their head."""
     call = ctypes.cast(ctypes.pythonapi.PyVectorcall_Call, ctypes.c_void_p).value or 0
-    slots = {_TP_CALL: call, _TP_MEMBERS: ctypes.addressof(_members)}
+    slots = {_TP_CALL: call, TP_MEMBERS: ctypes.addressof(_members)}
     return make_type(name, size, _TPFLAGS_HAVE_VECTORCALL | flags, base, slots)
 
 
@@ -196,15 +190,16 @@ def _leaf() -> Any:
 def make_callable(function: Described, code: Code, index: int, nogil: bool) -> NativeFunction:
     """A callable for member `index` of a piece of code."""
     core = code.core
-    types, name = function.parameter_types, str(function.name)
+    part, name = code.parts[index], str(function.name)
+    types = [each.code for each in function.parameter_types]
+    result = NO_TYPE if function.result is None else function.result.code
+    uses_floats = not _FLOATS.isdisjoint(types)
+    uses_buffers = not _POINTERS.isdisjoint(types)
     signature = Signature(
-        core.host_address, code.entry(index), id(name), code.parts[index].number, len(types),
-        255 if function.result is None else function.result.code, nogil,
-        any(each.register_type.is_float for each in types),
-        any(isinstance(each, PointerType) for each in types), code.parts[index].is_bare,
+        core.host_address, code.entry(index), id(name), part.number, len(types), result, nogil, uses_floats,
+        uses_buffers, part.is_bare,
     )  # fmt: skip
-    for position, each in enumerate(types):
-        signature.parameter_type[position] = each.code
+    signature.parameter_type[: len(types)] = types
     self: NativeFunction = object.__new__(_leaf())
     self.function = function
     self._code = code
@@ -212,14 +207,14 @@ def make_callable(function: Described, code: Code, index: int, nogil: bool) -> N
     self._signature = signature
     self._name = name
     self._entry = None
-    integers = not (signature.uses_floats or signature.uses_buffers or signature.result_type in (Type.f32, Type.f64))
+    integers = not (uses_floats or uses_buffers or result in _FLOATS)
     if HEAD != 16:
         routine = core.routine("cnp_vectorcall_free_threaded")
-    elif signature.is_bare and integers and not nogil and len(types) <= _BARE_PARAMETERS:
+    elif part.is_bare and integers and not nogil and len(types) <= _BARE_PARAMETERS:
         routine = core.routine(f"cnp_vectorcall_bare_{len(types)}")
     else:
         routine = core.routine("cnp_vectorcall")
-    fields = (ctypes.c_uint64 * 2).from_address(id(self) + HEAD)
+    fields = _Pointers.from_address(id(self) + HEAD)
     fields[0], fields[1] = routine, ctypes.addressof(signature)
     return self
 

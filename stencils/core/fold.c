@@ -1,18 +1,6 @@
 /* Additions, shifts and comparisons that nobody but one address or condition needs -> parts of the instruction that has it. */
 #include "values.h"
 
-/* Whether nobody but one instruction of the same block needs what an instruction makes. */
-static int has_one_use(const struct compilation *c, u32 instruction) {
-    return c->values->uses[instruction] == 1 && !c->values->crosses[c->instructions[instruction].d];
-}
-
-static void drop(struct compilation *c, u32 instruction) {
-    struct instruction *at = &c->instructions[instruction];
-    at->kind = DROPPED_OP;
-    at->d = NOTHING_DEFINED;
-    at->n = 0;
-}
-
 /* By how much the index of `at` may be shifted by its own instruction; 0 if the shift has to be one of its own. */
 static u32 folded_shift(const struct compilation *c, const struct instruction *at, u32 shift) {
     if (shift == NO_MAKER || !has_one_use(c, shift))

@@ -3,7 +3,7 @@
  * The loop must be entered nowhere but at its head. What is moved has no effect but its result, and operands that the loop
  * does not define; it may then be computed for nothing, but never wrongly. Three levels of loops are looked at, so that
  * the work stays linear. */
-#include "values.h"
+#include "loops.h"
 
 static int is_outside(const struct loop *loop, u32 moved_to) { return moved_to != STAYS && moved_to <= loop->entry; }
 

@@ -1,32 +1,5 @@
 /* Jumps back -> loops: stretches of code that end in a jump back to their start, innermost ones first. */
-#include "values.h"
-
-enum { MOST_LEVELS = 3, MOST_CONSTANTS = 8, REMEMBERED = 8, NEAR = 64, STAYS = 0xffffffff };
-
-struct loop {
-    u32 head, end; /* the label, and the last jump back to it */
-    u32 entry;     /* where to compute what the loop needs */
-    u32 level;     /* 0 for an innermost loop */
-};
-
-struct hoisting {
-    struct compilation *c;
-    struct loop *loops;
-    u32 n_loops;
-    u32 *first_source, *last_source; /* by label: instructions that go there */
-    u32 *moved_to;                   /* by instruction: in front of which one it goes, or STAYS */
-    u32 *defined_in;                 /* by register: the latest loop looked at that defines it */
-    u32 *made_by;                    /* by register: instruction + 1 that defined it last in the code looked at */
-    u8 *types;
-    u32 n_moved;
-    struct wide_constant {
-        i64 value;
-        s32 reg;
-        u8 type;
-    } constants[MOST_CONSTANTS];
-    u32 n_constants;
-    u32 n_repeated; /* loops that do two rounds between jumps back: in the end, the first ones of the list */
-};
+#include "loops.h"
 
 static void note_source(struct hoisting *h, s32 label, u32 instruction) {
     if (instruction < h->first_source[label])

@@ -1,5 +1,5 @@
 /* What was decided about loops -> instructions in their new order; short loops do two rounds between jumps back. */
-#include "values.h"
+#include "loops.h"
 
 enum { MOST_REPEATED = 8 };
 

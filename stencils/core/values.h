@@ -109,4 +109,16 @@ static inline void note_address(struct compilation *c, u32 instruction, s32 addr
         shift = -1;
     c->values->candidates[c->values->n_candidates++] = (struct candidate){instruction, maker, (u32)shift};
 }
+
+/* Whether nobody but one instruction of the same block needs what an instruction makes. */
+static int has_one_use(const struct compilation *c, u32 instruction) {
+    return c->values->uses[instruction] == 1 && !c->values->crosses[c->instructions[instruction].d];
+}
+
+static void drop(struct compilation *c, u32 instruction) {
+    struct instruction *at = &c->instructions[instruction];
+    at->kind = DROPPED_OP;
+    at->d = NOTHING_DEFINED;
+    at->n = 0;
+}
 #endif

@@ -1,5 +1,5 @@
 /* Constants in loops that no instruction can hold -> registers. */
-#include "values.h"
+#include "loops.h"
 
 /* A register for a constant that instructions of this type cannot hold; NOTHING_DEFINED if there are too many. */
 static s32 register_of_constant(struct hoisting *h, i64 value, u8 type) {

@@ -1,0 +1,144 @@
+/* An op and the places of its operands -> the stencil of one of its forms, or one with register fields. */
+#include "events.h"
+
+static int operand_file(const struct op *op, u32 k) { return IS_FLOAT(op->operand_type[k]); }
+static int narrow(const struct op *op, u32 k) { return op->operand_type[k] == TYPE_I32; }
+
+/* Of several operands the last is looked at first: what goes through a temporary slot uses the holes of operand a. */
+
+/* d = a op b in place: d is a already, or becomes it. */
+static void put_tied(struct selection *s, const struct op *op, struct location d, struct location b, struct location c) {
+    u32 ib = source_index(s, &b, operand_file(op, 1), op->classes_b, narrow(op, 1), SLOT_B, IMMEDIATE_B, 0), ic = 0;
+    if (op->n_operands > 2)
+        ic = source_index(s, &c, operand_file(op, 2), op->classes_c, narrow(op, 2), SLOT_C, IMMEDIATE_C, 1);
+    s->value[SLOT_D] = s->value[SLOT_A] = (i64)(s64)d.slot;
+    put(s, s->library->placements[op->base[TIED] + (d.place * op->n_b + ib) * op->n_c + ic]);
+}
+
+static void put_reversed(struct selection *s, const struct op *op, struct location a, struct location d, struct location c) {
+    int file = operand_file(op, 1);
+    u32 registers = registers_of(s, file), ic = 0;
+    u32 classes = op->n_a_reversed > registers + 1 ? (op->operand_type[0] == TYPE_I32 ? CLASS_I32 : CLASS_I64) : 0;
+    if (op->n_operands > 2)
+        ic = source_index(s, &c, operand_file(op, 2), op->classes_c, narrow(op, 2), SLOT_C, IMMEDIATE_C, 1);
+    u32 ia = source_index(s, &a, operand_file(op, 0), classes, narrow(op, 0), SLOT_A, IMMEDIATE_A, 0);
+    s->value[SLOT_D] = s->value[SLOT_B] = (i64)(s64)d.slot;
+    put(s, s->library->placements[op->base[REVERSED] + (ia * (registers + 1) + d.place) * op->n_c + ic]);
+}
+
+static void put_free(struct selection *s, const struct op *op, struct location d, struct location a, struct location b) {
+    u32 ib = 0;
+    if (op->n_operands > 1)
+        ib = source_index(s, &b, operand_file(op, 1), op->classes_b, narrow(op, 1), SLOT_B, IMMEDIATE_B, 1);
+    u32 ia = source_index(s, &a, operand_file(op, 0), op->classes_a, narrow(op, 0), SLOT_A, IMMEDIATE_A, 0);
+    s->value[SLOT_D] = (i64)(s64)d.slot;
+    put(s, s->library->placements[op->base[FREE] + (d.place * op->n_a + ia) * op->n_b + ib]);
+}
+
+/* Comparisons of floats leave 0 or 1 in the frame; few programs keep one. */
+static void put_slot_result(struct selection *s, const struct op *op, struct location d, struct location a, struct location b) {
+    u32 ib = source_index(s, &b, operand_file(op, 1), op->classes_b, 0, SLOT_B, IMMEDIATE_B, 1);
+    u32 ia = source_index(s, &a, operand_file(op, 0), op->classes_a, 0, SLOT_A, IMMEDIATE_A, 0);
+    struct location to = d.slot >= 0 ? d : in_slot(s, 0, temporary_slot(s, 2));
+    s->value[SLOT_D] = (i64)(s64)to.slot;
+    put(s, s->library->placements[op->base[SLOT_RESULT] + ia * op->n_b + ib]);
+    move(s, 0, d, to);
+}
+
+/* Whether `op d, a, constant` has a stencil of three addresses. */
+static int put_free_immediate(struct selection *s, const struct op *op, struct location d, struct location a, struct location b) {
+    int file = operand_file(op, 0);
+    u32 registers = registers_of(s, file);
+    if (!HAS(op, FREE_IMMEDIATE) || !b.is_constant || a.is_constant)
+        return 0;
+    s64 value = narrow(op, 1) ? (s64)(s32)b.value : (s64)b.value;
+    u32 index = class_index(op->classes_b, value, registers);
+    if (!index)
+        return 0;
+    s->value[IMMEDIATE_B] = (i64)value;
+    s->value[SLOT_A] = (i64)(s64)a.slot;
+    s->value[SLOT_D] = (i64)(s64)d.slot;
+    u32 classes = (u32)__builtin_popcount(op->classes_b);
+    put(s, s->library->placements[op->base[FREE_IMMEDIATE] + (d.place * (registers + 1) + a.place) * classes + index - registers - 1]);
+    return 1;
+}
+
+static void put_binary(struct selection *s, const struct op *op, struct location d, struct location a, struct location b,
+                       struct location c) {
+    const struct op *ops = s->library->ops;
+    int commutes = op->flags & COMMUTATIVE, mirrors = commutes || op->swapped != NO_OP;
+    int file = IS_FLOAT(op->result_type);
+    if (mirrors && ((a.is_constant && !b.is_constant) || (!HAS(op, FREE) && same_place(d, b) && !same_place(d, a)))) {
+        struct location t = a;
+        a = b;
+        b = t;
+        op = commutes ? op : &ops[op->swapped];
+    }
+    if (HAS(op, SLOT_RESULT)) {
+        put_slot_result(s, op, d, a, b);
+        return;
+    }
+    if (HAS(op, FREE)) {
+        if (commutes && !a.is_constant && !b.is_constant && a.place > b.place) /* one stencil serves both orders */
+            put_free(s, op, d, b, a);
+        else
+            put_free(s, op, d, a, b);
+        return;
+    }
+    if (put_free_immediate(s, op, d, a, b))
+        return;
+    if (!same_place(d, a)) {
+        if (same_place(d, b) && HAS(op, REVERSED)) {
+            put_reversed(s, op, a, d, c);
+            return;
+        }
+        /* What d is about to overwrite, although it is still needed, goes through a temporary slot. Slots are shared by
+         * both register files, so c may be in d's. */
+        int c_file = op->n_operands > 2 && operand_file(op, 2);
+        if (same_place(d, b)) {
+            struct location kept = in_slot(s, file, temporary_slot(s, 2));
+            move(s, file, kept, d);
+            b = kept;
+        } else if (op->n_operands > 2 && !c.is_constant &&
+                   (c_file == file ? same_place(d, c) : d.slot >= 0 && d.slot == c.slot)) {
+            struct location kept = in_slot(s, c_file, temporary_slot(s, 2));
+            move(s, c_file, kept, c);
+            c = kept;
+        }
+        move(s, file, d, a);
+    }
+    put_tied(s, op, d, b, c);
+}
+
+/* The stencil of a register and two places, and their fields. Kinds: 0 without a constant offset, then with one, then
+ * storing an immediate. */
+static void put_indexed(struct selection *s, const struct op *op, u32 scale, u32 kind, u32 first, struct location at_base,
+                        struct location at_index) {
+    u32 base = at_base.place, index = at_index.place;
+    s->value[op->shape == STORE ? SLOT_B : SLOT_A] = (i64)(s64)at_base.slot;
+    s->value[SLOT_C] = (i64)(s64)at_index.slot;
+    u32 kinds = op->offsets + op->values - 1u, rank = (u32)__builtin_popcount(op->scales & ((1u << scale) - 1));
+    const struct family *family = &s->library->families[op->families + rank * kinds + kind];
+    put(s, family->stencil[family->group[0][first]][family->group[1][base]][family->group[2][index]]);
+    s->c->items[s->c->n_items - 1].value ^= family->field[0][first] ^ family->field[1][base] ^ family->field[2][index];
+}
+
+/* base + (index << scale) in a slot, for what is not in a register itself. */
+static struct location put_sum(struct selection *s, struct location base, struct location index, u32 scale) {
+    const struct library *library = s->library;
+    struct location sum = in_slot(s, 0, temporary_slot(s, 2));
+    struct location by = {.is_constant = 1, .value = scale, .slot = -2};
+    move(s, 0, sum, index);
+    if (scale)
+        put_tied(s, &library->ops[library->known[I64_SHL]], sum, by, by);
+    put_binary(s, &library->ops[library->known[I64_ADD]], sum, sum, base, base);
+    return sum;
+}
+
+static void select_indexed_add(struct selection *s, const struct instruction *at, struct location d) {
+    struct location base = locate(s, at->operand[0], 0), index = locate(s, at->operand[1], 0);
+    if (d.place < registers_of(s, 0))
+        put_indexed(s, &s->library->ops[at->op], (u32)at->other, 0, d.place, base, index);
+    else
+        move(s, 0, d, put_sum(s, base, index, (u32)at->other));
+}
