@@ -121,14 +121,14 @@ def _interleaved(entries: dict[str, Entry], rounds: int, warm: int = 2) -> dict[
 
 
 def _means(recorder: Recorder, contestant: Contestant, ratios: _Ratios) -> None:
-    """Geometric means over all kernels that the contestant has; the note says how many these are."""
+    """Geometric means over all kernels: none of fewer, because a mean of those that are there would be of others."""
     limits = (contestant.mean, contestant.mean_bytes)
     for name, values, limit in zip(contestant.figures("geomean"), (ratios.times, ratios.bytes), limits):
-        if values:
-            note = f"{len(values)} of {len(KERNELS)} kernels"
-            recorder.value(name, geometric_mean(values), "x", at_most=limit, note=note)
+        if len(values) == len(KERNELS):
+            recorder.value(name, geometric_mean(values), "x", at_most=limit, note=f"{len(values)} kernels")
         else:
-            recorder.unavailable(name, ratios.missing)
+            some = f"{len(values)} of {len(KERNELS)} kernels only: " if values else ""
+            recorder.unavailable(name, some + ratios.missing)
 
 
 BENCH = Bench("kernels", "speed and size of generated code, against C compilers and other JITs", run)
