@@ -10,6 +10,7 @@ import importlib.util
 import math
 import os
 import random
+import re
 import signal
 import struct
 import sys
@@ -336,8 +337,16 @@ def test_missing_packages_are_reported(name: str, monkeypatch: pytest.MonkeyPatc
     made = peer_named(name)
     package = made.packages[0].partition(".")[0]
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(Unavailable, match=f"{package} is not installed: pip install"):
+    with pytest.raises(Unavailable, match=rf"^{package} is not installed: pip install 'cnp\[{package}\]'$"):
         made()
+
+
+def test_every_package_of_a_peer_is_an_extra() -> None:
+    text = (Path(__file__).parent.parent / "pyproject.toml").read_text()
+    extras = {name: listed for name, listed in re.findall(r"^(\w+) = \[(.*)\]$", text, re.MULTILINE)}
+    packages = {peer_named(name).packages[0].partition(".")[0] for name in NAMES} - {"cnp", "ctypes"}
+    assert extras["peers"] == f'"cnp[{",".join(sorted(packages))}]"'
+    assert all(extras[each].startswith(f'"{each}>=') for each in packages)
 
 
 def test_a_missing_libtcc_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

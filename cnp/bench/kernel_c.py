@@ -92,7 +92,7 @@ def _size_of_functions(path: Path) -> int:
     try:
         from elftools.elf.elffile import ELFFile
     except ImportError:
-        raise Unavailable("pyelftools is not installed: pip install 'cnp[build]'") from None
+        raise Unavailable("pyelftools is not installed: pip install 'cnp[bench]'") from None
     with path.open("rb") as stream:
         symbols = ELFFile(stream).get_section_by_name(".symtab").iter_symbols()
         return sum(each["st_size"] for each in symbols if each["st_info"]["type"] == "STT_FUNC")
