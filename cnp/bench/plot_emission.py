@@ -7,6 +7,7 @@ from itertools import cycle
 from typing import Any
 
 from cnp.bench import plot_lines, plot_style
+from cnp.bench.emission_programs import POOLED
 from cnp.bench.figure import Figure, Unavailable
 from cnp.bench.fit import linear
 from cnp.bench.measure import geometric_mean
@@ -73,7 +74,7 @@ def time(results: Results) -> Any:
     if not programs:
         raise Unavailable(f"there are no figures {TIME}.<program>.<size>")
     times = {name: plot_lines.values(figures) for name, figures in programs.items()}
-    means = _means(times)
+    means = _means({name: points for name, points in times.items() if name in POOLED})
     law = _law(means)
     footer = f"{plot_style.SPREAD} {_described(law)}"
     figure = plot_style.new(results, "Time per instruction emitted, in ns", 2.5, footer)
@@ -114,7 +115,7 @@ def _copies(times: Mapping[str, Mapping[int, float]], ratios: Mapping[str, Mappi
         {
             name: {size: taken / compared[name][size] for size, taken in points.items() if size in compared[name]}
             for name, points in times.items()
-            if name in compared
+            if name in compared and name in POOLED
         }
     )
 
