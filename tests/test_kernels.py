@@ -8,7 +8,7 @@ import pytest
 from expectations import check, expectations
 
 from cnp.backends import native, reference
-from cnp.bench import kernels
+from cnp.bench import absent, kernels
 from cnp.bench.figure import Mark, Recorder, Unavailable
 from cnp.bench.kernel_cnp import cnp_entry, parsed
 from cnp.bench.kernel_entry import LocalEntry
@@ -42,6 +42,7 @@ def test_contestants_compute_what_cnp_computes(kernel: Kernel, contestant: Conte
         assert entry.outcome() == expected.outcome()
         assert entry.outcome() == expected.outcome(), "a second call does something else"
         assert entry.seconds() > 0
+        assert (entry.code_size > 0) is contestant.sized
     finally:
         entry.close()
 
@@ -70,7 +71,11 @@ def test_a_missing_contestant_leaves_figures_that_say_why(monkeypatch: pytest.Mo
         (f"kernels.{what}_vs_angler.{of}", None, "gone fishing")
         for of in ("squares", "geomean")
         for what in ("time", "bytes")
-    ]
+    ] + [("kernels.time_vs_mir", None, absent.REASONS["mir"])]
+
+
+def test_every_contestant_has_a_size_or_a_reason() -> None:
+    assert all(each.sized != bool(each.unsized) for each in CONTESTANTS)
 
 
 def test_there_is_no_mean_of_some_of_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -375,7 +375,7 @@ def test_nothing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     versus.run(recorder)
     figures = {each.name.removeprefix("versus."): each for each in recorder.figures}
     assert len(figures) == len(recorder.figures)
-    wanted = {f"us.{peer}.{job}" for peer in NAMES for job in jobs.NAMES}
+    wanted = {f"{what}.{peer}.{job}" for what in ("us", "first_us") for peer in NAMES for job in jobs.NAMES}
     wanted |= {f"time_vs_{peer}.{job}" for peer in NAMES if peer != "cnp" for job in jobs.NAMES}
     assert wanted <= figures.keys()
     assert figures["time_vs_libtcc.tiny"].value == 1.0 and figures["time_vs_libtcc.tiny"].mark is Mark.PASS
@@ -385,5 +385,7 @@ def test_nothing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert figures["us.numba.thousand"].value == pytest.approx(2.2e6)
     assert figures["cold_ms.cnp.tiny"].value == 750.0
     assert "cold_ms.copapy.tiny" not in figures
+    assert figures["first_us.cnp.loop"].value == 250_000 and figures["first_us.copapy.loop"].value is None
+    assert figures["time_vs_mir"].mark is Mark.UNAVAILABLE and "no package" in figures["time_vs_mir"].note
     (table,) = recorder.texts
     assert [line.split()[0] for line in table.splitlines()] == ["us,", *NAMES]
