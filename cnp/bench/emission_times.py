@@ -18,6 +18,7 @@ SIZES = (10, 100, 1000, 10_000, 100_000, 1_000_000)
 HEADLINE = 100_000
 """Ops of the programs whose figures count."""
 _SHOWN = (1000, HEADLINE)  # sizes at which every shape has a row of its own
+_EACH_SIZE = ("ns_per_instruction", "GB_per_s", "time_vs_memcpy")
 _LONG = 1_000_000  # from so many ops on, fewer rounds do
 _IN_CACHE = 10_000  # up to so many ops, all that is read and written fits into the second cache
 
@@ -73,6 +74,10 @@ def run(recorder: Recorder, shapes: Sequence[str]) -> None:
         _by_size(recorder, state, of_pooled)
         if state is State.WARM:
             _headline(recorder, of_pooled, min(HEADLINE, sizes[-1]))
+    for size in SIZES[len(sizes) :]:
+        for state in State:
+            recorder.left_out(*(f"{state.prefix}{each}.{size}" for each in _EACH_SIZE))
+        recorder.left_out(*(f"time_vs_memcpy.{shape}.{size}" for shape in shapes if size in _SHOWN))
 
 
 def _measure(recorder: Recorder, shape: str, size: int) -> dict[State, Point]:

@@ -37,6 +37,9 @@ def run(recorder: Recorder) -> None:
         if name in COLD_JOBS:
             _cold(recorder, job, first)
         _first(recorder, name, first)
+    if recorder.quick:
+        left = [name for name in jobs.NAMES if name not in QUICK_JOBS]
+        recorder.left_out(*(each for name in left for peer in NAMES for each in _figures(peer, name)))
     absent.record(recorder)
     recorder.text(_shown({key: median(each.peer.whole) * 1e6 for key, each in outcomes.items()}))
 
