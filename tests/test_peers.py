@@ -343,7 +343,7 @@ def test_missing_packages_are_reported(name: str, monkeypatch: pytest.MonkeyPatc
 
 def test_every_package_of_a_peer_is_an_extra() -> None:
     text = (Path(__file__).parent.parent / "pyproject.toml").read_text()
-    extras = {name: listed for name, listed in re.findall(r"^(\w+) = \[(.*)\]$", text, re.MULTILINE)}
+    extras = dict(re.findall(r"^(\w+) = \[(.*)\]$", text, re.MULTILINE))
     packages = {peer_named(name).packages[0].partition(".")[0] for name in NAMES} - {"cnp", "ctypes"}
     assert extras["peers"] == f'"cnp[{",".join(sorted(packages))}]"'
     assert all(extras[each].startswith(f'"{each}>=') for each in packages)

@@ -89,7 +89,7 @@ def _load_mathematics() -> ctypes.CDLL:
 
 
 def size_of_functions(elf: bytes) -> int:
-    """The sizes of all function symbols of an object or a shared library: code without padding, constants and jump tables."""
+    """Of an object or a shared library, the sizes of all function symbols: code without padding and constants."""
     try:
         from elftools.elf.elffile import ELFFile
     except ImportError:

@@ -8,6 +8,7 @@ from typing import Any
 
 from cnp.bench import plot_lines, plot_style
 from cnp.bench.emission_programs import POOLED
+from cnp.bench.emission_times import LIMIT
 from cnp.bench.figure import Figure, Unavailable
 from cnp.bench.fit import linear
 from cnp.bench.measure import geometric_mean
@@ -87,6 +88,9 @@ def time(results: Results) -> Any:
     if copied:
         axes.plot(list(copied), list(copied.values()), color=plot_style.QUIET, linewidth=1)
         ends.append((max(copied), copied[max(copied)], "memcpy", plot_style.QUIET))
+        bound = {size: each * LIMIT for size, each in copied.items()}
+        axes.plot(list(bound), list(bound.values()), ":", color=plot_style.QUIET, linewidth=1)
+        ends.append((max(bound), bound[max(bound)], f"{LIMIT:g} x memcpy", plot_style.QUIET))
     if law:
         axes.plot(list(means), [law[0] + law[1] / size for size in means], "--", color=plot_style.INK, linewidth=0.7)
     plot_style.plain_ticks(axes.yaxis, 1.0, 2.0, 5.0)
