@@ -69,7 +69,9 @@ def _plain(op: tuple[Any, ...]) -> tuple[Any, ...]:
 def test_command_lists_and_refuses(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--list"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(registry.benches())
-    assert command.main(["speed"]) == 1
+    with pytest.raises(SystemExit) as caught:
+        command.main(["speed"])
+    assert caught.value.code == 2
     assert "there is no bench 'speed'" in capsys.readouterr().err
     assert [each.name for each in registry.chosen(["call", "bpf", "call"])] == ["call", "bpf"]
 

@@ -55,6 +55,8 @@ def test_json_has_the_agreed_form_and_can_be_read_again() -> None:
     text = results.as_json(before)
     found = json.loads(text)
     assert set(found) >= {"bench", "machine", "versions", "figures", "samples", "units", "spread", "targets", "notes"}
+    documented = (Path(__file__).parent.parent / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert [each for each in found if f"`{each}`" not in documented] == []
     assert found["figures"]["kernels.time_vs_luajit.fib"] is None
     assert found["notes"]["kernels.time_vs_luajit.fib"] == "luajit is not installed"
     assert found["figures"]["kernels.time_vs_clang_O2.fib"] == pytest.approx(2.5)
@@ -94,7 +96,16 @@ def test_machine_and_versions_say_what_a_reader_needs() -> None:
     assert "perf counters" in about and machine.load() and machine.stolen() >= 0
     versions = machine.versions()
     assert set(versions) >= {"cnp", "python", "clang", "kernel", "llvmlite", "numba", "wasmtime", "copapy"}
-    assert set(versions) >= {"tcc", "gcc", "luajit", "valgrind"}
+    assert set(versions) >= {
+        "tcc",
+        "gcc",
+        "luajit",
+        "valgrind",
+        "libtcc",
+        "LLVM of llvmlite",
+        "numpy",
+        "pytest-benchmark",
+    }
     assert all(each and isinstance(each, str) for each in (*about.values(), *versions.values()))
 
 
@@ -298,7 +309,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_what_was_measured_goes_with_nothing_that_measures(capsys: pytest.CaptureFixture[str]) -> None:
-    for others in (["kernels"], ["--quick"], ["--json", "new.json"]):
+    for others in (["kernels"], ["--quick"], ["--json", "new.json"], ["--library", "own.cnpl"]):
         with pytest.raises(SystemExit) as caught:
             command.main(["--from", "old.json", *others])
         assert caught.value.code == 2

@@ -366,6 +366,19 @@ def test_another_library_is_measured_with_its_own_ops(measured: Any) -> None:
 
 
 @needs_library
+def test_the_program_of_every_op_is_in_no_figure_of_several(measured: Any) -> None:
+    pooled = [each for each in emission_programs.POOLED if each not in ("mix", "memory")]
+    assert pooled == emission_programs.pooled([*pooled, "every_op"])
+    figures = measured["figures"]
+    for name, programs in (("time_vs_memcpy", pooled[1:]), ("instructions_per_instruction", pooled)):
+        value, note = figures[f"emission.{name}"]
+        if value is not None:
+            assert ", ".join(programs) in note and "every_op" not in note
+    with pytest.raises(Unavailable, match="the library has the ops of none of face, straight"):
+        emission_programs.pooled(["every_op"])
+
+
+@needs_library
 def test_plots_find_their_samples(measured: Any) -> None:
     samples, figures = measured["samples"], measured["figures"]
     for prefix in ("", "cold_caches.", "fresh_pages."):

@@ -8,8 +8,8 @@ import pytest
 from expectations import check, expectations
 
 from cnp.backends import native, reference
-from cnp.bench import kernels
-from cnp.bench.figure import Recorder, Unavailable
+from cnp.bench import absent, kernels
+from cnp.bench.figure import Mark, Recorder, Unavailable
 from cnp.bench.kernel_cnp import cnp_entry, parsed
 from cnp.bench.kernel_entry import LocalEntry
 from cnp.bench.kernel_table import KERNELS, Arguments, Kernel, directory
@@ -42,6 +42,7 @@ def test_contestants_compute_what_cnp_computes(kernel: Kernel, contestant: Conte
         assert entry.outcome() == expected.outcome()
         assert entry.outcome() == expected.outcome(), "a second call does something else"
         assert entry.seconds() > 0
+        assert (entry.code_size > 0) is contestant.sized
     finally:
         entry.close()
 
@@ -70,7 +71,30 @@ def test_a_missing_contestant_leaves_figures_that_say_why(monkeypatch: pytest.Mo
         (f"kernels.{what}_vs_angler.{of}", None, "gone fishing")
         for of in ("squares", "geomean")
         for what in ("time", "bytes")
-    ]
+    ] + [("kernels.time_vs_mir", None, absent.REASONS["mir"])]
+
+
+def test_every_contestant_has_a_size_or_a_reason() -> None:
+    assert all(each.sized != bool(each.unsized) for each in CONTESTANTS)
+
+
+def test_there_is_no_mean_of_some_of_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    def prepare(kernel: Kernel, arguments: Arguments) -> LocalEntry:
+        if kernel.name == "scale":
+            raise Unavailable("gone fishing")
+        entry = cnp_entry(kernel, arguments)
+        return LocalEntry(entry.call, arguments, entry.code_size)
+
+    angler = Contestant("angler", prepare, sized=True, mean=1.0, mean_bytes=1.0)
+    recorder = _run_with(angler, monkeypatch, "squares", "scale")
+    found = {each.name.removeprefix("kernels."): each for each in recorder.figures}
+    assert found["bytes_vs_angler.squares"].value == 1.0
+    for name in ("time_vs_angler.geomean", "bytes_vs_angler.geomean"):
+        assert found[name].mark is Mark.UNAVAILABLE
+        assert found[name].note == "1 of 2 kernels only: gone fishing"
+    recorder = _run_with(angler, monkeypatch, "squares")
+    (mean,) = (each for each in recorder.figures if each.name == "kernels.bytes_vs_angler.geomean")
+    assert mean.mark is Mark.PASS and mean.note == "1 kernels"
 
 
 def test_a_contestant_that_computes_something_else_stops_the_bench(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,9 +105,9 @@ def test_a_contestant_that_computes_something_else_stops_the_bench(monkeypatch: 
         _run_with(Contestant("liar", prepare), monkeypatch)
 
 
-def _run_with(contestant: Contestant, monkeypatch: pytest.MonkeyPatch) -> Recorder:
+def _run_with(contestant: Contestant, monkeypatch: pytest.MonkeyPatch, *names: str) -> Recorder:
     monkeypatch.setattr(kernels, "CONTESTANTS", (contestant,))
-    monkeypatch.setattr(kernels, "KERNELS", [each for each in KERNELS if each.name == "squares"])
+    monkeypatch.setattr(kernels, "KERNELS", [each for each in KERNELS if each.name in (names or ("squares",))])
     recorder = Recorder("kernels", quick=True)
     kernels.run(recorder)
     return recorder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -261,17 +260,6 @@ def test_the_real_library_is_sound() -> None:
             assert all(
                 stencil.code[hole.offset : hole.offset + hole.width].strip(b"\0") == b"" for hole in stencil.holes
             )
-
-
-@real
-def test_opening_is_quick() -> None:
-    times = []
-    for _ in range(7):
-        start = time.perf_counter()
-        with Library.open(library_path("x86_64"), target="x86_64") as library:
-            assert library.ops
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.003
 
 
 @real

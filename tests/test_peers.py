@@ -10,6 +10,7 @@ import importlib.util
 import math
 import os
 import random
+import re
 import signal
 import struct
 import sys
@@ -336,8 +337,16 @@ def test_missing_packages_are_reported(name: str, monkeypatch: pytest.MonkeyPatc
     made = peer_named(name)
     package = made.packages[0].partition(".")[0]
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(Unavailable, match=f"{package} is not installed: pip install"):
+    with pytest.raises(Unavailable, match=rf"^{package} is not installed: pip install 'cnp\[{package}\]'$"):
         made()
+
+
+def test_every_package_of_a_peer_is_an_extra() -> None:
+    text = (Path(__file__).parent.parent / "pyproject.toml").read_text()
+    extras = dict(re.findall(r"^(\w+) = \[(.*)\]$", text, re.MULTILINE))
+    packages = {peer_named(name).packages[0].partition(".")[0] for name in NAMES} - {"cnp", "ctypes"}
+    assert extras["peers"] == f'"cnp[{",".join(sorted(packages))}]"'
+    assert all(extras[each].startswith(f'"{each}>=') for each in packages)
 
 
 def test_a_missing_libtcc_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -366,7 +375,7 @@ def test_nothing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     versus.run(recorder)
     figures = {each.name.removeprefix("versus."): each for each in recorder.figures}
     assert len(figures) == len(recorder.figures)
-    wanted = {f"us.{peer}.{job}" for peer in NAMES for job in jobs.NAMES}
+    wanted = {f"{what}.{peer}.{job}" for what in ("us", "first_us") for peer in NAMES for job in jobs.NAMES}
     wanted |= {f"time_vs_{peer}.{job}" for peer in NAMES if peer != "cnp" for job in jobs.NAMES}
     assert wanted <= figures.keys()
     assert figures["time_vs_libtcc.tiny"].value == 1.0 and figures["time_vs_libtcc.tiny"].mark is Mark.PASS
@@ -376,5 +385,7 @@ def test_nothing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert figures["us.numba.thousand"].value == pytest.approx(2.2e6)
     assert figures["cold_ms.cnp.tiny"].value == 750.0
     assert "cold_ms.copapy.tiny" not in figures
+    assert figures["first_us.cnp.loop"].value == 250_000 and figures["first_us.copapy.loop"].value is None
+    assert figures["time_vs_mir"].mark is Mark.UNAVAILABLE and "no package" in figures["time_vs_mir"].note
     (table,) = recorder.texts
     assert [line.split()[0] for line in table.splitlines()] == ["us,", *NAMES]

@@ -40,8 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command: 0 whether or not targets are met, 1 after an error or a bench that failed, 2 for bad usage."""
     own = parser()
     options = own.parse_args(arguments)
-    if options.source and (options.names or options.json or options.quick):
-        own.error("--from shows what was measured: it goes with neither names nor --json nor --quick")
+    if options.source and (options.names or options.json or options.quick or options.library):
+        own.error("--from shows what was measured: it goes with neither names nor --json, --quick and --library")
+    try:
+        registry.chosen(options.names)
+    except UserError as error:
+        own.error(str(error))
     try:
         return _run(options)
     except BrokenPipeError:  # `cnp bench | head`: nobody is left to tell

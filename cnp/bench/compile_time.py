@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from cnp import Function
-from cnp.bench import callgrind, programs
+from cnp.bench import callgrind, fit, programs
 from cnp.bench.figure import Recorder
 from cnp.bench.harness import Prepared
-from cnp.bench.measure import interleaved, median, repeats_for, seconds, slope
+from cnp.bench.measure import interleaved, median, repeats_for
 from cnp.bench.registry import Bench
 
 CORE_LIMIT = 60.0  # ns an op
@@ -17,24 +18,30 @@ TINY_LIMIT = 30.0  # us a function of three ops
 SLOPE_LIMIT = 1.1
 COUNTED = ("straight", "many_registers", "loops", "memory", "calls", "mix")
 SMALL, LARGE = 1_000, 100_000
+GROWING = (100, 1_000, 10_000, 100_000, 1_000_000)
 
 
 def run(recorder: Recorder) -> None:
     """ns an op in the core, us an op from Python, instructions, the exponent of growth."""
     with recorder.part("core_instructions_per_op", "python_instructions_per_op"):
-        _count(recorder, COUNTED[:2] if recorder.quick else COUNTED)
+        _count(recorder)
     _core(recorder)
     _growth(recorder)
     _python(recorder)
     _tiny(recorder)
 
 
-def _count(recorder: Recorder, shapes: tuple[str, ...]) -> None:
+def _count(recorder: Recorder) -> None:
     # The names of emission's run where all are counted, so that valgrind starts once.
     from cnp.bench.emission import COUNTED as ALL
 
     counts = callgrind.counts(SMALL, *(ALL[:3] if recorder.quick else ALL))
-    for shape in [each for each in shapes if f"{each}.compile" in counts]:
+    for shape in COUNTED:
+        if f"{shape}.compile" not in counts:
+            recorder.left_out(f"core_instructions_per_op.{shape}")
+            if shape != "calls":  # which is not built again and again: see counted.py
+                recorder.left_out(f"python_instructions_per_op.{shape}")
+            continue
         ops = len(programs.SHAPES[shape](SMALL).ops)
         recorder.value(f"core_instructions_per_op.{shape}", counts[f"{shape}.compile"] / ops)
         if f"{shape}.python" in counts:
@@ -55,22 +62,25 @@ def _core(recorder: Recorder) -> None:
             each.close()
         mean = [each / len(prepared) for each in total]
         recorder.sampled(f"core_ns_per_op.{size}", mean, "ns", at_most=CORE_LIMIT, note="mean of the programs")
+    if recorder.quick:
+        recorder.left_out(*(f"core_ns_per_op.{name}.{LARGE}" for name in programs.SHAPES), f"core_ns_per_op.{LARGE}")
 
 
 def _growth(recorder: Recorder) -> None:
-    largest = 10_000 if recorder.quick else 1_000_000
+    sizes = GROWING[:3] if recorder.quick else GROWING
     for name in ("straight", "loops", "many_registers"):
+        prepared = {size: Prepared(programs.SHAPES[name](size)) for size in sizes}
+        repeats = {size: repeats_for(each.compile_and_emit, 0.002) for size, each in prepared.items()}
+        works = {str(size): partial(each.compile_and_emit, repeats[size]) for size, each in prepared.items()}
+        samples = interleaved(works, recorder.rounds(9))
         points: dict[int, float] = {}
-        size = 100
-        while size <= largest:
-            prepared = Prepared(programs.SHAPES[name](size))
-            n = repeats_for(prepared.compile_and_emit, 0.002)
-            rounds = [seconds(lambda: prepared.compile_and_emit(n)) / n for _ in range(5)]  # noqa: B023
-            points[prepared.ops] = median(rounds)
-            prepared.close()
-            size *= 10
-        note = ", ".join(f"{ops:,}: {taken / ops * 1e9:.0f} ns" for ops, taken in points.items())
-        recorder.value(f"growth.{name}", slope(points), at_most=SLOPE_LIMIT, note=f"exponent; {note}")
+        for size, each in prepared.items():
+            nanoseconds = [taken / repeats[size] * 1e9 for taken in samples[str(size)]]
+            recorder.samples[f"{recorder.bench}.growth_ns.{name}.{size}"] = nanoseconds
+            points[each.ops] = median(nanoseconds)
+            each.close()
+        exponent, note = fit.power(points).exponent, fit.described(points, "ns")
+        recorder.value(f"growth.{name}", exponent, at_most=SLOPE_LIMIT, note=note)
 
 
 def _python(recorder: Recorder) -> None:

@@ -19,7 +19,7 @@ def run(recorder: Recorder) -> None:
     """Executed instructions, time and cycles by shape and size, and what code memory costs before."""
     shapes = _shapes(recorder)
     sized = [each for each in shapes if each != "face"]
-    with recorder.part("instructions_per_instruction"):
+    with recorder.part("instructions_per_instruction", "core_instructions_per_instruction"):
         emission_counts.run(recorder, shapes)
     with recorder.part("ns_per_instruction", "time_vs_memcpy"):
         emission_times.run(recorder, sized)

@@ -30,16 +30,18 @@ def run(recorder: Recorder, shapes: Sequence[str]) -> None:
         per_instruction = count / contents[shape, size].instructions
         recorder.samples[f"{recorder.bench}.instructions_per_instruction.{shape}.{size}"] = [per_instruction]
     _at_one_size(recorder, {shape: (counts[shape, SIZE], contents[shape, SIZE]) for shape in shapes})
-    core = sum(found[shape, Kind.COMPILE, SIZE] for shape in shapes)
-    note = "cnp_compile too: reading the ops, liveness, registers, choice of stencils, values of holes, and copying"
-    generated = sum(contents[shape, SIZE].instructions for shape in shapes)
-    recorder.value("core_instructions_per_instruction", core / generated, note=note)
     for shape in shapes:
         points = {contents[shape, size].instructions: counts[shape, size] for size in sizes}
         if len(points) > 1:  # `face` has one size only
             note = fit.described(points, "instructions")
             recorder.value(f"instructions_growth.{shape}", fit.power(points).exponent, note=note)
     _parts(recorder, counts, contents)
+    pooled = emission_programs.pooled(shapes)
+    _together(recorder, {shape: (counts[shape, SIZE], contents[shape, SIZE]) for shape in pooled})
+    core = sum(found[shape, Kind.COMPILE, SIZE] for shape in pooled)
+    note = "cnp_compile too: reading the ops, liveness, registers, choice of stencils, values of holes, and copying"
+    generated = sum(contents[shape, SIZE].instructions for shape in pooled)
+    recorder.value("core_instructions_per_instruction", core / generated, note=note)
 
 
 def _census(shape: str, size: int) -> Census:
@@ -54,10 +56,13 @@ def _at_one_size(recorder: Recorder, programs: Mapping[str, tuple[float, Census]
     for shape, (count, each) in programs.items():
         note = f"{count:,.0f} for {each.instructions:,} instructions in {each.chunks:,} chunks, {each.bytes:,} bytes"
         recorder.value(f"instructions_per_instruction.{shape}", count / each.instructions, at_most=LIMIT, note=note)
+
+
+def _together(recorder: Recorder, programs: Mapping[str, tuple[float, Census]]) -> None:
     total = sum(count for count, _ in programs.values())
     contents = census.total(each for _, each in programs.values())
     for name, number in contents.parts().items():
-        note = f"cnp_emit alone, over {number:,} {name}s: all programs of {SIZE:,} ops together"
+        note = f"cnp_emit alone, over {number:,} {name}s: {', '.join(programs)} together"
         limit = LIMIT if name == "instruction" else None
         recorder.value(f"instructions_per_{name}", total / max(number, 1), at_most=limit, note=note)
 

@@ -17,8 +17,8 @@ _EVENTS = (Event.CYCLES, Event.INSTRUCTIONS, Event.BRANCH_MISSES)
 def run(recorder: Recorder, shapes: Sequence[str]) -> None:
     """Figures that begin with `cycles_`, `counted_` and `missed_`: cnp_emit, warm. Unavailable without the counters."""
     per_call(nothing().repeat, 1, _EVENTS)  # says at once that there are none
-    totals = dict.fromkeys(_EVENTS, 0.0)
-    generated = 0
+    totals: dict[str, dict[Event, float]] = {}
+    generated: dict[str, int] = {}
     for shape in shapes:
         prepared = Prepared(emission_programs.make(shape, SIZE))
         instructions = census.take(prepared).instructions
@@ -27,11 +27,15 @@ def run(recorder: Recorder, shapes: Sequence[str]) -> None:
         prepared.close()
         cycles = [each[Event.CYCLES] / instructions for each in rounds]
         recorder.sampled(f"cycles_per_instruction.{shape}", cycles, "cycles", note=f"cnp_emit, warm, {SIZE:,} ops")
-        generated += instructions
-        for event in _EVENTS:
-            totals[event] += median(each[event] for each in rounds)
-    note = f"all programs of {SIZE:,} ops together; core cycles, in user space"
-    recorder.value("cycles_per_instruction", totals[Event.CYCLES] / generated, "cycles", note=note)
+        generated[shape] = instructions
+        totals[shape] = {event: median(each[event] for each in rounds) for event in _EVENTS}
+    pooled = emission_programs.pooled(shapes)
+    per_instruction = {
+        event: sum(totals[each][event] for each in pooled) / sum(generated[each] for each in pooled)
+        for event in _EVENTS
+    }
+    note = f"{', '.join(pooled)} of {SIZE:,} ops together; core cycles, in user space"
+    recorder.value("cycles_per_instruction", per_instruction[Event.CYCLES], "cycles", note=note)
     note = "the same by the processor's counter, to be held against valgrind's count; the calling loop is in it"
-    recorder.value("counted_instructions_per_instruction", totals[Event.INSTRUCTIONS] / generated, note=note)
-    recorder.value("missed_branches_per_instruction", totals[Event.BRANCH_MISSES] / generated)
+    recorder.value("counted_instructions_per_instruction", per_instruction[Event.INSTRUCTIONS], note=note)
+    recorder.value("missed_branches_per_instruction", per_instruction[Event.BRANCH_MISSES])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from cnp import Function, Label, Register, f32, f64, i32, i64
@@ -65,6 +65,16 @@ def every_op(size: int) -> Function:
 
 SHAPES: dict[str, Callable[[int], Function]] = {"face": _face, **programs.SHAPES, "every_op": every_op}
 """Makers of a function of about so many ops, by name; that of the README, `face`, has one size only."""
+POOLED = ("face", *programs.SHAPES)
+"""The programs that figures over several are of. `every_op` is for comparing libraries, and stands beside them."""
+
+
+def pooled(shapes: Iterable[str]) -> list[str]:
+    """Those of the shapes that are in POOLED. Unavailable if none is."""
+    found = [each for each in shapes if each in POOLED]
+    if not found:
+        raise Unavailable(f"the library has the ops of none of {', '.join(POOLED)}")
+    return found
 
 
 def _rows() -> list[OpRow]:

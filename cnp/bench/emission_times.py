@@ -18,6 +18,7 @@ SIZES = (10, 100, 1000, 10_000, 100_000, 1_000_000)
 HEADLINE = 100_000
 """Ops of the programs whose figures count."""
 _SHOWN = (1000, HEADLINE)  # sizes at which every shape has a row of its own
+_EACH_SIZE = ("ns_per_instruction", "GB_per_s", "time_vs_memcpy")
 _LONG = 1_000_000  # from so many ops on, fewer rounds do
 _IN_CACHE = 10_000  # up to so many ops, all that is read and written fits into the second cache
 
@@ -56,17 +57,27 @@ def run(recorder: Recorder, shapes: Sequence[str]) -> None:
         for shape in shapes:
             for state, point in _measure(recorder, shape, size).items():
                 points[state][size][shape] = point
-    for state, of_state in points.items():
-        _by_size(recorder, state, of_state)
     warm = points[State.WARM]
     for size in (each for each in _SHOWN if each in sizes):
         for shape, point in warm[size].items():
             recorder.ratio(f"time_vs_memcpy.{shape}.{size}", point.seconds, at_most=LIMIT, note=_rates(point))
-    _headline(recorder, warm, min(HEADLINE, sizes[-1]))
     for shape in shapes:
         _growth(recorder, f"growth.{shape}", [each[shape] for each in warm.values()], GROWTH_LIMIT)
     _parts(recorder, warm)
     _instruments(recorder)
+    for state, of_state in points.items():
+        recorder.text(_matrix(f"ns per generated instruction, {state.value}", of_state, _nanoseconds))
+        recorder.text(_matrix(f"times the time of memcpy, {state.value}", of_state, lambda point: point.seconds.value))
+    pooled = emission_programs.pooled(shapes)
+    for state, of_state in points.items():
+        of_pooled = {size: {shape: each[shape] for shape in pooled} for size, each in of_state.items()}
+        _by_size(recorder, state, of_pooled)
+        if state is State.WARM:
+            _headline(recorder, of_pooled, min(HEADLINE, sizes[-1]))
+    for size in SIZES[len(sizes) :]:
+        for state in State:
+            recorder.left_out(*(f"{state.prefix}{each}.{size}" for each in _EACH_SIZE))
+        recorder.left_out(*(f"time_vs_memcpy.{shape}.{size}" for shape in shapes if size in _SHOWN))
 
 
 def _measure(recorder: Recorder, shape: str, size: int) -> dict[State, Point]:
@@ -109,7 +120,7 @@ def _by_size(recorder: Recorder, state: State, points: Points) -> None:
     pooled = {size: together(each.values()) for size, each in points.items()}
     for size, point in pooled.items():
         per_instruction = point.per(point.contents.instructions)
-        note = f"{len(points[size])} programs of {size:,} ops, {_rates(point)}"
+        note = f"{', '.join(points[size])} of {size:,} ops: {_rates(point)}"
         recorder.sampled(f"{state.prefix}ns_per_instruction.{size}", per_instruction, "ns", note=note)
     for size, point in pooled.items():
         recorder.sampled(f"{state.prefix}GB_per_s.{size}", point.rate, "GB/s", note="the same")
@@ -119,8 +130,6 @@ def _by_size(recorder: Recorder, state: State, points: Points) -> None:
             f"{state.prefix}time_vs_memcpy.{size}", point.seconds, at_most=limit, note="cnp_emit over memcpy"
         )
     _growth(recorder, f"{state.prefix}growth", pooled.values(), GROWTH_LIMIT if state is State.WARM else None)
-    recorder.text(_matrix(f"ns per generated instruction, {state.value}", points, _nanoseconds))
-    recorder.text(_matrix(f"times the time of memcpy, {state.value}", points, lambda point: point.seconds.value))
 
 
 def _rates(point: Point) -> str:
@@ -134,7 +143,7 @@ def _nanoseconds(point: Point) -> float:
 
 def _headline(recorder: Recorder, points: Points, size: int) -> None:
     point = together(points[size].values())
-    note = f"cnp_emit over memcpy, warm, {len(points[size])} programs of {size:,} ops together"
+    note = f"cnp_emit over memcpy, warm, {', '.join(points[size])} of {size:,} ops together"
     recorder.ratio("time_vs_memcpy", point.seconds, at_most=LIMIT, note=note)
     for name, number in point.contents.parts().items():
         recorder.sampled(f"ns_per_{name}", point.per(number), "ns", note=f"the same programs, over {number:,} {name}s")

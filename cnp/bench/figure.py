@@ -98,6 +98,11 @@ class Recorder:
         """A figure that cannot be had here."""
         self._add(Figure(f"{self.bench}.{name}" if name else self.bench, None, note=reason))
 
+    def left_out(self, *names: str) -> None:
+        """Figures that a quick run has no time for."""
+        for name in names:
+            self.unavailable(name, "left out of a quick run")
+
     def failed(self, reason: str) -> None:
         """The bench stopped; what it measured before stays."""
         self._add(Figure(self.bench, None, note=reason, failed=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import functools
+import io
 import shutil
 import subprocess
 import tempfile
@@ -78,7 +79,7 @@ def _find_clang() -> Clang:
 def _loaded(path: Path, kernel: Kernel, arguments: Arguments) -> LocalEntry:
     _load_mathematics()
     function = ctypes.CDLL(str(path))[kernel.name]
-    return foreign(function, kernel, arguments, _size_of_functions(path))
+    return foreign(function, kernel, arguments, size_of_functions(path.read_bytes()))
 
 
 @functools.cache
@@ -87,12 +88,11 @@ def _load_mathematics() -> ctypes.CDLL:
     return ctypes.CDLL(ctypes.util.find_library("m"), ctypes.RTLD_GLOBAL)
 
 
-def _size_of_functions(path: Path) -> int:
-    """The sizes of all function symbols: code without padding, constants and jump tables."""
+def size_of_functions(elf: bytes) -> int:
+    """Of an object or a shared library, the sizes of all function symbols: code without padding and constants."""
     try:
         from elftools.elf.elffile import ELFFile
     except ImportError:
-        raise Unavailable("pyelftools is not installed: pip install 'cnp[build]'") from None
-    with path.open("rb") as stream:
-        symbols = ELFFile(stream).get_section_by_name(".symtab").iter_symbols()
-        return sum(each["st_size"] for each in symbols if each["st_info"]["type"] == "STT_FUNC")
+        raise Unavailable("pyelftools is not installed: pip install 'cnp[bench]'") from None
+    symbols = ELFFile(io.BytesIO(elf)).get_section_by_name(".symtab").iter_symbols()
+    return sum(each["st_size"] for each in symbols if each["st_info"]["type"] == "STT_FUNC")

@@ -31,7 +31,7 @@ def _module() -> ModuleType:
         spec.loader.exec_module(module)
     except ImportError as error:
         del sys.modules[path.stem]
-        raise Unavailable(f"{error.name} is not installed: pip install numba") from None
+        raise Unavailable(f"{error.name} is not installed: pip install 'cnp[numba]'") from None
     return module
 
 

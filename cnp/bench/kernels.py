@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from cnp.bench import absent
 from cnp.bench.figure import Recorder, Unavailable
 from cnp.bench.kernel_c import clang_entry, tcc_entry
 from cnp.bench.kernel_cnp import cnp_entry
@@ -27,6 +28,7 @@ class Contestant:
     name: str
     prepare: Callable[[Kernel, Arguments], Entry]  # raises Unavailable, for one kernel or for all
     sized: bool = False  # whether its entries know their code's size
+    unsized: str = ""  # why they do not
     each: float | None = None  # time of every kernel
     mean: float | None = None  # time, geometric mean over all kernels
     mean_bytes: float | None = None
@@ -38,12 +40,12 @@ class Contestant:
 
 CONTESTANTS = (
     Contestant("clang_O0", functools.partial(clang_entry, "O0"), sized=True, mean=0.4),
-    Contestant("clang_O1", functools.partial(clang_entry, "O1")),
+    Contestant("clang_O1", functools.partial(clang_entry, "O1"), sized=True),
     Contestant("clang_O2", functools.partial(clang_entry, "O2"), sized=True, each=2.0, mean=1.25, mean_bytes=1.5),
     Contestant("tcc", tcc_entry, sized=True, each=1.0),
-    Contestant("llvmlite_O0", llvm_entry, each=1.0),
-    Contestant("luajit", lua_entry),
-    Contestant("numba", numba_entry),
+    Contestant("llvmlite_O0", llvm_entry, sized=True, each=1.0),
+    Contestant("luajit", lua_entry, unsized="LuaJIT does not say how large the code of its traces is"),
+    Contestant("numba", numba_entry, unsized="numba's code is not to be told from the wrappers compiled with it"),
 )
 """A new contestant is a row. clang's -O2 is without vectors, numba's is with them."""
 
@@ -65,6 +67,9 @@ def run(recorder: Recorder) -> None:
             _measure(recorder, kernel, _entries(recorder, kernel, ratios, opened), ratios)
     for contestant in CONTESTANTS:
         _means(recorder, contestant, ratios[contestant.name])
+        if contestant.unsized:
+            recorder.unavailable(f"bytes_vs_{contestant.name}", f"not known: {contestant.unsized}")
+    absent.record(recorder)
 
 
 def _entries(recorder: Recorder, kernel: Kernel, ratios: dict[str, _Ratios], opened: ExitStack) -> dict[str, Entry]:
@@ -121,14 +126,14 @@ def _interleaved(entries: dict[str, Entry], rounds: int, warm: int = 2) -> dict[
 
 
 def _means(recorder: Recorder, contestant: Contestant, ratios: _Ratios) -> None:
-    """Geometric means over all kernels that the contestant has; the note says how many these are."""
+    """Geometric means over all kernels: none of fewer, because a mean of those that are there would be of others."""
     limits = (contestant.mean, contestant.mean_bytes)
     for name, values, limit in zip(contestant.figures("geomean"), (ratios.times, ratios.bytes), limits):
-        if values:
-            note = f"{len(values)} of {len(KERNELS)} kernels"
-            recorder.value(name, geometric_mean(values), "x", at_most=limit, note=note)
+        if len(values) == len(KERNELS):
+            recorder.value(name, geometric_mean(values), "x", at_most=limit, note=f"{len(values)} kernels")
         else:
-            recorder.unavailable(name, ratios.missing)
+            some = f"{len(values)} of {len(KERNELS)} kernels only: " if values else ""
+            recorder.unavailable(name, some + ratios.missing)
 
 
 BENCH = Bench("kernels", "speed and size of generated code, against C compilers and other JITs", run)

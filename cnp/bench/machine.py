@@ -17,7 +17,7 @@ from cnp.runtime.default import default_library
 MISSING = "missing"
 UNKNOWN = "unknown"
 
-_PACKAGES = ("llvmlite", "numba", "wasmtime", "copapy", "cffi", "lupa")
+_PACKAGES = ("llvmlite", "numba", "wasmtime", "copapy", "cffi", "numpy", "pytest-benchmark")
 _TOOLS = {
     "tcc": ("tcc", "-v"),
     "gcc": ("gcc", "--version"),
@@ -63,6 +63,7 @@ def versions() -> dict[str, str]:
         "clang": _clang(),
     }
     found |= {name: _package(name) for name in _PACKAGES}
+    found |= {"libtcc": _libtcc(), "LLVM of llvmlite": _llvm()}
     return found | {name: _first_line(*command) for name, command in _TOOLS.items()}
 
 
@@ -149,6 +150,24 @@ def _package(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return MISSING
+
+
+def _libtcc() -> str:
+    from cnp.bench.peers.libtcc import Libtcc
+
+    try:
+        return Libtcc().version
+    except (CnpError, OSError):
+        return MISSING
+
+
+def _llvm() -> str:
+    """What llvmlite brings along, and numba uses."""
+    try:
+        from llvmlite import binding
+    except (ImportError, OSError):
+        return MISSING
+    return ".".join(map(str, binding.llvm_version_info))
 
 
 def _first_line(*command: str) -> str:

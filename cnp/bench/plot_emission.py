@@ -7,6 +7,8 @@ from itertools import cycle
 from typing import Any
 
 from cnp.bench import plot_lines, plot_style
+from cnp.bench.emission_programs import POOLED
+from cnp.bench.emission_times import LIMIT
 from cnp.bench.figure import Figure, Unavailable
 from cnp.bench.fit import linear
 from cnp.bench.measure import geometric_mean
@@ -73,7 +75,7 @@ def time(results: Results) -> Any:
     if not programs:
         raise Unavailable(f"there are no figures {TIME}.<program>.<size>")
     times = {name: plot_lines.values(figures) for name, figures in programs.items()}
-    means = _means(times)
+    means = _means({name: points for name, points in times.items() if name in POOLED})
     law = _law(means)
     footer = f"{plot_style.SPREAD} {_described(law)}"
     figure = plot_style.new(results, "Time per instruction emitted, in ns", 2.5, footer)
@@ -86,6 +88,9 @@ def time(results: Results) -> Any:
     if copied:
         axes.plot(list(copied), list(copied.values()), color=plot_style.QUIET, linewidth=1)
         ends.append((max(copied), copied[max(copied)], "memcpy", plot_style.QUIET))
+        bound = {size: each * LIMIT for size, each in copied.items()}
+        axes.plot(list(bound), list(bound.values()), ":", color=plot_style.QUIET, linewidth=1)
+        ends.append((max(bound), bound[max(bound)], f"{LIMIT:g} x memcpy", plot_style.QUIET))
     if law:
         axes.plot(list(means), [law[0] + law[1] / size for size in means], "--", color=plot_style.INK, linewidth=0.7)
     plot_style.plain_ticks(axes.yaxis, 1.0, 2.0, 5.0)
@@ -114,7 +119,7 @@ def _copies(times: Mapping[str, Mapping[int, float]], ratios: Mapping[str, Mappi
         {
             name: {size: taken / compared[name][size] for size, taken in points.items() if size in compared[name]}
             for name, points in times.items()
-            if name in compared
+            if name in compared and name in POOLED
         }
     )
 

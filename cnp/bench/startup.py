@@ -9,8 +9,11 @@ from cnp.bench.callgrind import environment
 from cnp.bench.figure import Recorder
 from cnp.bench.measure import interleaved, median
 from cnp.bench.registry import Bench
+from cnp.runtime.default import default_library
+from cnp.stencil.library import Library
 
 LIMIT = 25.0  # ms
+OPEN_LIMIT = 3.0  # ms
 IMPORT = "import cnp"
 FIRST = """
 import cnp
@@ -39,7 +42,20 @@ def run(recorder: Recorder) -> None:
     first = [each - base for each in milliseconds["first"]]
     recorder.sampled("first_function_ms", first, "ms", at_most=LIMIT, note=note)
     recorder.sampled("import_ms", [each - base for each in milliseconds["import"]], "ms", note="`import cnp` alone")
+    _open(recorder)
     recorder.text(dearest_imports(SHOWN))
+
+
+def _open(recorder: Recorder) -> None:
+    """Of that, opening the library, in this process."""
+    path = default_library().path
+
+    def work() -> None:
+        with Library.open(path) as library:
+            assert library.ops
+
+    samples = [taken * 1e3 for taken in interleaved({"open": work}, recorder.rounds(31))["open"]]
+    recorder.sampled("open_library_ms", samples, "ms", at_most=OPEN_LIMIT, note="mapping the file, and its op table")
 
 
 def dearest_imports(shown: int) -> str:

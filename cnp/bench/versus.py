@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
+from cnp.bench import absent
 from cnp.bench.figure import Recorder, Unavailable
 from cnp.bench.measure import Ratio, median
 from cnp.bench.peers import NAMES, contest, jobs
@@ -26,20 +27,27 @@ def run(recorder: Recorder) -> None:
     stopped: dict[tuple[str, str], str] = {}
     for name in QUICK_JOBS if recorder.quick else jobs.NAMES:
         job = jobs.make(name)
+        first: dict[str, list[Outcome]] = {}
         for peer in NAMES:
             with recorder.part(*_figures(peer, name)):
                 seconds = 0.1 if recorder.quick else _WARM_SECONDS
                 outcome = outcomes[peer, name] = _hold(peer, job, seconds, stopped)
                 _record(recorder, peer, name, outcome)
+                first[peer] = [outcome]
         if name in COLD_JOBS:
-            _cold(recorder, job, {peer: outcomes[peer, name] for peer in NAMES if (peer, name) in outcomes})
+            _cold(recorder, job, first)
+        _first(recorder, name, first)
+    if recorder.quick:
+        left = [name for name in jobs.NAMES if name not in QUICK_JOBS]
+        recorder.left_out(*(each for name in left for peer in NAMES for each in _figures(peer, name)))
+    absent.record(recorder)
     recorder.text(_shown({key: median(each.peer.whole) * 1e6 for key, each in outcomes.items()}))
 
 
 def _figures(peer: str, job: str) -> list[str]:
-    """All that is reported of a peer and a job but for the first compilation."""
+    """All that is reported of a peer and a job, but for what importing adds to it."""
     compared = [] if peer == "cnp" else [f"time_vs_{peer}.{job}"]
-    return [*compared, f"us.{peer}.{job}", f"backend_us.{peer}.{job}"]
+    return [*compared, f"us.{peer}.{job}", f"backend_us.{peer}.{job}", f"first_us.{peer}.{job}"]
 
 
 def _hold(peer: str, job: Job, seconds: float, stopped: dict[tuple[str, str], str]) -> Outcome:
@@ -67,9 +75,8 @@ def _record(recorder: Recorder, peer: str, job: str, outcome: Outcome) -> None:
     recorder.sampled(f"backend_us.{peer}.{job}", backend, "us", note="from text or IR to callables")
 
 
-def _cold(recorder: Recorder, job: Job, first: dict[str, Outcome]) -> None:
-    """The peers' first processes and some more, one peer after the other."""
-    outcomes = {peer: [each] for peer, each in first.items()}
+def _cold(recorder: Recorder, job: Job, outcomes: dict[str, list[Outcome]]) -> None:
+    """The peers' first processes and some more, one peer after the other, which are added to `outcomes`."""
     for _ in range(recorder.rounds(6, 0)):
         for peer, found in outcomes.items():
             with suppress(Unavailable):  # what went well once may take too long now; the note says how many there were
@@ -80,6 +87,13 @@ def _cold(recorder: Recorder, job: Job, first: dict[str, Outcome]) -> None:
         note = f"from importing to the first result, in a new process; {len(found)} of them"
         recorder.sampled(f"cold_ms.{peer}.{job.name}", whole, "ms", note=note)
         recorder.sampled(f"import_ms.{peer}.{job.name}", imported, "ms", note="of that, importing")
+
+
+def _first(recorder: Recorder, job: str, outcomes: dict[str, list[Outcome]]) -> None:
+    """The first compilation of each process, importing left out."""
+    for peer, found in outcomes.items():
+        note = f"from importing done to the first result; {len(found)} new process{'es' * (len(found) > 1)}"
+        recorder.sampled(f"first_us.{peer}.{job}", [each.first * 1e6 for each in found], "us", note=note)
 
 
 def _shown(times: dict[tuple[str, str], float]) -> str:

@@ -55,6 +55,14 @@ class Llvmlite(Peer):
         tracker = library.link(self._jit, f"group {next(_numbers)}")
         return [c_function(each, tracker[each.symbol], (self._jit, tracker)) for each in group]
 
+    def object_file(self, built: tuple[Group, str]) -> bytes:
+        """What is linked, as a file."""
+        _, text = built
+        found: bytes = self._machine.emit_object(
+            self._binding.parse_assembly(self._optimised(text) if self.level else text)
+        )
+        return found
+
     def _optimised(self, text: str) -> str:
         binding = self._binding
         module = binding.parse_assembly(text)
@@ -87,3 +95,9 @@ def compile_functions(functions: Iterable[Function], peer: type[Llvmlite] = Llvm
     running = peer()
     compiled = running.finish(running.build(describe(functions)))
     return {function.name: made for function, made in zip(functions, compiled)}
+
+
+def object_file(functions: Iterable[Function], peer: type[Llvmlite] = LlvmliteO0) -> bytes:
+    """The same, not linked."""
+    running = peer()
+    return running.object_file(running.build(describe(list(functions))))

@@ -22,7 +22,7 @@ class Peer(ABC):
     name: ClassVar[str]
     """As figures have it."""
     packages: ClassVar[tuple[str, ...]]
-    """What it imports, for the cost of importing to be told apart."""
+    """What it imports, for the cost of importing to be told apart; each from an extra of the package's name."""
     bits: ClassVar[int] = 64
     """The width of its integers: of results, only so many bits can be compared."""
 
@@ -34,7 +34,7 @@ class Peer(ABC):
         """Unavailable if one is not installed."""
         for name in (each.partition(".")[0] for each in cls.packages):
             if importlib.util.find_spec(name) is None:
-                raise Unavailable(f"{name} is not installed: pip install 'cnp[peers]'")
+                raise Unavailable(f"{name} is not installed: pip install 'cnp[{name}]'")
 
     @classmethod
     def environment(cls) -> dict[str, str]:
