@@ -11,7 +11,7 @@
 /* A frame up to this size is added to the frame register by an immediate of one byte. */
 #define CNP_SMALL_FRAME 120u
 
-/* A register counts ticks down (targets/): a round of a loop takes one, a function that is about to call one for each
+/* A register counts ticks down (targets/): a jump back takes one, a function that is about to call one for each
  * CNP_TICK_FRAME bytes of its frame. Whoever has none left asks cnp_poll, which hands out what the stacks have room
  * for, a return address a tick, and so nobody else checks for room. It hands out no more than CNP_TICKS, though: at
  * 1 ns each Ctrl-C is seen within 10 microseconds. */

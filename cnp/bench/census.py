@@ -33,7 +33,7 @@ class Census:
 
     ops: int
     stencils: int
-    chunks: int  # what the loop of cnp_emit runs over: padding before loops included, even if it came out empty
+    chunks: int  # what the loop of cnp_emit runs over: padding before loops included
     holes: int
     address_holes: int  # those that depend on where the function goes; all others are filled in before
     instructions: int  # padding and jump tables not counted
@@ -66,9 +66,9 @@ def take(prepared: Prepared) -> Census:
     prepared.compile()
     rows = (Trace * request.n_traces).from_address(request.traces)
     used = Counter(memoryview(rows).cast("B").cast("I")[_STENCIL :: ctypes.sizeof(Trace) // 4])
-    chunks = int(request.n_items)
     request.trace = False
     prepared.compile()
+    chunks = int(request.n_items)  # with a trace, padding that came out empty counts too
     holes = {index: library.stencil(index).holes for index in used}
     instructions = sum(_instructions(library, index) * count for index, count in used.items())
     if instructions <= _CHECKED and instructions != _decoded(prepared):

@@ -248,7 +248,8 @@ static int decode(struct compilation *c) {
     c->n_instructions = (u32)n;
     c->n_labels = request->n_labels;
     /* Room for a label behind every instruction: turn_loops makes some of its own. */
-    if (!ALLOCATE(c, c->instructions, n + 1) || !ALLOCATE(c, c->controls, n) || !ALLOCATE(c, c->calls, n) || !ALLOCATE(c, c->label_at, request->n_labels + n))
+    if (!ALLOCATE(c, c->instructions, n + 1) || !ALLOCATE(c, c->controls, n) || !ALLOCATE(c, c->calls, n) ||
+        !ALLOCATE(c, c->label_at, request->n_labels + n))
         return 0;
     if (!begin_values(c))
         return 0;

@@ -3,8 +3,9 @@
  * clang passes preserve_none arguments in r12 r13 r14 r15 rdi rsi rdx rcx r8 r9 r11 rax (the same in clang 19 to 22;
  * the build asks the compiler and refuses another order, since control.c and the core's assembly rely on it).
  * frame is second because r13 as a base register needs no SIB byte where r12 does; r10 and rbx stay free for clang's own
- * use inside a stencil. ebp holds the ticks: preserve_none functions and C leave it as it was. The integer arguments of C functions (rdi rsi rdx rcx r8 r9) are r3 to r8 and
- * rax, where C leaves its result, is r10: calling C moves nothing. */
+ * use inside a stencil. ebp holds the ticks: preserve_none functions and C leave it as it was. The integer arguments of
+ * C functions (rdi rsi rdx rcx r8 r9) are r3 to r8 and rax, where C leaves its result, is r10: calling C moves
+ * nothing. */
 #define CNP_CONVENTION __attribute__((preserve_none))
 
 #define CNP_PARAMETERS                                                                                        \
