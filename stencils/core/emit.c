@@ -27,7 +27,7 @@ static void emit_items(const struct chunk *chunks, const struct item *items, u32
     while (first < n && covered < 16)
         covered -= (u32)chunk_of(chunks, &items[first++])->minus_size;
     const struct item *item = items + n;
-#pragma clang loop unroll_count(8)
+#pragma clang loop unroll_count(16)
     while (item != items + first)
         end = copy_and_patch(chunks, --item, end);
     char buffer[64];
