@@ -54,7 +54,7 @@ CONTESTANTS = (
 class _Ratios:
     """What is collected of one contestant for its means."""
 
-    times: list[float] = field(default_factory=list)
+    times: list[Ratio] = field(default_factory=list)
     bytes: list[float] = field(default_factory=list)
     missing: str = ""  # why one of its kernels is unavailable
 
@@ -98,7 +98,7 @@ def _measure(recorder: Recorder, kernel: Kernel, entries: dict[str, Entry], rati
         if name not in entries:
             continue
         ratio = Ratio(samples["cnp"], samples[name])
-        ratios[name].times.append(ratio.value)
+        ratios[name].times.append(ratio)
         note = f"{median(samples['cnp']) * 1e3:.3f} ms against {median(samples[name]) * 1e3:.3f} ms"
         recorder.ratio(f"time_vs_{name}.{kernel.name}", ratio, at_most=contestant.each, note=note)
         if contestant.sized:
@@ -126,14 +126,22 @@ def _interleaved(entries: dict[str, Entry], rounds: int, warm: int = 2) -> dict[
 
 
 def _means(recorder: Recorder, contestant: Contestant, ratios: _Ratios) -> None:
-    """Geometric means over all kernels: none of fewer, because a mean of those that are there would be of others."""
-    limits = (contestant.mean, contestant.mean_bytes)
-    for name, values, limit in zip(contestant.figures("geomean"), (ratios.times, ratios.bytes), limits):
-        if len(values) == len(KERNELS):
-            recorder.value(name, geometric_mean(values), "x", at_most=limit, note=f"{len(values)} kernels")
-        else:
-            some = f"{len(values)} of {len(KERNELS)} kernels only: " if values else ""
+    """Geometric means over all kernels: none of fewer, because a mean of those that are there would be of others.
+
+    That of times is taken round by round, so that it has a spread.
+    """
+    found = len(ratios.times)
+    if found < len(KERNELS):
+        some = f"{found} of {len(KERNELS)} kernels only: " if found else ""
+        for name in contestant.figures("geomean"):
             recorder.unavailable(name, some + ratios.missing)
+        return
+    time, *size = contestant.figures("geomean")
+    note = f"{found} kernels"
+    rounds = [geometric_mean(each) for each in zip(*(ratio.rounds for ratio in ratios.times))]
+    recorder.sampled(time, rounds, "x", at_most=contestant.mean, note=note)
+    for name in size:
+        recorder.value(name, geometric_mean(ratios.bytes), "x", at_most=contestant.mean_bytes, note=note)
 
 
 BENCH = Bench("kernels", "speed and size of generated code, against C compilers and other JITs", run)
