@@ -400,6 +400,22 @@ def test_a_change_of_the_core_alone_takes_the_stencils_that_were_kept(tmp_path: 
     assert not build(stencils, library).up_to_date
 
 
+def test_loads_and_stores_with_names_of_their_own_and_more_than_fields(tmp_path: Path) -> None:
+    """A body may take more than one instruction: such an op is built all the same, and its addresses are sums."""
+    ops = """#include "cnp.h"
+OP(peek, LOAD, i64, ptr address) { return *(u64 *)address; }
+OP(peek_reversed, LOAD, i64, ptr address) { return __builtin_bswap64(*(u64 *)address); }
+OP(peek_checked, LOAD, i32, ptr address) { if (!address) return TRAP(UNREACHABLE); return *(u32 *)address; }
+OP(poke7, STORE, void, ptr address, i32 value) { *(u32 *)address = value; }
+"""
+    library = tmp_path / "x.cnpl"
+    build(sources(tmp_path / "s", ops), library)
+    with Library.open(library) as read:
+        scales = {op.method: op.scales for op in read.ops}
+        assert scales == {"peek": [0, 3], "peek_reversed": [], "peek_checked": [], "poke7": [0, 2]}
+        assert [len(op.families) for op in read.ops] == [4, 0, 0, 4]
+
+
 def test_failed_build_leaves_the_old_library(small: tuple[Path, Path], tmp_path: Path) -> None:
     library = tmp_path / "x.cnpl"
     library.write_bytes(small[1].read_bytes())

@@ -203,6 +203,15 @@ def test_code_shorter_than_a_field() -> None:
 # ---- what the built library has
 
 LIBRARY = default_library()
+
+
+def test_the_built_in_ops_that_have_families() -> None:
+    found = {op.method for op in LIBRARY.ops if op.families}
+    wanted = {op.method for op in LIBRARY.ops if op.shape in (Shape.LOAD, Shape.STORE)}
+    two_instructions = {"i32_load8_s", "i32_load16_s"}  # clang extends the sign to 64 bits, then clears the upper half
+    assert found == wanted - two_instructions | {"i32_add", "i64_add"}
+
+
 TARGET = target_named(platform.machine())
 ROWS = [each for each in LIBRARY.ops if each.scales]
 SLOT_B_VALUE, SLOT_C_VALUE, OFFSET, IMMEDIATE = 0x1A1A1A18, 0x2B2B2B28, 0x55, 0x2A

@@ -9,13 +9,13 @@ from typing import Any
 from cnp.build.core import Blob, add_constants
 from cnp.build.elf import Constant
 from cnp.build.extract import Code, CodeHole
-from cnp.build.families import Learned, learn_all
+from cnp.build.families import Learned, learn_op
 from cnp.build.placements import Key, canonical_index
 from cnp.build.table import BuildOp, form_size
 from cnp.errors import BuildError
 from cnp.stencil.layout import SymbolKind
 from cnp.stencil.model import CHUNK_SIZE, Form, OpFlag, Value
-from cnp.stencil.records import Chunk, Family, Hole, Stencil
+from cnp.stencil.records import Chunk, Family, Hole, Indexed, Stencil
 from cnp.stencil.writer import Contents
 from cnp.target.record import Target
 
@@ -123,7 +123,12 @@ def assemble(
                 may_trap |= code is not None and any(hole.value == Value.EXIT for hole in code.holes)
         flags = op.row.flags | OpFlag.MAY_TRAP if may_trap else op.row.flags & ~OpFlag.MAY_TRAP
         rows.append(replace(op.row, flags=flags))
-    families = [_family(each, table) for each in learn_all(ops, target, codes)]
+    families: list[Family] = []
+    for number, op in enumerate(ops):
+        learned = learn_op(op, target, codes)
+        indexed = op.row.indexed if learned else Indexed()
+        rows[number] = replace(rows[number], indexed=indexed, families=len(families))
+        families += [_family(each, table) for each in learned]
     control = {name: table.add(code) for name, code in controls.items()}
     padding = [table.add(Code(code, ())) for code in target.padding]
     symbols = [(SymbolKind.EXPORT, name, offset) for name, offset in blob.exports.items()]

@@ -99,7 +99,8 @@ def compile_placements(compiler: Compiler, name: str, placements: Sequence[Place
             try:
                 code = _extract(compiler, p, immediates, attempt, functions)
             except BuildError as error:
-                result.errors.setdefault(p.op.row.method, f"{p.describe(compiler.target)}: {error}")
+                if p.variant is None:  # an op can do without families
+                    result.errors.setdefault(p.op.row.method, f"{p.describe(compiler.target)}: {error}")
                 continue
             if code is None:
                 failed.append((p, immediates))

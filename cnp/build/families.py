@@ -2,13 +2,13 @@
 
 Placements that differ in registers only are compiled for an orthogonal array of registers: every two registers at every
 two positions meet. What a register contributes is taken from placements that differ in it alone; then every placement
-compiled must be the exclusive or of what its registers contribute, or the build stops.
+compiled must be the exclusive or of what its registers contribute, or the op has no families.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from cnp.build.extract import Code
@@ -102,8 +102,12 @@ class Learned:
     codes: Mapping[Registers, Code]  # by groups
 
 
+class NotFields(BuildError):
+    """The code of an op's placements is not made of register fields."""
+
+
 def learn(op: BuildOp, variant: Variant, target: Target, codes: Mapping[Registers, Code]) -> Learned:
-    """Tell registers' fields from the rest. BuildError, naming registers, where code is not made of such fields."""
+    """Tell registers' fields from the rest. NotFields, naming registers, where code is not made of such fields."""
     sizes = _sizes(op, variant, target)
     name = f"op {op.row.method}, index shifted by {variant.scale}, {op.source.place}"
     groups, fields = [], []
@@ -112,7 +116,7 @@ def learn(op: BuildOp, variant: Variant, target: Target, codes: Mapping[Register
         keys = [tuple(_outside(line[each]) for line in lines) for each in range(size)]
         distinct = list(dict.fromkeys(keys))
         if len(distinct) > MOST_GROUPS:
-            raise BuildError(f"{name}: registers at position {position} fall into {len(distinct)} groups, not fields")
+            raise NotFields(f"{name}: registers at position {position} fall into {len(distinct)} groups, not fields")
         groups.append(tuple(distinct.index(key) for key in keys))
         fields.append(tuple(_field(lines[0][each]) ^ _field(lines[0][keys.index(keys[each])]) for each in range(size)))
     made: dict[Registers, Code] = {}
@@ -121,11 +125,11 @@ def learn(op: BuildOp, variant: Variant, target: Target, codes: Mapping[Register
         combination = (groups[0][x], groups[1][y], groups[2][z])
         plain = _xor(code, fields[0][x] ^ fields[1][y] ^ fields[2][z])
         if any(hole.offset + hole.width > len(code.data) - _FIELD_SIZE for hole in code.holes[:-1]):
-            raise BuildError(f"{name}: a hole is where register fields are")
+            raise NotFields(f"{name}: a hole is where register fields are")
         if made.setdefault(combination, plain) != plain:
-            raise BuildError(f"{name}: the code of registers {registers} is not that of others with other fields")
+            raise NotFields(f"{name}: the code of registers {registers} is not that of others with other fields")
     for missing in set(itertools.product(*groups)) - set(made):
-        raise BuildError(f"{name}: no placement of groups {missing} was compiled")
+        raise NotFields(f"{name}: no placement of groups {missing} was compiled")
     return Learned(tuple(groups), tuple(fields), made)
 
 
@@ -144,14 +148,19 @@ def _xor(code: Code, field: int) -> Code:
     return replace(code, data=code.data[:-size] + changed[_FIELD_SIZE - size :])
 
 
-def learn_all(ops: Sequence[BuildOp], target: Target, codes: Mapping[Key, Code]) -> list[Learned]:
-    """The families of all ops, in the order of the library."""
-    by_family: dict[tuple[int, int], dict[Registers, Code]] = {}
-    for (op, _, number, registers), code in codes.items():
-        if registers is not None:
-            by_family.setdefault((op, number), {})[registers] = code
-    return [
-        learn(op, variant, target, by_family[op.row.code, number])
-        for op in ops
-        for number, variant in enumerate(variants(op))
-    ]
+def learn_op(op: BuildOp, target: Target, codes: Mapping[Key, Code]) -> list[Learned]:
+    """The families of an op, or none: what an op does may take more than register fields can tell, or more registers.
+
+    On x86-64 clang takes two instructions for a load that extends a sign to 32 bits.
+    """
+    found: list[Learned] = []
+    for number, variant in enumerate(variants(op)):
+        registers = _array(_sizes(op, variant, target))
+        keys = {each: placement_of(op, target, number, variant, each).key for each in registers}
+        if not all(key in codes for key in keys.values()):
+            return []
+        try:
+            found.append(learn(op, variant, target, {each: codes[key] for each, key in keys.items()}))
+        except NotFields:
+            return []
+    return found

@@ -45,7 +45,7 @@ def build_table(sources: Sequence[SourceOp], target: Target) -> list[BuildOp]:
 def _number(drafts: Sequence[BuildOp]) -> list[BuildOp]:
     """Fill in indices that are known only when all rows are: of other ops, and of first placements."""
     index = {draft.row.method: code for code, draft in enumerate(drafts)}
-    result, base, families = [], 1, 0  # placement 0 is nothing's
+    result, base = [], 1  # placement 0 is nothing's
     for code, draft in enumerate(drafts):
         source, row = draft.source, draft.row
         prefix = ""
@@ -63,10 +63,7 @@ def _number(drafts: Sequence[BuildOp]) -> list[BuildOp]:
         for form in Form:
             bases.append(base if row.forms >> form & 1 else 0)
             base += form_size(draft, form)
-        row = replace(
-            row, code=code, swapped=swapped, inverse=inverse, branch=branch, bases=tuple(bases), families=families
-        )
-        families += row.indexed.families
+        row = replace(row, code=code, swapped=swapped, inverse=inverse, branch=branch, bases=tuple(bases))
         result.append(replace(draft, row=row))
     return result
 
@@ -134,7 +131,7 @@ def _value_op(source: SourceOp, target: Target) -> BuildOp:
         bases=(0,) * len(Form),
         doc=source.body,
         source_line=source.place,
-        indexed=_indexed(source, masks, target),
+        indexed=_indexed(source, operands, masks, target),
     )
     return BuildOp(row, source, source.name, reversed_class=reversed_class)
 
@@ -187,17 +184,15 @@ def _forms(source: SourceOp, operands: Sequence[Type], target: Target) -> set[Fo
     return forms
 
 
-def _indexed(source: SourceOp, masks: Masks, target: Target) -> Indexed:
-    """Which families an op has. A scale other than 0 is that of an array of what is accessed."""
+def _indexed(source: SourceOp, operands: Sequence[Type], masks: Masks, target: Target) -> Indexed:
+    """Which families an op may have. A scale other than 0 is that of an array of what is accessed."""
     if source.name in ("i32_add", "i64_add"):
         return Indexed(sum(1 << scale for scale in target.add_scales))
     if source.shape not in (Shape.LOAD, Shape.STORE) or not target.indexed_offsets:
         return Indexed()
-    if source.result == Type.i32 and source.name.endswith("_s"):
-        return Indexed()  # clang takes two instructions: the sign to 64 bits, then the upper half away
-    bits = re.search(r"(?:load|store)(\d+)", source.name) or re.match(r"\w(\d+)", source.name)
-    assert bits is not None
-    scale = (int(bits[1]) // 8).bit_length() - 1
+    type = operands[0] if source.result is None else source.result
+    narrow = re.search(r"(?:load|store)(8|16|32)(?:_|$)", source.name)
+    scale = ((int(narrow[1]) if narrow else type.bits) // 8).bit_length() - 1
     is_byte = source.shape == Shape.STORE and masks[0] == _I8
     return Indexed(1 | 1 << scale, target.indexed_offsets, 2 if is_byte else 1)
 

@@ -67,11 +67,6 @@ class Description:
         """Where callees start in the table."""
         return self.first_label + self.labels
 
-    def type_at(self, place: int) -> Type:
-        """The type of a register or constant by its place in the table."""
-        count = len(self.registers)
-        return self.registers[place] if place < count else self.constants[place - count].type
-
 
 Group = Sequence[Description]
 """Functions that call no function outside."""
