@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +27,26 @@ def _example(module: str) -> Any:
     return importlib.import_module(f"examples.bpf.{module}")
 
 
+def traffic(count: int) -> Any:
+    """Made-up packets. Unavailable outside a checkout."""
+    return _example("traffic").generate(count)
+
+
+def programs(packets: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Of each stored filter: its name, its program, and the compiled function."""
+    filters = _example("filter")
+    for name, source in _example("demo").stored_filters():
+        program = filters.program_from(source, link_type=packets.link_type, snapshot_length=packets.snapshot_length)
+        yield name, program, filters.compile_filter(program)
+
+
 def run(recorder: Recorder) -> None:
     """Packets a second of both, on made-up traffic; verdicts are compared first."""
-    demo, filters = _example("demo"), _example("filter")
     if not _example("libpcap").is_installed():
         raise Unavailable("libpcap is not installed")
-    packets = _example("traffic").generate(2_000 if recorder.quick else 50_000)
-    loop = filters.libpcap_loop()
-    for name, source in demo.stored_filters():
-        options = {"link_type": packets.link_type, "snapshot_length": packets.snapshot_length}
-        program = filters.program_from(source, **options)
-        compiled = filters.compile_filter(program)
+    packets = traffic(2_000 if recorder.quick else 50_000)
+    loop = _example("filter").libpcap_loop()
+    for name, program, compiled in programs(packets):
         if compiled.run(packets) != loop(program, packets):
             raise InternalError(f"bpf: filter {name!r}: verdicts differ from libpcap's")
         works = {

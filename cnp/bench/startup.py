@@ -23,18 +23,19 @@ f.i64_mul(d, f.params[0], 7)
 f.ret(d)
 assert f.compile()(6) == 42
 """
+PROGRAMS = {"pass": "pass", "import": IMPORT, "first": FIRST}
 SHOWN = 10  # modules
 
 
-def _run(program: str, *options: str) -> subprocess.CompletedProcess[str]:
+def start(program: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in a Python of its own."""
     command = [sys.executable, *options, "-c", program]
     return subprocess.run(command, capture_output=True, text=True, check=True, env=environment())
 
 
 def run(recorder: Recorder) -> None:
     """Milliseconds above `python -c pass`, each process new, files in the page cache."""
-    programs = {"pass": "pass", "import": IMPORT, "first": FIRST}
-    works = {name: lambda text=text: _run(text) for name, text in programs.items()}
+    works = {name: lambda text=text: start(text) for name, text in PROGRAMS.items()}
     samples = interleaved(works, recorder.rounds(31))
     milliseconds = {name: [taken * 1e3 for taken in each] for name, each in samples.items()}
     base = median(milliseconds["pass"])
@@ -70,7 +71,7 @@ def dearest_imports(shown: int) -> str:
 def _imports(program: str) -> list[tuple[str, int]]:
     """Module and its own microseconds."""
     found = []
-    for line in _run(program, "-X", "importtime").stderr.splitlines():
+    for line in start(program, "-X", "importtime").stderr.splitlines():
         fields = line.removeprefix("import time:").split("|")
         if len(fields) == 3 and fields[0].strip().isdigit():
             found.append((fields[2].strip(), int(fields[0])))
