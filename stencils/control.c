@@ -1,5 +1,5 @@
 /* Stencils that are not ops: how compiled code starts, calls, returns, stops and asks for permission to go on.
- * Each has one placement. r10 and f0 hold a result, arguments start at r3 and f0 (see targets/). */
+ * Each has one placement. */
 #include "cnp.h"
 #include "context.h"
 
@@ -15,18 +15,16 @@ CNP_HOLE(SIGNATURE);   /* struct signature of a function called through the C co
 
 CONTROL(jump) { CNP_GO(TARGET); }
 
-CONTROL(ret) { return (struct cnp_result){r10, f0}; }
+CONTROL(ret) { CNP_RETURN(); }
 
 /* A safepoint, and what stands in front of a function's first call. The way to TARGET, out of line, polls and comes
  * back. */
 CONTROL(count) {
-    if (CNP_LAST_TICK())
-        CNP_GO(TARGET);
+    CNP_COUNT(TARGET);
     CNP_GO(NEXT);
 }
 CONTROL(count_large_frame) {
-    if (CNP_LAST_TICKS(FRAME_TICKS))
-        CNP_GO(TARGET);
+    CNP_COUNT_MANY(FRAME_TICKS, TARGET);
     CNP_GO(NEXT);
 }
 
@@ -60,15 +58,11 @@ CONTROL(call) {
     CNP_GO(NEXT);
 }
 CONTROL(call_small_frame) {
-    CNP_ADD_8(FRAME_SIZE);
-    CNP_CALL_COMPILED();
-    CNP_ADD_8(MINUS_FRAME_SIZE);
+    CNP_CALL_SMALL_FRAME();
     CNP_GO(NEXT);
 }
 CONTROL(call_large_frame) {
-    CNP_ADD_32(FRAME_SIZE);
-    CNP_CALL_COMPILED();
-    CNP_ADD_32(MINUS_FRAME_SIZE);
+    CNP_CALL_LARGE_FRAME();
     CNP_GO(NEXT);
 }
 

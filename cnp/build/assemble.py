@@ -10,14 +10,18 @@ from cnp.build.core import Blob, add_constants
 from cnp.build.elf import Constant
 from cnp.build.extract import Code, CodeHole
 from cnp.build.families import Learned, learn_op
-from cnp.build.placements import Key, canonical_index
+from cnp.build.fields import REGISTER_FIELDS, FieldTable, Learner
+from cnp.build.placements import Key, canonical_index, split_index
+from cnp.build.rows import register_rows
 from cnp.build.table import BuildOp, form_size
 from cnp.errors import BuildError
 from cnp.stencil.layout import SymbolKind
 from cnp.stencil.model import CHUNK_SIZE, Form, OpFlag, Value
 from cnp.stencil.records import Chunk, Family, Hole, Indexed, Stencil
 from cnp.stencil.writer import Contents
-from cnp.target.record import Target
+from cnp.target.patch import PatchKind
+from cnp.target.record import LIMITS, Target
+from cnp.types import Type
 
 ABSENT = Stencil((Chunk(b""),), ())
 _MOST_CHUNKS, _MOST_HOLES, _MOST_SIZE = 255, 15, 2047
@@ -26,7 +30,8 @@ _MOST_CHUNKS, _MOST_HOLES, _MOST_SIZE = 255, 15, 2047
 class StencilTable:
     """Stencils by index, each kept once; index 0 stands for an absent one."""
 
-    def __init__(self, blob: Blob) -> None:
+    def __init__(self, blob: Blob, kinds: Sequence[PatchKind]) -> None:
+        self._kinds = kinds
         self.stencils: list[Stencil] = [ABSENT]
         self._index: dict[tuple[Stencil, bool], int] = {}
         self._known: dict[Code, int] = {}
@@ -52,10 +57,10 @@ class StencilTable:
         holes: list[Hole] = []
         start = 0
         for hole in sorted(code.holes, key=lambda each: each.offset):
-            end = hole.offset + hole.width
-            chunks += _cut(code.data[start:end])
-            flags, value = hole.flags, hole.value
-            holes.append(Hole(len(chunks) - 1, value, hole.width, flags, hole.addend, self._extra(hole), hole.offset))
+            end = hole.offset + hole.kind.width
+            chunks += _cut(code.data[start:end]) if end > start else ()
+            kind = self._kinds.index(hole.kind)
+            holes.append(Hole(len(chunks) - 1, hole.value, kind, hole.addend, self._extra(hole), hole.offset))
             start = end
         chunks += _cut(code.data[start:])
         if len(chunks) > _MOST_CHUNKS or len(holes) > _MOST_HOLES or len(code.data) > _MOST_SIZE:
@@ -91,6 +96,23 @@ def _family(learned: Learned, table: StencilTable) -> Family:
     return Family(learned.groups, learned.fields, stencils)
 
 
+def _code(
+    op: BuildOp, form: Form, index: int, target: Target, codes: Mapping[Key, Code], table: FieldTable
+) -> Code | None:
+    """The stencil of a placement; None if it has none."""
+    *alternatives, pattern = split_index(op, form, index)
+    rows = register_rows(op, form, alternatives, pattern, target)
+    found = {row: codes[key] for row in rows if (key := (op.row.code, int(form), index, row)) in codes}
+    if len(found) < len(rows) or not rows:
+        return None
+    if target.groups is None:
+        return found[rows[0]]
+    types = [op.source.result, *op.row.operand_types, None, None, None][:4]
+    files = tuple(type is not None and type.is_float for type in types)
+    name = f"op {op.row.method}, form {form.name}, placement {index}, {op.source.place}"
+    return Learner(target, table, (files[0], files[1], files[2], files[3]), name).learn(found)
+
+
 @dataclass(frozen=True, slots=True)
 class Assembled:
     """The contents of a library, and how many placements share its stencils."""
@@ -111,14 +133,19 @@ def assemble(
 ) -> Assembled:
     """Number everything. The order is that of the ops, their forms and placements, then control and padding."""
     blob = add_constants(core, constants_of([*codes.values(), *controls.values()]))
-    table = StencilTable(blob)
+    kinds = [*target.kinds, *REGISTER_FIELDS.values()]
+    table, fields = StencilTable(blob, kinds), FieldTable(target)
     placements = [0]
     rows = []
     for op in ops:
         may_trap = False
         for form in Form:
+            known: dict[int, Code | None] = {}
             for index in range(form_size(op, form)):
-                code = codes.get((op.row.code, int(form), canonical_index(op, form, index), None))
+                index = canonical_index(op, form, index, target)
+                if index not in known:
+                    known[index] = _code(op, form, index, target, codes, fields)
+                code = known[index]
                 placements.append(table.add(code) if code else 0)
                 may_trap |= code is not None and any(hole.value == Value.EXIT for hole in code.holes)
         flags = op.row.flags | OpFlag.MAY_TRAP if may_trap else op.row.flags & ~OpFlag.MAY_TRAP
@@ -130,7 +157,7 @@ def assemble(
         rows[number] = replace(rows[number], indexed=indexed, families=len(families))
         families += [_family(each, table) for each in learned]
     control = {name: table.add(code) for name, code in controls.items()}
-    padding = [table.add(Code(code, ())) for code in target.padding]
+    padding = [table.add(Code(code, ())) if code or not size else 0 for size, code in enumerate(target.padding)]
     symbols = [(SymbolKind.EXPORT, name, offset) for name, offset in blob.exports.items()]
     symbols += [(SymbolKind.CONTROL, name, index) for name, index in control.items()]
     symbols += [(SymbolKind.PADDING, "", index) for index in padding]
@@ -139,6 +166,16 @@ def assemble(
     symbols += [(SymbolKind.SURVIVOR, "", register) for register in survivors]
     symbols += [(SymbolKind.SCRATCH, "", register) for register in target.scratch_registers]
     symbols += [(SymbolKind.FEATURE, name, 0) for name in target.features]
+    for kind, names, type in (
+        (SymbolKind.INTEGER_REGISTER, target.integer_registers, Type.i64),
+        (SymbolKind.FLOAT_REGISTER, target.float_registers, Type.f64),
+    ):
+        groups = target.register_groups(type)
+        symbols += [
+            (kind, name, next(group for group, members in enumerate(groups) if number in members))
+            for number, name in enumerate(names)
+        ]
+    symbols += [(SymbolKind.LIMIT, name, target.limits[name]) for name in LIMITS]
     contents = Contents(
         target=target.name,
         abi_hash=abi_hash,
@@ -147,6 +184,9 @@ def assemble(
         ops=rows,
         placements=placements,
         families=families,
+        kinds=kinds,
+        classes=target.classes,
+        fields=fields.rows,
         stencils=table.stencils,
         blob=blob.data,
         symbols=symbols,

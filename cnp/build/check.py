@@ -73,15 +73,22 @@ def _problem(stencil: Stencil, contents: Contents) -> str:
         if len(chunk.code) > CHUNK_SIZE:
             return f"a chunk of {len(chunk.code)} bytes"
         ends.append((ends[-1] if ends else 0) + len(chunk.code))
+    filled: dict[int, int] = {}
     for hole in stencil.holes:
-        if ends[hole.chunk] != hole.offset + hole.width:
+        kind = contents.kinds[hole.kind]
+        end = hole.offset + kind.width
+        if ends[hole.chunk] != end:
             return f"the hole at {hole.offset} does not end its chunk"
-        if any(stencil.code[hole.offset : hole.offset + hole.width]):
+        if hole.value == Value.REGISTERS:
+            continue
+        word = int.from_bytes(stencil.code[max(end - 4, 0) : end].rjust(4, b"\0"), "little")
+        if word & kind.mask:
             return f"the hole at {hole.offset} is not empty"
+        if filled.get(hole.chunk, 0) & kind.mask:
+            return f"the holes at {hole.offset} overlap"
+        filled[hole.chunk] = filled.get(hole.chunk, 0) | kind.mask
         if hole.value == Value.LIBRARY and contents.blob and not 0 <= hole.extra < len(contents.blob):
             return f"the hole at {hole.offset} refers to {hole.extra}, outside the blob"
-    if len({hole.chunk for hole in stencil.holes}) != len(stencil.holes):
-        return "two holes in one chunk"
     short = contents.stencils[stencil.short_form] if stencil.short_form else None
     if short is not None and (short.size >= stencil.size or len(short.holes) != len(stencil.holes)):
         return "its short form is not shorter"

@@ -13,7 +13,7 @@ from cnp.build.extract import Code, Rules, extract
 from cnp.build.placements import PRELUDE, Immediate, Key, Placement, Writer
 from cnp.build.sample import merge_samples
 from cnp.errors import BuildError
-from cnp.stencil.model import ImmediateClass, Shape
+from cnp.stencil.model import Shape
 from cnp.target.record import Target, arguments
 from cnp.types import Type
 
@@ -28,13 +28,13 @@ class Compiler:
     routines: frozenset[str]  # of the core, that stencils may reach
     objects: Path  # directory for generated files
 
-    def functions(self, name: str, text: str) -> dict[str, Function]:
-        """Compile C to an object file and read its functions."""
+    def functions(self, name: str, text: str, flags: Sequence[str] = ()) -> dict[str, Function]:
+        """Compile C to an object file, with flags beside the target's, and read its functions."""
         source, object_file = self.objects / f"generated_{name}.c", self.objects / f"generated_{name}.o"
         source.write_text(text)
-        self.run([*arguments(self.target.flags), "-c", str(source), "-o", str(object_file)])
+        self.run([*arguments(self.target.flags), *flags, "-c", str(source), "-o", str(object_file)])
         file = read_object(object_file, self.target.elf_machine)
-        return {function.name: function for function in functions_of(file)}
+        return {function.name: function for function in functions_of(file, self.target)}
 
     def run(self, flags: Sequence[str]) -> None:
         """Run clang where the op sources are, so that its messages name them shortly."""
@@ -55,7 +55,7 @@ class Strategy:
             if mode == 0:
                 result[each.position] = f"(s64)({each.literals[sample]})"
             elif mode == 1:
-                unsigned = "(u32)" if each.mask == ImmediateClass.U32 else ""
+                unsigned = "(u32)" if each.name == "U32" else ""
                 result[each.position] = f"{unsigned}HOLE32({each.hole})"
             else:
                 result[each.position] = f"HOLE64({each.hole})"
@@ -70,8 +70,10 @@ class Strategy:
         return [each for mode, each in zip(self.modes, immediates) if mode == 0]
 
 
-def strategies(immediates: Sequence[Immediate]) -> list[Strategy]:
-    """All strategies, those that give the shortest code first."""
+def strategies(immediates: Sequence[Immediate], target: Target) -> list[Strategy]:
+    """All strategies, those that give the shortest code first. Fields that are no whole bytes have to be sampled."""
+    if target.sample_kinds is None:
+        return [Strategy((0,) * len(immediates))]
     modes = sorted(itertools.product(range(3), repeat=len(immediates)), key=lambda each: (sum(each), each))
     return [Strategy(each) for each in modes]
 
@@ -102,8 +104,13 @@ def compile_placements(compiler: Compiler, name: str, placements: Sequence[Place
                 if p.variant is None:  # an op can do without families
                     result.errors.setdefault(p.op.row.method, f"{p.describe(compiler.target)}: {error}")
                 continue
-            if code is None:
+            if code is None and attempt + 1 < len(strategies(immediates, compiler.target)):
                 failed.append((p, immediates))
+            elif code is None:
+                names = ", ".join(f"{each.position} of class {each.name}" for each in immediates)
+                result.errors.setdefault(
+                    p.op.row.method, f"{p.describe(compiler.target)}: no field holds {names}: {_shown(functions, p)}"
+                )
             else:
                 result.codes[p.key] = code
         pending = failed
@@ -111,17 +118,29 @@ def compile_placements(compiler: Compiler, name: str, placements: Sequence[Place
     return result
 
 
+def _shown(functions: Mapping[str, Function], p: Placement) -> str:
+    """The code of the samples, for a message."""
+    return " and ".join(each.code.hex(" ") for name, each in functions.items() if name.startswith(p.label + "_"))
+
+
 Pending = Sequence[tuple[Placement, Sequence[Immediate]]]
 
 
 def _compile(compiler: Compiler, name: str, writer: Writer, pending: Pending, attempt: int) -> dict[str, Function]:
-    text = [PRELUDE]
-    text += [f'#include "{source}"\n' for source in sorted({p.op.source.source for p, _ in pending})]
-    for p, immediates in pending:
-        strategy = strategies(immediates)[attempt]
-        for sample in range(strategy.samples(immediates)):
-            text.append(writer.function(p, str(sample), strategy.expressions(immediates, sample)))
-    return compiler.functions(name, "".join(text))
+    functions: dict[str, Function] = {}
+    general = [each for each in pending if each[0].is_general(compiler.target)]
+    special = [each for each in pending if not each[0].is_general(compiler.target)]
+    for part, flags, suffix in ((special, (), ""), (general, compiler.target.general_flags, "_general")):
+        if not part:
+            continue
+        text = [PRELUDE]
+        text += [f'#include "{source}"\n' for source in sorted({p.op.source.source for p, _ in part})]
+        for p, immediates in part:
+            strategy = strategies(immediates, compiler.target)[attempt]
+            for sample in range(strategy.samples(immediates)):
+                text.append(writer.function(p, str(sample), strategy.expressions(immediates, sample)))
+        functions |= compiler.functions(name + suffix, "".join(text), arguments(flags))
+    return functions
 
 
 def _extract(
@@ -132,15 +151,15 @@ def _extract(
     functions: Mapping[str, Function],
 ) -> Code | None:
     """The stencil of a placement; None if this strategy gives none but another may. BuildError if it was the last."""
-    strategy = strategies(immediates)[attempt]
+    strategy = strategies(immediates, compiler.target)[attempt]
     samples = [functions[f"{p.label}_{sample}"] for sample in range(strategy.samples(immediates))]
-    merged = merge_samples(samples, strategy.sampled(immediates)) if len(samples) > 1 else samples[0]
+    merged = merge_samples(samples, strategy.sampled(immediates), compiler.target) if len(samples) > 1 else samples[0]
     if merged is None:
         return None
     try:
         return extract(merged, compiler.target, _rules(compiler, p, immediates))
     except BuildError:
-        if strategy == strategies(immediates)[-1]:
+        if strategy == strategies(immediates, compiler.target)[-1]:
             raise
         return None
 
@@ -149,14 +168,14 @@ def _rules(compiler: Compiler, p: Placement, immediates: Sequence[Immediate]) ->
     row = p.op.row
     low_half_only = row.shape == Shape.TABLE or (row.shape == Shape.MAGIC and row.result_type == Type.i32)
     for each in immediates:
-        number = "ABC".index(each.position)
-        is_i32 = number < len(row.operand_types) and row.operand_types[number] == Type.i32
-        low_half_only |= is_i32 or each.mask == ImmediateClass.U32
+        number = "ABC".find(each.position)
+        is_i32 = 0 <= number < len(row.operand_types) and row.operand_types[number] == Type.i32
+        low_half_only |= is_i32 or each.name == "U32"
     return Rules(
         indirect_jump=row.shape == Shape.TABLE,
         frame=not p.all_in_registers(compiler.target) or row.shape == Shape.MAGIC,
         low_half_only=low_half_only,
-        narrow=frozenset(each.hole for each in immediates if each.mask == ImmediateClass.I8),
+        narrow=frozenset(each.hole for each in immediates if each.name == "I8"),
         routines=compiler.routines,
     )
 

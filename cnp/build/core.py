@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cnp.build.compile import Compiler
 from cnp.build.elf import Constant, ObjectFile, read_object
 from cnp.errors import BuildError
+from cnp.target.patch import PAGE, KindFlag, RelocationKind
 from cnp.target.record import arguments
 
 CORE_SOURCE = "core/core.c"
@@ -53,15 +54,24 @@ def link(file: ObjectFile, compiler: Compiler) -> Blob:
                     f"{place}: undefined symbol {_name(row.symbol.name)}: the core links against nothing, "
                     "not even memcpy"
                 )
-            at = starts[index] + row.offset
-            value = starts[row.symbol.section] + row.symbol.value + row.addend - at
-            data[at : at + 4] = value.to_bytes(4, "little", signed=True)
+            _apply(data, starts[index] + row.offset, starts[row.symbol.section] + row.symbol.value + row.addend, kind)
     exports = {
         symbol.name: starts[symbol.section] + symbol.value
         for symbol in file.symbols
         if symbol.exported and symbol.section in starts and symbol.name.startswith(_EXPORT_PREFIX)
     }
     return Blob(bytes(data), dict(sorted(exports.items())), {})
+
+
+def _apply(data: bytearray, at: int, value: int, relocation: RelocationKind) -> None:
+    """Fill in what a relocation says; the blob starts at a page."""
+    for offset, kind in relocation.fields:
+        place = at + offset
+        distance = (value & -PAGE) - (place & -PAGE) if kind.flags & KindFlag.PAGES else value - place
+        end = place + kind.width
+        word = int.from_bytes(data[end - 4 : end], "little")
+        field = kind.encode(distance if kind.pc_relative else value)
+        data[end - 4 : end] = (word & ~kind.mask | field).to_bytes(4, "little")
 
 
 def _name(symbol: str) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cnp.errors import BuildError, MissingExtra
+from cnp.target.patch import PatchKind
+from cnp.target.record import Target
 
 try:
     from elftools.elf.constants import SH_FLAGS
@@ -133,6 +135,7 @@ class Reference:
     type: int
     symbol: str | Constant
     addend: int
+    kind: PatchKind | None = None  # of a field that no ELF relocation stands for
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,7 @@ class Function:
     references: tuple[Reference, ...]
 
 
-def functions_of(file: ObjectFile) -> list[Function]:
+def functions_of(file: ObjectFile, target: Target) -> list[Function]:
     """The functions of an object file. BuildError at a reference to anything but outside symbols and constants."""
     by_section: dict[int, list[Symbol]] = {}
     for symbol in file.symbols:
@@ -158,14 +161,25 @@ def functions_of(file: ObjectFile) -> list[Function]:
             end = symbol.value + symbol.size
             references = []
             while at < len(relocations) and relocations[at].offset < end:
-                references.append(_reference(file, symbol, relocations[at]))
+                references.append(_reference(file, symbol, _whole(relocations[at], relocations, target), target))
                 at += 1
             code = file.sections[index].data[symbol.value : end]
             result.append(Function(symbol.name, code, tuple(references)))
     return result
 
 
-def _reference(file: ObjectFile, function: Symbol, row: Relocation) -> Reference:
+def _whole(row: Relocation, rows: Sequence[Relocation], target: Target) -> Relocation:
+    """A relocation with the symbol of what it refers to: some name the place of the half that came before."""
+    kind = target.relocations.get(row.type)
+    if kind is None or not kind.of_label:
+        return row
+    for other in rows:
+        if other.offset == row.symbol.value and target.relocations.get(other.type, kind) is not kind:
+            return replace(row, symbol=other.symbol, addend=other.addend + row.offset - other.offset)
+    raise BuildError(f"offset {row.offset}: {kind.name} names a place where no other half is")
+
+
+def _reference(file: ObjectFile, function: Symbol, row: Relocation, target: Target) -> Reference:
     offset = row.offset - function.value
     if row.symbol.section == _UNDEFINED:
         return Reference(offset, row.type, row.symbol.name, row.addend)
@@ -176,9 +190,10 @@ def _reference(file: ObjectFile, function: Symbol, row: Relocation) -> Reference
             f"{function.name}: offset {offset} refers to {what}: only holes, core routines and mergeable constants "
             "are accepted"
         )
-    # A PC-relative addend counts from the field's start: the constant is at least 4 bytes on. A section's symbol
-    # says only where the section is; a constant's own says all.
+    # On x86-64 an addend counts from the field's start: the constant is at least 4 bytes on. A section's symbol says only
+    # where the section is; a constant's own says all.
     start = row.symbol.value + row.addend
-    position = -(-(start + 4) // section.entry_size) * section.entry_size if not row.symbol.name else row.symbol.value
+    ahead = -target.jump_addend
+    position = -(-(start + ahead) // section.entry_size) * section.entry_size if not row.symbol.name else row.symbol.value
     data = section.data[position : position + section.entry_size]
     return Reference(offset, row.type, Constant(data, section.alignment), start - position)

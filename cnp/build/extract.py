@@ -9,10 +9,11 @@ from cnp.build.elf import Constant, Function, Reference
 from cnp.build.immediates import tighten
 from cnp.build.jumps import END, Piece, simplify
 from cnp.errors import BuildError, TrapKind
-from cnp.stencil.model import HoleFlag, Value
-from cnp.target.record import Instruction, JumpEncoding, PatchKind, Target
+from cnp.stencil.model import Value
+from cnp.target.patch import PatchKind
+from cnp.target.record import Instruction, JumpForm, Target
 
-_LITERAL_KINDS = {-1: PatchKind(1, signed=True), -4: PatchKind(4, signed=True)}
+_ADDRESSES = (Value.TARGET, Value.EXIT, Value.LIBRARY, Value.CALLEE, Value.TABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,7 @@ class CodeHole:
 
     offset: int
     value: Value
-    width: int
-    flags: HoleFlag
+    kind: PatchKind
     addend: int
     extra: int | Constant | str  # str: a routine of the core
 
@@ -55,12 +55,14 @@ def extract(function: Function, target: Target, rules: Rules) -> Code:
     except ValueError as error:
         raise BuildError(f"{function.name}: {error}") from None
     _check(function, instructions, rules)
-    pieces = _pieces(function, instructions)
+    pieces = _pieces(function, instructions, target)
     _check_balance(function, instructions, pieces)
     _check_end(function, instructions, rules)
     pieces = simplify(tighten(pieces, target, rules.narrow), target)
     code = _assemble(pieces, target, function, rules, shorten_last=False)
-    if target.short_jump is None or not pieces or not (pieces[-1].jump and pieces[-1].symbol == "TARGET"):
+    if not pieces or not (pieces[-1].jump and pieces[-1].symbol == "TARGET"):
+        return code
+    if len(target.jumps(pieces[-1].condition)) < 2:
         return code
     short = _assemble(pieces, target, function, rules, shorten_last=True)
     return Code(code.data, code.holes, short)
@@ -109,7 +111,7 @@ def _check_balance(function: Function, instructions: Sequence[Instruction], piec
             ways.append((index + 1, depth))
 
 
-def _pieces(function: Function, instructions: Sequence[Instruction]) -> list[Piece]:
+def _pieces(function: Function, instructions: Sequence[Instruction], target: Target) -> list[Piece]:
     known = {each.offset for each in instructions}
     pieces, remaining = [], list(function.references)
     for each in instructions:
@@ -122,7 +124,7 @@ def _pieces(function: Function, instructions: Sequence[Instruction]) -> list[Pie
             final = each.returns or each.indirect_jump
             pieces.append(Piece(each.offset, data, tuple(references), final=final))
         elif references:
-            pieces.append(_outside_jump(function, each, references))
+            pieces.append(_outside_jump(function, each, references, target))
         else:
             destination = each.offset + each.size + (each.displacement or 0)
             if destination not in known:
@@ -131,14 +133,13 @@ def _pieces(function: Function, instructions: Sequence[Instruction]) -> list[Pie
     return pieces
 
 
-def _outside_jump(function: Function, instruction: Instruction, references: Sequence[Reference]) -> Piece:
+def _outside_jump(function: Function, instruction: Instruction, references: Sequence[Reference], target: Target) -> Piece:
     row = references[0]
     place = f"{function.name}: the jump at offset {instruction.offset}"
     if not isinstance(row.symbol, str):
         raise BuildError(f"{place} goes to a constant")
-    width = instruction.size - instruction.field
-    if len(references) != 1 or row.offset != instruction.field or row.addend != -width or width != 4:
-        raise BuildError(f"{place} to {row.symbol} does not have one 32-bit field that arrives there")
+    if len(references) != 1 or row.offset != instruction.field or row.addend != target.jump_addend:
+        raise BuildError(f"{place} to {row.symbol} does not have one field that arrives there")
     if row.symbol == "NEXT":
         return Piece(instruction.offset, jump=True, condition=instruction.condition, to=END)
     return Piece(instruction.offset, jump=True, condition=instruction.condition, symbol=row.symbol)
@@ -155,43 +156,47 @@ def _check_end(function: Function, instructions: Sequence[Instruction], rules: R
     raise BuildError(f"{function.name}: ends in {shown} at offset {final.offset}, not in a jump to NEXT or TARGET")
 
 
-def _encoding(piece: Piece, target: Target, last: bool, shorten_last: bool) -> JumpEncoding:
-    short = target.short_jump is not None and ((last and shorten_last) or piece.symbol is None)
-    return target.short_jump if short and target.short_jump else target.long_jump
+def _form(piece: Piece, target: Target, last: bool, shorten_last: bool) -> JumpForm:
+    forms = target.jumps(piece.condition)
+    return forms[-1] if (last and shorten_last) or piece.symbol is None else forms[0]
 
 
 def _assemble(pieces: Sequence[Piece], target: Target, function: Function, rules: Rules, shorten_last: bool) -> Code:
-    encodings = [
-        _encoding(each, target, index == len(pieces) - 1, shorten_last) if each.jump else None
+    forms = [
+        _form(each, target, index == len(pieces) - 1, shorten_last) if each.jump else None
         for index, each in enumerate(pieces)
     ]
     starts, at = {}, 0
-    for each, encoding in zip(pieces, encodings):
+    for each, form in zip(pieces, forms):
         starts[each.label] = at
-        at += len(each.data) if encoding is None else len(encoding.opcodes[each.condition]) + encoding.kind.width
+        at += len(each.data) if form is None else len(form.code)
     starts[END] = at
     data, holes = bytearray(), []
-    for each, encoding in zip(pieces, encodings):
-        if encoding is None:
+    for each, form in zip(pieces, forms):
+        if form is None:
             for row in each.references:
                 holes += _holes(row, len(data), target, function, rules)
             data += _cleared(each, target)
             continue
-        data += encoding.opcodes[each.condition]
+        field = len(data) + len(form.code) - form.kind.width
+        data += form.code
         if each.symbol is None:
-            data += _field(starts[each.to] - len(data) + encoding.addend, encoding.kind, function)
+            _patch(data, starts[each.to] - field + form.addend, form.kind, function)
         else:
-            row = Reference(0, 0, each.symbol, encoding.addend)
-            holes.append(_hole(row, len(data), encoding.kind, function, rules))
-            data += bytes(encoding.kind.width)
+            row = Reference(0, 0, each.symbol, form.addend)
+            holes.append(_hole(row, field, form.kind, function, rules))
     return Code(bytes(data), tuple(holes))
 
 
-def _field(value: int, kind: PatchKind, function: Function) -> bytes:
+def _patch(data: bytearray, value: int, kind: PatchKind, function: Function) -> None:
+    """Fill in the field at the end of some code."""
     try:
-        return value.to_bytes(kind.width, "little", signed=True)
-    except OverflowError:
+        field = kind.encode(value)
+    except (OverflowError, ValueError):
         raise BuildError(f"{function.name}: a jump within the stencil is too far for its short form") from None
+    size = kind.width
+    word = int.from_bytes(data[-size:].rjust(4, b"\0"), "little") | field
+    data[-size:] = word.to_bytes(4, "little")[4 - size :]
 
 
 def _cleared(piece: Piece, target: Target) -> bytes:
@@ -199,15 +204,17 @@ def _cleared(piece: Piece, target: Target) -> bytes:
     data = bytearray(piece.data)
     for row in piece.references:
         for offset, kind in _fields(row, target):
-            data[row.offset + offset : row.offset + offset + kind.width] = bytes(kind.width)
+            end = row.offset + offset + kind.width
+            word = int.from_bytes(data[end - kind.width : end].rjust(4, b"\0"), "little") & ~kind.mask
+            data[end - kind.width : end] = word.to_bytes(4, "little")[4 - kind.width :]
     return bytes(data)
 
 
 def _fields(row: Reference, target: Target) -> Sequence[tuple[int, PatchKind]]:
-    if row.type in _LITERAL_KINDS:
-        return ((0, _LITERAL_KINDS[row.type]),)
-    kind = target.relocations.get(row.type)
-    return kind.fields if kind else ()
+    if row.kind is not None:
+        return ((0, row.kind),)
+    relocation = target.relocations.get(row.type)
+    return relocation.fields if relocation else ()
 
 
 def _holes(row: Reference, base: int, target: Target, function: Function, rules: Rules) -> list[CodeHole]:
@@ -217,23 +224,28 @@ def _holes(row: Reference, base: int, target: Target, function: Function, rules:
     if not fields:
         known = ", ".join(kind.name for kind in target.relocations.values())
         raise BuildError(f"{place}: relocation type {row.type} against {symbol} is unknown: accepted are {known}")
-    first = fields[0][1]
-    if len(fields) == 1 and not first.signed and not first.pc_relative and not rules.low_half_only:
-        name = target.relocations[row.type].name
+    relocation = target.relocations.get(row.type) if row.kind is None else None
+    if relocation is not None and relocation.low_half and not rules.low_half_only:
+        name = relocation.name
         raise BuildError(f"{place}: {name} against {symbol} is not sign-extended, but the value may be negative")
-    if isinstance(row.symbol, Constant) and not first.pc_relative:
+    if isinstance(row.symbol, Constant) and not fields[0][1].pc_relative:
         raise BuildError(f"{place}: refers to a constant by absolute address, which is not known when code is emitted")
-    return [_hole(row, base + row.offset + offset, kind, function, rules) for offset, kind in fields]
+    return [_hole(row, base + row.offset + offset, kind, function, rules, target) for offset, kind in fields]
 
 
-def _hole(row: Reference, offset: int, kind: PatchKind, function: Function, rules: Rules) -> CodeHole:
-    flags = (HoleFlag.PC_RELATIVE if kind.pc_relative else HoleFlag(0)) | (
-        HoleFlag.HIGH_HALF if kind.high_half else HoleFlag(0)
-    )
+def _hole(
+    row: Reference, offset: int, kind: PatchKind, function: Function, rules: Rules, target: Target | None = None
+) -> CodeHole:
     value, extra = _value(row.symbol, offset, function, rules)
-    if kind.pc_relative != (value in (Value.TARGET, Value.EXIT, Value.LIBRARY, Value.CALLEE)):
+    if value == Value.LIBRARY and isinstance(extra, Constant) and target is not None and target.limits["pools"]:
+        value = Value.CONSTANT
+    is_address = value in _ADDRESSES
+    # A value that is no address, referred to by one, goes to a place in the function's pool that has one.
+    if is_address and not kind.pc_relative:
         raise BuildError(f"{function.name}: offset {offset}: {row.symbol} is referred to in a way it cannot be")
-    return CodeHole(offset, value, kind.width, flags, row.addend, extra)
+    if kind.pc_relative and not is_address and (target is None or not target.limits["pools"]):
+        raise BuildError(f"{function.name}: offset {offset}: {row.symbol} is referred to in a way it cannot be")
+    return CodeHole(offset, value, kind, row.addend, extra)
 
 
 def _value(symbol: str | Constant, offset: int, function: Function, rules: Rules) -> tuple[Value, int | Constant | str]:

@@ -15,7 +15,7 @@ from cnp.build.extract import Code
 from cnp.build.placements import Key, Placement, Variant
 from cnp.build.table import BuildOp
 from cnp.errors import BuildError
-from cnp.stencil.model import MOST_GROUPS, Form, ImmediateClass, Shape
+from cnp.stencil.model import MOST_GROUPS, Form, Shape
 from cnp.target.record import Target
 from cnp.types import Type
 
@@ -29,7 +29,7 @@ _FIELD_SIZE = 4
 def variants(op: BuildOp) -> list[Variant]:
     """The families of an op, in the order of the library."""
     indexed = op.row.indexed
-    kinds = [(None, False), (ImmediateClass.I8, False)][: indexed.offsets]
+    kinds: list[tuple[int | None, bool]] = [(None, False), (indexed.number, False)][: indexed.offsets]
     kinds += [(None, True)] * (indexed.values - 1)
     scales = [scale for scale in range(8) if indexed.scales >> scale & 1]
     return [Variant(scale, offset, immediate) for scale in scales for offset, immediate in kinds]
@@ -47,7 +47,7 @@ def placement_of(op: BuildOp, target: Target, number: int, variant: Variant, reg
     first, base, _ = registers
     a = b = d = 0
     if op.row.shape == Shape.STORE:
-        immediate = target.registers(op.row.operand_types[0]) + 1  # I8 is the only class then
+        immediate = len(target.register_groups(op.row.operand_types[0])) + 1  # there is only one class then
         a, b = immediate if variant.immediate else first, base
     else:
         d, a = first, base
@@ -124,7 +124,7 @@ def learn(op: BuildOp, variant: Variant, target: Target, codes: Mapping[Register
         x, y, z = registers
         combination = (groups[0][x], groups[1][y], groups[2][z])
         plain = _xor(code, fields[0][x] ^ fields[1][y] ^ fields[2][z])
-        if any(hole.offset + hole.width > len(code.data) - _FIELD_SIZE for hole in code.holes[:-1]):
+        if any(hole.offset + hole.kind.width > len(code.data) - _FIELD_SIZE for hole in code.holes[:-1]):
             raise NotFields(f"{name}: a hole is where register fields are")
         if made.setdefault(combination, plain) != plain:
             raise NotFields(f"{name}: the code of registers {registers} is not that of others with other fields")

@@ -9,13 +9,15 @@ from cnp.build.elf import Reference
 from cnp.build.jumps import Piece
 from cnp.target.record import Target
 
-LITERAL_RELOCATION = {1: -1, 4: -4}
-"""Relocation types, by width in bytes, of fields that no ELF relocation stands for."""
+LITERAL = -1
+"""The relocation type of fields that no ELF relocation stands for."""
 _IMMEDIATE = "IMMEDIATE_"
 
 
 def tighten(pieces: Sequence[Piece], target: Target, narrow: frozenset[str]) -> list[Piece]:
     """Rewrite instructions with immediate holes; those named in `narrow` are known to fit 8 bits."""
+    if target.narrow_immediate is None:
+        return list(pieces)
     return [_narrow(each, target, narrow) for each in _fold_last(list(pieces), target)]
 
 
@@ -35,7 +37,7 @@ def _fold_last(pieces: list[Piece], target: Target) -> list[Piece]:
     empty = bytearray(load.data)
     empty[row.offset : row.offset + 4] = bytes(4)
     kept = frozenset(target.register_numbers.values())
-    folded = target.fold_immediate(bytes(empty), operation.data, kept)
+    folded = target.fold_immediate(bytes(empty), operation.data, kept) if target.fold_immediate else None
     if folded is None:
         return pieces
     data, field = folded
@@ -46,7 +48,7 @@ def _fold_last(pieces: list[Piece], target: Target) -> list[Piece]:
 
 def _narrow(piece: Piece, target: Target, narrow: frozenset[str]) -> Piece:
     row = _immediate(piece)
-    if row is None or row.symbol not in narrow:
+    if row is None or row.symbol not in narrow or target.narrow_immediate is None:
         return piece
     data = target.narrow_immediate(piece.data, row.offset)
     if data is None:
@@ -55,7 +57,8 @@ def _narrow(piece: Piece, target: Target, narrow: frozenset[str]) -> Piece:
     # The other references of the instruction come before its immediate; only the opcode's length may have changed.
     shift = field - row.offset
     others = [replace(each, offset=each.offset + shift) for each in piece.references if each is not row]
-    return replace(piece, data=data, references=(*others, Reference(field, LITERAL_RELOCATION[1], row.symbol, 0)))
+    kind = next(each for each in target.kinds if each.width == 1 and not each.pc_relative)
+    return replace(piece, data=data, references=(*others, Reference(field, LITERAL, row.symbol, 0, kind)))
 
 
 def _immediate(piece: Piece) -> Reference | None:

@@ -88,7 +88,7 @@ def build_library(settings: Settings, progress: Progress) -> Statistics:
     has_control = (directory / CONTROL_SOURCE).is_file()
     sources = read_sources(settings.clang, target, directory, [*files, *([CONTROL_SOURCE] if has_control else [])])
     ops = build_table(sources.ops, target)
-    placements = [placement for op in ops for placement in enumerate_placements(op)]
+    placements = [placement for op in ops for placement in enumerate_placements(op, target)]
     placements += [placement for op in ops for placement in family_placements(op, target)]
     with _workspace(settings.keep) as objects:
         compiler = Compiler(settings.clang, target, directory, frozenset(), objects)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from cnp.build.table import BuildOp, form_alternatives, form_size
+from cnp.build.rows import register_rows
+from cnp.build.table import SHIFT, BuildOp, form_alternatives, form_size
 from cnp.errors import TrapKind
-from cnp.stencil.model import Form, ImmediateClass, OpFlag, Shape
+from cnp.stencil.model import Form, OpFlag, Shape
 from cnp.target.record import Target
 from cnp.types import Type
 
@@ -32,26 +33,13 @@ PRELUDE = (
 )
 """What every generated file, and control.c, is preceded by."""
 
-# Literals that stand for an immediate while its class is sampled: no power of two nor next to one, no 3, 5 or 9, nor
-# anything else that a cheaper instruction could produce. Each position has literals of its own, so that two fields
-# cannot be confused. Signs differ where the class has both; U32 has one above and one below 2^31.
-LITERALS: Mapping[ImmediateClass, Mapping[str, tuple[int, int]]] = {
-    ImmediateClass.I8: {"A": (107, -109), "B": (103, -101), "C": (83, -91)},
-    ImmediateClass.U32: {"A": (0x5B7D3F17, 0x9A6C57B1), "B": (0x5A7C3D19, 0x9B6D55B3), "C": (0x597B3B1D, 0x9C6E53B5)},
-    ImmediateClass.I32: {
-        "A": (0x15A7C3D9, -0x25B9E7C3),
-        "B": (0x16A8C5DB, -0x26BAE9C5),
-        "C": (0x17A9C7DD, -0x27BBEBC7),
-    },
-}
 _OFFSETS = {Shape.LOAD: "B", Shape.STORE: "C"}
 """Position of the constant offset."""
-SHIFT_LITERALS = (13, 22)
-"""Literals of a shift's count: valid for 32 bits."""
+_POSITIONS = "DABC"
 
 
-Key = tuple[int, int, int, "tuple[int, int, int] | None"]
-"""Of a placement: its op's code, its form, its index, and the registers if it is one of a family."""
+Key = tuple[int, int, int, "tuple[int, ...] | None"]
+"""Of a placement: its op's code, its form, its index, and the registers if others share its stencil."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +47,7 @@ class Variant:
     """What the placements of a family have in common."""
 
     scale: int  # the index is shifted by so much
-    offset: ImmediateClass | None
+    offset: int | None  # number of an immediate class
     immediate: bool  # the value that is stored is one
 
 
@@ -75,38 +63,53 @@ class Placement:
     b: int
     c: int
     variant: Variant | None = None  # of a family; then the index is in a register
-    registers: tuple[int, int, int] = (0, 0, 0)  # of a family: at each position
+    registers: tuple[int, ...] = ()  # of a family: at each position; else of d, a, b and c, -1 where there is none
 
     def all_in_registers(self, target: Target) -> bool:
         """Whether no operand is in the frame or an immediate: others may be short of scratch registers."""
-        if self.variant and self.registers[2] >= target.registers(Type.i64):
-            return False
+        if self.variant:
+            return max(self.registers[1:]) < target.registers(Type.i64) and not self.variant.immediate
         row, source = self.op.row, self.op.source
-        if row.alternatives[0] > 1 and source.result is not None and self.d >= target.registers(source.result):
+        has_destination = self.form in (Form.FREE, Form.FREE_IMMEDIATE) and row.shape in (Shape.VALUE, Shape.LOAD)
+        if has_destination and source.result is not None and self.registers[0] < 0:
             return False
-        operands = zip(row.operand_types, (self.a, self.b, self.c))
-        return all(alternative < target.registers(type) for type, alternative in operands)
+        return all(number >= 0 for _, number in zip(row.operand_types, self.registers[1:]))
 
     def describe(self, target: Target) -> str:
         """`i64_add FREE (d=r1, a=slot, b=alternative 12), integer.c:8`, for messages."""
         row = self.op.row
         places = []
         if form_alternatives(self.op, self.form)[0] > 1 and self.op.source.result is not None:
-            places.append(_place("d", self.d, self.op.source.result, target))
-        for letter, type, alternative in zip("abc", row.operand_types, (self.a, self.b, self.c)):
-            places.append(_place(letter, alternative, type, target))
+            places.append(_place("d", self.d, self.registers[0], self.op.source.result, target))
+        numbers = (self.a, self.b, self.c) if self.variant else self.registers[1:]
+        for letter, type, alternative, number in zip("abc", row.operand_types, (self.a, self.b, self.c), numbers):
+            places.append(_place(letter, alternative, number, type, target))
         return f"op {row.method}, form {self.form.name} ({', '.join(places)}), {self.op.source.place}"
+
+    def is_general(self, target: Target) -> bool:
+        """Whether its code must not depend on which registers it has, not even its size."""
+        groups = target.groups
+        return groups is not None and max(map(len, groups)) > 1 and not self._has_short_registers(target)
+
+    def _has_short_registers(self, target: Target) -> bool:
+        types = [self.op.source.result, *self.op.row.operand_types]
+        alternatives = (self.d, self.a, self.b, self.c)
+        return all(
+            alternative == 0
+            for type, alternative, register in zip(types, alternatives, self.registers)
+            if type is not None and register >= 0 and len(target.register_groups(type)) > 1
+        )
 
     @property
     def label(self) -> str:
         """The name of its C functions, up to the variant."""
-        family = "_".join(["", *map(str, self.registers)]) if self.variant else ""
-        return f"{self.op.row.method}__{int(self.form)}_{self.index}{family}"
+        registers = "_".join("n" if each < 0 else str(each) for each in ("", *self.registers) if each != "")
+        return f"{self.op.row.method}__{int(self.form)}_{self.index}_{registers}" + "i" * bool(self.variant)
 
     @property
     def key(self) -> Key:
         """What it is kept under."""
-        return self.op.row.code, int(self.form), self.index, self.registers if self.variant else None
+        return self.op.row.code, int(self.form), self.index, self.registers
 
 
 def _hidden(register: str, type: Type, role: str = "") -> str:
@@ -119,29 +122,46 @@ def _hidden(register: str, type: Type, role: str = "") -> str:
     return f'({type.name})__builtin_annotation({register}, "{role}")'
 
 
-def _place(letter: str, alternative: int, type: Type, target: Target) -> str:
-    registers = target.registers(type)
-    if alternative < registers:
-        return f"{letter}={'f' if type.is_float else 'r'}{alternative}"
-    return f"{letter}=slot" if alternative == registers else f"{letter}=immediate {alternative - registers - 1}"
+def _place(letter: str, alternative: int, number: int, type: Type, target: Target) -> str:
+    groups = len(target.register_groups(type))
+    if alternative < groups:
+        return f"{letter}={'f' if type.is_float else 'r'}{number}"
+    return f"{letter}=slot" if alternative == groups else f"{letter}=immediate {alternative - groups - 1}"
 
 
-def enumerate_placements(op: BuildOp) -> Iterator[Placement]:
-    """Every placement of an op that is compiled, form by form, in index order."""
+def enumerate_placements(op: BuildOp, target: Target) -> Iterator[Placement]:
+    """Every placement of an op that is compiled, form by form, in index order.
+
+    Where registers share a stencil there are several placements an index, from which the build learns their fields.
+    """
     for form in Form:
-        if form_size(op, form):
-            _, n_a, n_b, n_c = form_alternatives(op, form)
-            for index in range(form_size(op, form)):
-                rest, c = divmod(index, n_c)
-                rest, b = divmod(rest, n_b)
-                d, a = divmod(rest, n_a)
-                if canonical_index(op, form, index) == index:
-                    yield Placement(op, form, index, d, a, b, c)
+        for index in range(form_size(op, form)):
+            if canonical_index(op, form, index, target) != index:
+                continue
+            d, a, b, c, pattern = split_index(op, form, index)
+            for registers in register_rows(op, form, (d, a, b, c), pattern, target):
+                yield Placement(op, form, index, d, a, b, c, registers=registers)
 
 
-def canonical_index(op: BuildOp, form: Form, index: int) -> int:
-    """The placement whose stencil serves this one: a commutative op with a and b exchanged needs one, not two."""
+def split_index(op: BuildOp, form: Form, index: int) -> tuple[int, int, int, int, int]:
+    """The alternatives of d, a, b and c, and the pattern."""
+    n_d, n_a, n_b, n_c = form_alternatives(op, form)
+    rest, c = divmod(index, n_c)
+    rest, b = divmod(rest, n_b)
+    rest, a = divmod(rest, n_a)
+    pattern, d = divmod(rest, n_d)
+    return d, a, b, c, pattern
+
+
+def canonical_index(op: BuildOp, form: Form, index: int, target: Target) -> int:
+    """The placement whose stencil serves this one.
+
+    A commutative op with a and b exchanged needs one, not two. Where registers fall into groups, what has one of the last
+    group, which is any register, serves them all.
+    """
     row = op.row
+    if target.groups is not None:
+        return _general_index(op, form, index, target)
     if form != Form.FREE or not row.flags & OpFlag.COMMUTATIVE:
         return index
     _, n_a, n_b, _ = form_alternatives(op, form)
@@ -150,14 +170,38 @@ def canonical_index(op: BuildOp, form: Form, index: int) -> int:
     return (d * n_a + b) * n_b + a if b < a else index
 
 
+def _general_index(op: BuildOp, form: Form, index: int, target: Target) -> int:
+    types = [op.source.result if op.row.shape != Shape.BRANCH else None, *op.row.operand_types, *[None] * 3][:4]
+    *alternatives, pattern = split_index(op, form, index)
+    counts = form_alternatives(op, form)
+    in_registers = [
+        type is not None and count > 1 and alternative < len(target.register_groups(type))
+        for type, count, alternative in zip(types, counts, alternatives)
+    ]
+    if form == Form.FREE_IMMEDIATE or op.row.shape == Shape.MAGIC:
+        in_registers[2] = False
+    if not any(inside and alternative for inside, alternative in zip(in_registers, alternatives)):
+        return index
+    general = [
+        len(target.register_groups(type)) - 1 if inside and type is not None else alternative
+        for inside, type, alternative in zip(in_registers, types, alternatives)
+    ]
+    number = pattern
+    for count, alternative in zip(counts, general):
+        number = number * count + alternative
+    return number
+
+
 @dataclass(frozen=True, slots=True)
 class Immediate:
-    """An operand of a placement that is an immediate: its position, class, and the literals that sample it."""
+    """An operand of a placement that is an immediate: its position, its class, and the literals that sample it."""
 
-    position: str
+    position: str  # A, B or C; or that of a sampled slot: SLOT_D, SLOT_A, ...
     hole: str
-    mask: ImmediateClass
-    literals: tuple[int, ...]  # empty if it is never sampled
+    name: str  # of the class
+    pattern: int  # as in the class
+    literals: tuple[int, ...]
+    may_shift: bool  # clang may add or subtract one, which the class leaves room for
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,41 +214,88 @@ class Writer:
         """The immediates of a placement that may be sampled."""
         found = []
         for position in "ABC":
-            mask = self._class(p, position)
-            if mask is None or mask not in LITERALS:
+            number = self._class(p, position)
+            if number is None:
                 continue
-            literals = LITERALS[mask][position]
-            if position == "B" and p.op.row.classes[1] == ImmediateClass.I8:
-                literals = SHIFT_LITERALS
-            found.append(Immediate(position, self._hole(p, position), mask, literals))
-        return found
+            each = self.target.classes[number]
+            is_count = position == "B" and (SHIFT.fullmatch(p.op.function) or p.op.row.shape == Shape.MAGIC)
+            literals = self.target.samples(each.name, "SHIFT" if is_count else position)
+            if literals:
+                shifts = bool(p.op.row.flags & OpFlag.COMPARISON)
+                found.append(Immediate(position, self._hole(p, position), each.name, each.pattern, literals, shifts))
+        return found + self._slots(p)
+
+    def _slots(self, p: Placement) -> list[Immediate]:
+        """The frame offsets of a placement, where these are sampled."""
+        name = self.target.sampled_slots
+        if not name:
+            return []
+        text = self._body(p, {})
+        holes = [f"SLOT_{position}" for position in _POSITIONS if f"HOLE32(SLOT_{position})" in text]
+        return [Immediate(hole, hole, name, 0, self.target.samples(name, hole), False) for hole in holes]
 
     def function(self, p: Placement, variant: str, immediates: Mapping[str, str]) -> str:
         """The C of a placement; `immediates` gives the expression of each immediate position."""
-        return f"CNP_STENCIL({p.label}_{variant}) {{ {self._body(p, immediates)} }}\n"
+        head = f"CNP_STENCIL({p.label}_{variant})"
+        if self.target.typed_registers:
+            head = f"struct cnp_result {p.label}_{variant}({self._parameters(p)})"
+        return f"{head} {{ {self._body(p, immediates)} }}\n"
+
+    def _types(self, p: Placement) -> dict[str, str]:
+        """The C type of each register. Where registers are typed, that of what a placement keeps in it, if that is of one
+        type."""
+        target = self.target
+        types = {f"r{n}": "i64" for n in range(target.named[0])} | {f"f{n}": "f64" for n in range(target.named[1])}
+        if not target.typed_registers:
+            return types
+        held: dict[str, set[Type]] = {}
+        for position, type in zip("ABC", p.op.row.operand_types):
+            register = self._register(p, position)
+            if register is not None:
+                held.setdefault(register, set()).add(Type.i64 if p.op.function.endswith("_select") else type)
+        result = self._result_register(p) if p.op.source.result is not None and p.op.row.shape != Shape.BRANCH else None
+        if result is not None and p.op.source.result is not None:
+            held.setdefault(result, set()).add(p.op.source.result)
+        for register, kinds in held.items():
+            if kinds == {Type.i32}:
+                types[register] = "s32"
+            elif Type.f32 in kinds and (kinds == {Type.f32} or p.op.row.operand_types[0] == Type.f32):
+                types[register] = "f32"
+        return types
+
+    def _parameters(self, p: Placement) -> str:
+        return ", ".join(f"{type} {register}" for register, type in self._types(p).items())
+
+    def _go(self, p: Placement, to: str) -> str:
+        """C that goes on somewhere with every register as it is."""
+        if not self.target.typed_registers:
+            return f"CNP_GO({to});"
+        types = self._types(p)
+        cast = f"((struct cnp_result (*)({', '.join(types.values())})){to})"
+        return f"__attribute__((musttail)) return {cast}({', '.join(types)});"
 
     def _body(self, p: Placement, immediates: Mapping[str, str]) -> str:
         row, source = p.op.row, p.op.source
         if row.shape == Shape.TABLE:
             return (
                 f"u32 i_ = {self._source(p, 'A', immediates)}; u32 n_ = (u32)HOLE32(COUNT); if (i_ > n_) i_ = n_; "
-                f"i64 to_ = ((i64 *)HOLE64(TABLE))[i_]; {self._jump_to()}"
+                f"char *table_ = ADDRESS_OF(TABLE); i64 to_ = (i64)(table_ + ((s32 *)table_)[i_]); {self._jump_to(p)}"
             )
         call = f"{p.op.function}({self._arguments(p, immediates)}, &trap_)"
         declare = self._break_dependency(p) + "enum trap trap_ = NO_TRAP; "
         if row.shape == Shape.BRANCH:
             test = "!" if p.op.negated else ""
-            return f"{declare}i32 d_ = {call}; {self._exits(p)}if ({test}d_) CNP_GO(TARGET); CNP_GO(NEXT);"
+            return f"{declare}i32 d_ = {call}; {self._exits(p)}if ({test}d_) {self._go(p, 'TARGET')} {self._go(p, 'NEXT')}"
         if source.result is None:
-            return f"{declare}{call}; {self._exits(p)}CNP_GO(NEXT);"
+            return f"{declare}{call}; {self._exits(p)}{self._go(p, 'NEXT')}"
         result = f"{declare}{source.result.name} d_ = {call}; {self._exits(p)}"
-        return f"{result}{self._store_result(p)} {self._go_on(p)}"
+        return f"{result}{self._store_result(p, immediates)} {self._go_on(p)}"
 
     def _go_on(self, p: Placement) -> str:
         """C that goes on behind the stencil."""
         scratch = [f"r{n}" for n in self.target.scratch_registers if f"r{n}" != self._result_register(p)]
         if p.form != Form.SCRATCH or not scratch:
-            return "CNP_GO(NEXT);"
+            return self._go(p, "NEXT")
         return f"{{ i64 {', '.join(scratch)}; CNP_GO(NEXT); }}"
 
     def _break_dependency(self, p: Placement) -> str:
@@ -216,13 +307,15 @@ class Writer:
         register = self._result_register(p) if p.form == Form.FREE and p.op.row.alternatives[0] > 1 else None
         if register is None or not register.startswith("f") or register == self._register(p, "A"):
             return ""
+        if not self.target.float_constraint:
+            return ""
         return f'__asm__ volatile("" : : "{self.target.float_constraint}"({register})); '
 
-    def _jump_to(self) -> str:
+    def _jump_to(self, p: Placement) -> str:
         """C that goes on at the address `to_` with every register where it is."""
         target = self.target
         if not target.indirect_jump:
-            return "CNP_GO(((continuation)to_));"
+            return self._go(p, "((continuation)to_)")
         names = dict(zip(target.integer_registers, (f"r{n}" for n in range(len(target.integer_registers)))))
         names[target.frame_register] = "frame"
         pins = [(f"(i64){names[register]}", "i64", register) for register in target.convention_order]
@@ -237,11 +330,9 @@ class Writer:
 
     def _exits(self, p: Placement) -> str:
         """C that leaves on a trap. Nothing but the frame is needed then: undefined registers need not be restored."""
-        target = self.target
-        integers = ", ".join(f"r{n}" for n in range(len(target.integer_registers)))
-        floats = ", ".join(f"f{n}" for n in range(len(target.float_registers)))
+        undefined = "".join(f"{type} {register}; " for register, type in self._types(p).items())
         return "".join(
-            f"if (trap_ == {kind.name}) {{ i64 {integers}; f64 {floats}; CNP_GO(EXIT_{kind.name}); }} "
+            f"if (trap_ == {kind.name}) {{ {undefined}{self._go(p, f'EXIT_{kind.name}')} }} "
             for kind in p.op.source.traps
         )
 
@@ -254,23 +345,23 @@ class Writer:
             value = self._source(p, "A", immediates)
             return ", ".join(address if each is None else value for each in p.op.source.operands)
         if p.variant:
-            return f"{self._source(p, 'A', immediates)}, {self._shifted_index(p, p.variant)}"
+            return f"{self._source(p, 'A', immediates)}, {self._shifted_index(p, p.variant, immediates)}"
         return ", ".join(self._source(p, position, immediates) for position in "ABC"[: len(p.op.row.operand_types)])
 
     def _address(self, p: Placement, position: str, offset: str | None, immediates: Mapping[str, str]) -> str:
         terms = [self._source(p, position, immediates)]
         if p.variant:
-            terms.append(self._shifted_index(p, p.variant))
+            terms.append(self._shifted_index(p, p.variant, immediates))
         if offset:
             terms.append(offset)
         return f"(ptr)({' + '.join(terms)})"
 
-    def _shifted_index(self, p: Placement, variant: Variant) -> str:
+    def _shifted_index(self, p: Placement, variant: Variant, immediates: Mapping[str, str]) -> str:
         number = p.registers[2]
         if number < self.target.registers(Type.i64):
             index = _hidden(f"r{number}", Type.i64, "index")
         else:
-            index = self._kept_apart(p, "*(i64_slot *)(frame + HOLE32(SLOT_C))")
+            index = self._kept_apart(p, f"*(i64_slot *){self._slot('SLOT_C', immediates)}")
         return f"({index} << {variant.scale})"
 
     def _kept_apart(self, p: Placement, slot: str) -> str:
@@ -283,7 +374,7 @@ class Writer:
     def _alternative(self, p: Placement, position: str) -> int:
         return {"A": p.a, "B": p.b, "C": p.c}[position]
 
-    def _registers(self, p: Placement, position: str) -> int:
+    def _groups(self, p: Placement, position: str) -> int:
         """How many of a position's alternatives are registers; -1 if it takes immediates only."""
         number = "ABC".index(position)
         types = p.op.row.operand_types
@@ -291,30 +382,44 @@ class Writer:
             return -1
         if p.form == Form.FREE_IMMEDIATE and position == "B":
             return -1
-        return self.target.registers(types[number])
+        return len(self.target.register_groups(types[number]))
 
     def _register(self, p: Placement, position: str) -> str | None:
-        alternative = self._alternative(p, position)
-        if alternative >= self._registers(p, position):
+        number = "ABC".index(position)
+        if p.variant:
+            alternative = self._alternative(p, position)
+            register = alternative if alternative < self.target.registers(Type.i64) else -1
+            first = p.registers[0] if position == "A" and p.op.row.shape == Shape.STORE else register
+            register = -1 if position == "A" and p.variant.immediate else first
+        else:
+            register = p.registers[1 + number]
+        if register < 0 or number >= len(p.op.row.operand_types):
             return None
-        return f"{'f' if p.op.row.operand_types['ABC'.index(position)].is_float else 'r'}{alternative}"
+        return f"{'f' if p.op.row.operand_types[number].is_float else 'r'}{register}"
 
-    def _class(self, p: Placement, position: str) -> ImmediateClass | None:
+    def _class(self, p: Placement, position: str) -> int | None:
+        """The number of an immediate's class; None if the operand is no immediate."""
         number = "ABC".index(position)
         if p.variant and position == _OFFSETS.get(p.op.row.shape):
             return p.variant.offset
-        rank = self._alternative(p, position) - self._registers(p, position) - 1
+        rank = self._alternative(p, position) - self._groups(p, position) - 1
         mask = p.op.row.classes[number]
         if p.form == Form.REVERSED and position == "A":
-            mask = p.op.reversed_class
+            mask = p.op.row.reversed_class
+        if p.variant:
+            rank = 0 if position == "A" and p.variant.immediate else -1
         if rank < 0 or not mask:
             return None
         for _ in range(rank):
             mask &= mask - 1
-        return ImmediateClass(mask & -mask)
+        return (mask & -mask).bit_length() - 1
 
     def _hole(self, p: Placement, position: str) -> str:
         return "OFFSET" if position == _OFFSETS.get(p.op.row.shape) else f"IMMEDIATE_{position}"
+
+    def _slot(self, name: str, immediates: Mapping[str, str]) -> str:
+        """The address of a frame slot."""
+        return f"(frame + {immediates.get(name) or f'HOLE32({name})'})"
 
     def _source(self, p: Placement, position: str, immediates: Mapping[str, str]) -> str:
         """The C expression of an operand."""
@@ -322,15 +427,16 @@ class Writer:
         register = self._register(p, position)
         if register is not None:
             if type == Type.f32:
-                return f"cnp_get_f32({register})"
+                return f"{register}" if self.target.typed_registers else f"cnp_get_f32({register})"
             if type.is_float:
                 return register
             return _hidden(register, type)
-        mask = self._class(p, position)
-        if mask is None:
-            slot = f"*({type.name}_slot *)(frame + HOLE32(SLOT_{position}))"
+        number = self._class(p, position)
+        if number is None:
+            slot = f"*({type.name}_slot *){self._slot(f'SLOT_{position}', immediates)}"
             return self._kept_apart(p, slot) if p.variant else slot
-        if mask == ImmediateClass.ZERO:
+        each = self.target.classes[number]
+        if each.low == each.high == 0:
             return "0"
         value = immediates.get(position) or f"HOLE64({self._hole(p, position)})"
         return f"cnp_{type.name}_of({value})" if type.is_float else f"({type.name}){value}"
@@ -345,21 +451,41 @@ class Writer:
             return self._register(p, "B")
         type = p.op.source.result
         assert type is not None
-        return None if p.d >= self.target.registers(type) else f"{'f' if type.is_float else 'r'}{p.d}"
+        return None if p.registers[0] < 0 else f"{'f' if type.is_float else 'r'}{p.registers[0]}"
 
-    def _store_result(self, p: Placement) -> str:
+    def _store_result(self, p: Placement, immediates: Mapping[str, str]) -> str:
         type = p.op.source.result
         assert type is not None
         register = self._result_register(p)
+        typed = self.target.typed_registers
         if register is not None:
+            if typed and type.is_float:
+                return self._store_float(p, register, type)
             if type == Type.f32:
                 return f"{register} = cnp_put_f32(d_);"
-            return f"{register} = (i64)d_;" if type == Type.i32 else f"{register} = d_;"
+            if type == Type.i32:
+                return f"{register} = (i64)(s64)(s32)d_;" if typed else f"{register} = (i64)d_;"
+            return f"{register} = d_;"
         slot, old = "SLOT_D", None
         if p.form in (Form.TIED, Form.SCRATCH):
             slot, old = "SLOT_A", p.op.row.operand_types[0]
         elif p.form == Form.REVERSED:
             slot, old = "SLOT_B", p.op.row.operand_types[1]
+        address = self._slot(slot, immediates)
+        if typed and type in (Type.i32, Type.f32):  # whole, as a register is kept and loaded
+            boxed = "(i64)(s64)(s32)d_" if type == Type.i32 else "CNP_BOX_F32(d_)"
+            return f"*({'i64' if type == Type.i32 else 'f64'}_slot *){address} = {boxed};"
         # A slot holds an i32 as a register does, zero-extended; where one was already, its upper half is zero.
         wide = type == Type.i32 and old != Type.i32
-        return f"*({'i64' if wide else type.name}_slot *)(frame + HOLE32({slot})) = d_;"
+        return f"*({'i64' if wide else type.name}_slot *){address} = d_;"
+
+    def _store_float(self, p: Placement, register: str, type: Type) -> str:
+        """C that leaves a float in a register; one of another type than C takes the register for, unseen by C."""
+        seen = self._types(p)[register]
+        if seen == type.name:
+            return f"{register} = d_;"
+        name = self.target.float_registers[int(register[1:])]
+        return (
+            f'register {type.name} from_ __asm__("{name}") = d_; register {seen} to_ __asm__("{name}"); '
+            f'__asm__("" : "=f"(to_) : "f"(from_)); {register} = to_;'
+        )

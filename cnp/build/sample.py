@@ -2,53 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from cnp.build.elf import Function, Reference
-from cnp.build.immediates import LITERAL_RELOCATION
+from cnp.build.immediates import LITERAL
 from cnp.build.placements import Immediate
-from cnp.stencil.model import ImmediateClass
+from cnp.target.immediate import logical_immediate
+from cnp.target.patch import PatchKind
+from cnp.target.record import Target
 
-_WIDTHS = {ImmediateClass.I8: 1, ImmediateClass.U32: 4, ImmediateClass.I32: 4}
+_WORD = 4
 
 
-def merge_samples(samples: Sequence[Function], immediates: Sequence[Immediate]) -> Function | None:
+def merge_samples(samples: Sequence[Function], immediates: Sequence[Immediate], target: Target) -> Function | None:
     """One function with a reference where the literals are, or None if the samples differ in any other way.
 
     `samples[n]` was compiled with the nth literal of every immediate. Literals that appear nowhere (an operand the op
     ignores) leave no reference. A field must hold the literal itself. clang also compares with a literal plus or minus
     one (x <= C as x < C + 1), which is wrong where that wraps (an unsigned x <= -1) and leaves the class where it
-    does not: such code is not a stencil for every value.
+    does not: such code is not a stencil for every value, unless the class keeps clear of the field's ends.
     """
     first = samples[0]
     for other in samples[1:]:
         if len(other.code) != len(first.code) or other.references != first.references:
             return None
     references = list(first.references)
-    code = bytearray(first.code)
-    covered: set[int] = set()
+    codes = [bytearray(sample.code) for sample in samples]
     for immediate in immediates:
-        width = _WIDTHS[immediate.mask]
-        found = [
-            offset
-            for offset in range(len(code) - width + 1)
-            if all(
-                sample.code[offset : offset + width] == _field(literal, width)
-                for sample, literal in zip(samples, immediate.literals)
-            )
-        ]
-        if len(found) > 1:
+        fields = list(_fields(codes, immediate, target))
+        if len(fields) > 1 and target.sample_kinds:
             return None
-        for offset in found:
-            covered.update(range(offset, offset + width))
-            code[offset : offset + width] = bytes(width)
-            references.append(Reference(offset, LITERAL_RELOCATION[width], immediate.hole, 0))
-    for offset in range(len(code)):
-        if offset not in covered and any(sample.code[offset] != first.code[offset] for sample in samples):
-            return None
+        for end, kind, delta in fields:
+            references.append(Reference(end - kind.width, LITERAL, immediate.hole, delta, kind))
+            for code in codes:
+                _clear(code, end, kind)
+    if any(code != codes[0] for code in codes):
+        return None
     references.sort(key=lambda row: row.offset)
-    return Function(first.name, bytes(code), tuple(references))
+    return Function(first.name, bytes(codes[0]), tuple(references))
 
 
-def _field(value: int, width: int) -> bytes:
-    return (value & (1 << 8 * width) - 1).to_bytes(width, "little")
+def _fields(
+    codes: Sequence[bytearray], immediate: Immediate, target: Target
+) -> Iterator[tuple[int, PatchKind, int]]:
+    """Where an immediate's field ends, its kind, and what clang has added to the literal."""
+    if target.sample_kinds:
+        name = target.sample_kinds[immediate.name]
+        (kind,) = (each for each in target.kinds if each.name == name)
+        for end in range(kind.width, len(codes[0]) + 1):
+            if _matches(codes, immediate, end, kind, 0):
+                yield end, kind, 0
+        return
+    for instruction in target.decode(bytes(codes[0])):
+        end = instruction.offset + instruction.size
+        words = [_word(code, end, instruction.size) for code in codes]
+        changed = 0
+        for word in words:
+            changed |= word ^ words[0]
+        if not changed:
+            continue
+        for delta in (0, -1, 1) if immediate.may_shift else (0,):
+            kinds = [
+                each
+                for each in target.kinds
+                if each.width == instruction.size and not each.pc_relative and not changed & ~each.mask
+                and _matches(codes, immediate, end, each, delta)
+            ]  # fmt: skip
+            if kinds:
+                yield end, min(kinds, key=lambda each: each.mask.bit_count()), delta
+                break
+
+
+def _matches(codes: Sequence[bytearray], immediate: Immediate, end: int, kind: PatchKind, delta: int) -> bool:
+    try:
+        return all(
+            _word(code, end, kind.width) & kind.mask == kind.encode(_given(immediate, literal) + delta)
+            for code, literal in zip(codes, immediate.literals)
+        )
+    except (OverflowError, ValueError):
+        return False
+
+
+def _given(immediate: Immediate, literal: int) -> int:
+    """What a hole of the immediate's class is patched with."""
+    if not immediate.pattern:
+        return literal
+    encoded = logical_immediate(literal, immediate.pattern)
+    assert encoded is not None
+    return encoded
+
+
+def _word(code: bytes | bytearray, end: int, size: int) -> int:
+    return int.from_bytes(bytes(code[end - min(size, _WORD) : end]).rjust(_WORD, b"\0"), "little")
+
+
+def _clear(code: bytearray, end: int, kind: PatchKind) -> None:
+    word = _word(code, end, kind.width) & ~kind.mask
+    code[end - kind.width : end] = word.to_bytes(_WORD, "little")[_WORD - kind.width :]

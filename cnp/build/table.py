@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cnp.build.ops import SourceOp
-from cnp.stencil.model import NO_OP, NO_RESULT, Form, ImmediateClass, OpFlag, Shape
+from cnp.stencil.model import NO_OP, NO_RESULT, Form, OpFlag, Shape
 from cnp.stencil.records import Indexed, Op
-from cnp.target.record import Target
+from cnp.target.record import Access, Role, Target
 from cnp.types import Type
 
-_SHIFT = re.compile(r"i(32|64)_(shl|shr_s|shr_u|rotl|rotr)")
-_I8, _I32, _I64 = ImmediateClass.I8, ImmediateClass.I32, ImmediateClass.I64
-_NONE = ImmediateClass(0)
-_MOVE_INTEGER = ImmediateClass.ZERO | ImmediateClass.U32 | _I32 | _I64
-_MOVE_FLOAT = ImmediateClass.ZERO | _I64
+SHIFT = re.compile(r"i(32|64)_(shl|shr_s|shr_u|rotl|rotr)")
+PATTERNS = 4
+"""Whether the destination's register is also that of the first, and of the second other operand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +25,6 @@ class BuildOp:
     source: SourceOp
     function: str  # of C: the op itself, or the comparison that a branch tests
     negated: bool = False  # a branch that is taken when the comparison does not hold
-    reversed_class: ImmediateClass = _NONE  # of a, in form REVERSED
 
 
 def build_table(sources: Sequence[SourceOp], target: Target) -> list[BuildOp]:
@@ -72,14 +69,14 @@ def form_size(op: BuildOp, form: Form) -> int:
     """How many placements a form has; 0 if the op does not have the form."""
     if not op.row.forms >> form & 1:
         return 0
-    size = 1
+    size = op.row.patterns
     for alternatives in form_alternatives(op, form):
         size *= alternatives
     return size
 
 
 def form_alternatives(op: BuildOp, form: Form) -> tuple[int, int, int, int]:
-    """How many alternatives d, a, b and c have in a form; their product is its size, row-major its order."""
+    """How many alternatives d, a, b and c have in a form. An index is row-major, patterns before them all."""
     row = op.row
     d, a, b, c = row.alternatives
     if form == Form.FREE:
@@ -93,7 +90,7 @@ def form_alternatives(op: BuildOp, form: Form) -> tuple[int, int, int, int]:
 
 def _value_op(source: SourceOp, target: Target) -> BuildOp:
     operands = _operand_types(source)
-    masks = _masks(source, operands)
+    masks = _masks(source, operands, target)
     forms = _forms(source, operands, target)
     flags = OpFlag(0)
     if source.attribute == "COMMUTATIVE":
@@ -102,18 +99,20 @@ def _value_op(source: SourceOp, target: Target) -> BuildOp:
         flags |= OpFlag.COMPARISON
     if source.traps:
         flags |= OpFlag.MAY_TRAP
+    if source.shape == Shape.STORE and _accessed(source, operands) == 1:
+        flags |= OpFlag.STORES_BYTE
     hidden = source.attribute in ("MOVE", "TABLE", "MAGIC") or source.name.endswith("_select")
     if hidden:
         flags |= OpFlag.HIDDEN
-    reversed_class = _NONE
+    reversed_class = 0
     reversed_alternatives = 1
     if Form.REVERSED in forms:
         if len(operands) == 2:
-            reversed_class = _I32 if operands[0] == Type.i32 else _I64
-        reversed_alternatives = target.registers(operands[0]) + 1 + reversed_class.bit_count()
+            reversed_class = target.class_mask(Role.REVERSED, Access(source.name, operands[0]))
+        reversed_alternatives = _places(operands[0], target) + reversed_class.bit_count()
     counts = [1]
     if source.result is not None and forms & {Form.FREE, Form.FREE_IMMEDIATE}:
-        counts = [target.registers(source.result) + 1]
+        counts = [_places(source.result, target)]
     counts += _alternatives(source, operands, masks, target)
     row = Op(
         method=source.name if source.shape != Shape.TABLE else "branch_table",
@@ -127,22 +126,23 @@ def _value_op(source: SourceOp, target: Target) -> BuildOp:
         branch=NO_OP,
         alternatives=(counts[0], counts[1], counts[2], counts[3]),
         classes=masks,
+        reversed_class=reversed_class,
         reversed_alternatives=reversed_alternatives,
+        patterns=1 if target.groups is None else PATTERNS,
         bases=(0,) * len(Form),
         doc=source.body,
         source_line=source.place,
         indexed=_indexed(source, operands, masks, target),
     )
-    return BuildOp(row, source, source.name, reversed_class=reversed_class)
+    return BuildOp(row, source, source.name)
 
 
 def _branch_op(source: SourceOp, target: Target, negated: bool) -> BuildOp:
     value = _value_op(source, target)
     operands = _operand_types(source)
-    masks = (_NONE, _NONE, _NONE)
+    masks = (0, 0, 0)
     if len(operands) == 2:
-        wide = {Type.i32: _I8 | _I32, Type.i64: _I8 | _I32 | _I64}
-        masks = (_NONE, wide.get(operands[1], _I64), _NONE)
+        masks = (0, target.class_mask(Role.OPERAND, Access("branch_" + source.name, operands[1])), 0)
     counts = _alternatives(source, operands, masks, target)
     row = replace(
         value.row,
@@ -153,6 +153,7 @@ def _branch_op(source: SourceOp, target: Target, negated: bool) -> BuildOp:
         forms=1 << Form.FREE,
         alternatives=(1, counts[0], counts[1], counts[2]),
         classes=masks,
+        reversed_class=0,
         reversed_alternatives=1,
     )
     return BuildOp(row, source, source.name, negated=negated)
@@ -170,7 +171,7 @@ def _forms(source: SourceOp, operands: Sequence[Type], target: Target) -> set[Fo
         return {Form.TIED, Form.SCRATCH}
     if source.shape != Shape.VALUE or len(operands) == 1:
         return {Form.FREE}
-    if source.name in target.three_address:
+    if source.name in target.three_address if target.three_address is not None else len(operands) < 3:
         return {Form.FREE}
     if source.result is None or source.result.is_float != operands[0].is_float:
         return {Form.SLOT_RESULT}
@@ -190,37 +191,50 @@ def _indexed(source: SourceOp, operands: Sequence[Type], masks: Masks, target: T
         return Indexed(sum(1 << scale for scale in target.add_scales))
     if source.shape not in (Shape.LOAD, Shape.STORE) or not target.indexed_offsets:
         return Indexed()
+    scale = _accessed(source, operands).bit_length() - 1
+    role, access = Role.INDEXED_OFFSET, _access(source, operands)
+    stored = source.shape == Shape.STORE and target.class_mask(Role.INDEXED_STORED, access)
+    mask = stored or (target.class_mask(role, access) if target.indexed_offsets > 1 else 0)
+    return Indexed(1 | 1 << scale, target.indexed_offsets, 2 if stored else 1, max(mask.bit_length() - 1, 0))
+
+
+def _accessed(source: SourceOp, operands: Sequence[Type]) -> int:
+    """How many bytes a load or store accesses."""
     type = operands[0] if source.result is None else source.result
     narrow = re.search(r"(?:load|store)(8|16|32)(?:_|$)", source.name)
-    scale = ((int(narrow[1]) if narrow else type.bits) // 8).bit_length() - 1
-    is_byte = source.shape == Shape.STORE and masks[0] == _I8
-    return Indexed(1 | 1 << scale, target.indexed_offsets, 2 if is_byte else 1)
+    return (int(narrow[1]) if narrow else type.bits) // 8
 
 
-Masks = tuple[ImmediateClass, ImmediateClass, ImmediateClass]
+def _access(source: SourceOp, operands: Sequence[Type]) -> Access:
+    return Access(source.name, operands[0], _accessed(source, operands))
 
 
-def _masks(source: SourceOp, operands: Sequence[Type]) -> Masks:
+Masks = tuple[int, int, int]
+
+
+def _masks(source: SourceOp, operands: Sequence[Type], target: Target) -> Masks:
     """The immediate classes of a, b and c."""
-    if source.shape == Shape.LOAD:
-        return _I64, _I8 | _I32, _NONE
-    if source.shape == Shape.STORE:
-        value = _NONE if operands[0].is_float else _I8 if source.name.endswith("store8") else _I32
-        return value, _I64, _I8 | _I32
-    if source.shape == Shape.MAGIC:
-        return _NONE, _I8, _NONE
+    if source.shape in (Shape.LOAD, Shape.STORE):
+        access, base = _access(source, operands), Access(source.name, Type.i64)
+        address = (target.class_mask(Role.BASE, base), target.class_mask(Role.OFFSET, access))
+        return (*address, 0) if source.shape == Shape.LOAD else (target.class_mask(Role.STORED, access), *address)
+    if source.shape == Shape.MAGIC or SHIFT.fullmatch(source.name):
+        return 0, target.class_mask(Role.SHIFT, Access(source.name, operands[0])), 0
     if source.attribute == "MOVE":
-        return _MOVE_FLOAT if operands[0].is_float else _MOVE_INTEGER, _NONE, _NONE
+        return target.class_mask(Role.MOVE, Access(source.name, operands[0])), 0, 0
     if source.shape != Shape.VALUE or len(operands) != 2:
-        return _NONE, _NONE, _NONE
-    if _SHIFT.fullmatch(source.name):
-        return _NONE, _I8, _NONE
-    return _NONE, {Type.i32: _I8 | _I32, Type.i64: _I8 | _I32 | _I64}.get(operands[1], _I64), _NONE
+        return 0, 0, 0
+    return 0, target.class_mask(Role.OPERAND, Access(source.name, operands[1])), 0
+
+
+def _places(type: Type, target: Target) -> int:
+    """How many alternatives are no immediates: groups of registers, and a slot."""
+    return len(target.register_groups(type)) + 1
 
 
 def _alternatives(source: SourceOp, operands: Sequence[Type], masks: Masks, target: Target) -> list[int]:
     """How many alternatives a, b and c have. An offset, and a magic shift, are never in a register."""
-    counts = [target.registers(type) + 1 + mask.bit_count() for type, mask in zip(operands, masks)]
+    counts = [_places(type, target) + mask.bit_count() for type, mask in zip(operands, masks)]
     if source.shape in (Shape.LOAD, Shape.STORE):
         counts.append(masks[len(operands)].bit_count())
     if source.shape == Shape.MAGIC:

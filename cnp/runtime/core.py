@@ -61,7 +61,7 @@ class Core:
         self._check_layout()
         self.host = self._make_host(register_type, label_type, raise_trap)
         self._sections: list[Buffer] = []
-        self.tables = self._make_tables()
+        self.tables = self.make_tables(library, self.blob.executable_address)
         pointer, integer = ctypes.c_void_p, ctypes.c_int
         # PYFUNCTYPE: the core reads Python objects, so it must keep the GIL.
         self._compile = ctypes.PYFUNCTYPE(integer, pointer, pointer, pointer)(self.routine("cnp_compile"))
@@ -137,17 +137,31 @@ class Core:
         host.main_thread = threading.main_thread().ident or 0
         return host
 
-    def _make_tables(self) -> Library:
-        library, tables = self.library, Library()
-        for name in ("ops", "placements", "stencils", "holes", "chunks", "runs", "families"):
+    def make_tables(self, library: StencilLibrary, blob: int) -> Library:
+        """What the core wants to know of a library whose blob is, or will be, executable at an address.
+
+        LibraryError if something is not in it.
+        """
+        tables = Library()
+        for name in ("ops", "placements", "stencils", "holes", "chunks", "runs", "families", "kinds", "classes", "fields"):
             section = Buffer(library.section(SectionName[name.upper()]), writable=False)
             self._sections.append(section)
             setattr(tables, name, section.address)
-        tables.blob = self.blob.executable_address
+        values = {kind: [value for _, value in rows] for kind, rows in library.symbols.items()}
+        names = (SymbolKind.INTEGER_REGISTER, SymbolKind.FLOAT_REGISTER)
+        for row, alternatives in zip(tables.alternative, (values[kind] for kind in names)):
+            row[: len(alternatives) + 1] = [*alternatives, max(alternatives) + 1]
+        limits = dict(library.symbols[SymbolKind.LIMIT])
+        if limits.pop("pools"):
+            constants = Buffer(library.section(SectionName.BLOB), writable=False)
+            self._sections.append(constants)
+            tables.constants = constants.address
+        for name, value in limits.items():
+            setattr(tables, name, value)
+        tables.blob = blob
         tables.n_ops = len(library.ops)
         tables.integer_registers = library.integer_registers
         tables.float_registers = library.float_registers
-        values = {kind: [value for _, value in rows] for kind, rows in library.symbols.items()}
         tables.integer_argument[: len(values[SymbolKind.ARGUMENT])] = values[SymbolKind.ARGUMENT]
         (tables.integer_result,), (tables.float_result,) = values[SymbolKind.RESULT], values[SymbolKind.FLOAT_RESULT]
         tables.survivors = sum(1 << register for register in values[SymbolKind.SURVIVOR])

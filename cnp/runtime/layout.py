@@ -5,11 +5,11 @@ from __future__ import annotations
 import ctypes
 from ctypes import c_int32, c_int64, c_uint8, c_uint16, c_uint32, c_uint64, c_void_p
 
-REGISTERS = 16
+REGISTERS = 32
 ARGUMENTS = 8
 
 KNOWN_OPS = (
-    *("i64_move", "f64_move", "i64_select", "f64_select", "branch_table", "i64_extend_i32_u"),
+    *("i64_move", "f64_move", "i64_select", "f64_select", "branch_table", "i32_wrap_i64"),
     *("i32_mul", "i64_mul", "i32_shl", "i64_shl", "i32_shr_u", "i64_shr_u", "i32_and", "i64_and"),
     *("i32_div_s", "i32_div_u", "i32_rem_s", "i32_rem_u", "i64_div_s", "i64_div_u", "i64_rem_s", "i64_rem_u"),
     *("i32_div_s_magic", "i32_div_u_magic", "i32_rem_s_magic", "i32_rem_u_magic"),
@@ -17,6 +17,7 @@ KNOWN_OPS = (
     *("i64_div_s_magic_add", "i64_div_u_magic_add", "i64_rem_s_magic_add", "i64_rem_u_magic_add"),
     *("i32_sub", "i64_sub", "i32_add", "i64_add", "i32_rotr", "i64_rotr", "i32_rotl", "i64_rotl"),
     *("branch_i32_nez", "branch_i32_eqz", "i32_eqz", "i64_eqz"),
+    *("i64_load", "f64_load", "i64_store", "f64_store"),
 )
 """Methods of the rows that the core asks for, in the order of `enum known_op`."""
 
@@ -46,10 +47,23 @@ class Library(ctypes.Structure):
         ("chunks", c_void_p),
         ("runs", c_void_p),
         ("families", c_void_p),
+        ("kinds", c_void_p),
+        ("classes", c_void_p),
+        ("fields", c_void_p),
         ("blob", c_uint64),
         ("n_ops", c_uint32),
+        ("n_classes", c_uint32),
         ("integer_registers", c_uint32),
         ("float_registers", c_uint32),
+        ("alternative", (c_uint8 * (REGISTERS + 1)) * 2),
+        ("extends_signs", c_uint8),
+        ("reaches_far", c_uint8),
+        ("slot_reach", c_uint32),
+        ("first_slot", c_uint32),
+        ("c_arguments", c_uint32),
+        ("wide_bits", c_uint32),
+        ("longest_padding", c_uint32),
+        ("constants", c_void_p),
         ("integer_argument", c_uint8 * REGISTERS),
         ("integer_result", c_uint32),
         ("float_result", c_uint32),
@@ -131,7 +145,7 @@ class Callee(ctypes.Structure):
         ("result_type", c_uint8),
         ("n_parameters", c_uint8),
         ("zero", c_uint8 * 5),
-        ("parameter_type", c_uint8 * REGISTERS),
+        ("parameter_type", c_uint8 * (2 * ARGUMENTS)),
     )
 
 

@@ -13,7 +13,7 @@ MAGIC = b"CNPL\r\n\x1a\n"
 # float registers, checksum; then SECTION_ENTRY for each section.
 HEADER = struct.Struct("<8sII16sQ32sQIIII")
 SECTION_ENTRY = struct.Struct("<II")  # offset, size
-HEADER_SIZE = 192
+HEADER_SIZE = 256
 DIGEST_OFFSET, DIGEST_SIZE = 40, 32
 CHECKSUM_OFFSET, CHECKSUM_SIZE = 92, 4
 SECTION_ALIGNMENT = 64
@@ -33,6 +33,9 @@ class SectionName(enum.IntEnum):
     SYMBOLS = 8
     META = 9
     FAMILIES = 10
+    KINDS = 11
+    CLASSES = 12
+    FIELDS = 13
 
 
 class SymbolKind(enum.IntEnum):
@@ -40,30 +43,40 @@ class SymbolKind(enum.IntEnum):
 
     EXPORT = 0  # a routine of the core: offset in the blob
     CONTROL = 1  # a control stencil: its index
-    PADDING = 2  # no name: the stencil of 0, 1, 2, ... bytes that do nothing
+    PADDING = 2  # no name: the stencil of 0, 1, 2, ... bytes that do nothing; 0 where there is none
     ARGUMENT = 3  # no name: guest register of the first, second, ... integer argument of compiled code
     RESULT = 4  # no name: guest register of an integer result
     FLOAT_RESULT = 5  # no name: guest register of a float result
     SURVIVOR = 6  # no name: an integer register that a call to C leaves alone
     SCRATCH = 7  # no name: an integer register that the stencils of form SCRATCH leave undefined
     FEATURE = 8  # a feature that the processor must have, as /proc/cpuinfo spells it
+    INTEGER_REGISTER = 9  # r0, r1, ... by hardware name: its alternative at an operand position
+    FLOAT_REGISTER = 10  # f0, f1, ..., the same
+    LIMIT = 11  # a number that the core wants to know, see cnp.target.record.LIMITS
 
 
 # name; shape, result type, number of operands, their types; flags, forms; swapped, inverse, branch, reserved;
-# alternatives of d, a, b, c; classes of a, b, c; alternatives of a in REVERSED; six bases; doc, source line; first
-# family; scales, offsets and values of families.
-OP = struct.Struct("<IBBB3BBBHHHH4B3BB6IIIIBBB13x")
+# alternatives of d, a, b, c and of a in REVERSED; patterns; classes of a, b, c and of a in REVERSED; six bases; doc,
+# source line; first family; scales, offsets and values of families, class of these two.
+OP = struct.Struct("<IBBB3BBBHHHH4BBB2x4I6IIIIBBBB4x")
 STENCIL = struct.Struct("<II")
 STENCIL_BITS = ((24, 8), (16, 11, 4, 1))
 """Fields of the two words, lowest bits first: first chunk (of several: first row of RUNS), chunks; first hole, size,
 holes, whether the next row is its short form."""
 RUN = struct.Struct("<I")  # chunk
 SYMBOL = struct.Struct("<III")  # SymbolKind, name, value
-HOLE = struct.Struct("<BBBBiIHH")  # chunk, value, width, flags, addend, extra, offset, zero
+HOLE = struct.Struct("<BBBxiIHxx")  # chunk, value, kind, addend, extra, offset
+# flags, width, number of segments; bias, scale; low, high; then SEGMENT for each of up to four.
+KIND = struct.Struct("<BBBxiI4xqQ")
+SEGMENT = struct.Struct("<BBBB")  # start, bits, to, flags
+MOST_SEGMENTS = 4
+KIND_SIZE = KIND.size + MOST_SEGMENTS * SEGMENT.size
+CLASS = struct.Struct("<8sqQII")  # name, low, high, scale, pattern
+FIELD = struct.Struct("<32I")  # by register: what it contributes to four bytes, by exclusive or
 CHUNK = struct.Struct("<16sq")  # code, right-aligned; minus its size
-# Fields of 16 registers at each of three positions; stencils by group of each; groups of 16 registers at each position.
-FAMILY = struct.Struct("<48I27I48B4x")
-FAMILY_STENCILS = slice(48, 75)
+# Fields of 32 registers at each of three positions; stencils by group of each; groups of 32 registers at each position.
+FAMILY = struct.Struct("<96I27I96B4x")
+FAMILY_STENCILS = slice(96, 123)
 
 
 def pack_stencil(*fields: int) -> bytes:

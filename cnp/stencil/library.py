@@ -9,15 +9,20 @@ from functools import cached_property
 from cnp.errors import LibraryError
 from cnp.stencil.layout import (
     CHUNK,
+    CLASS,
     FAMILY,
     FAMILY_STENCILS,
+    FIELD,
     HEADER,
     HEADER_SIZE,
     HOLE,
+    KIND,
+    KIND_SIZE,
     MAGIC,
     OP,
     RUN,
     SECTION_ENTRY,
+    SEGMENT,
     STENCIL,
     SYMBOL,
     SectionName,
@@ -26,7 +31,7 @@ from cnp.stencil.layout import (
     library_digest,
     unpack_stencil,
 )
-from cnp.stencil.model import FORMAT_VERSION, Form, HoleFlag, Value
+from cnp.stencil.model import FORMAT_VERSION, Form, Value
 
 TYPE_CHECKING = False  # the `typing` module is slow to import; so are json, pathlib and dataclasses
 if TYPE_CHECKING:
@@ -103,39 +108,49 @@ class OpRow:
 
     @property
     def classes(self) -> tuple[int, ...]:
-        """ImmediateClass masks of a, b and c."""
-        return self._fields[17:20]
+        """Masks of immediate classes of a, b and c."""
+        return self._fields[19:22]
+
+    @property
+    def reversed_class(self) -> int:
+        """The same, of a in form REVERSED."""
+        return self._fields[22]
 
     @property
     def reversed_alternatives(self) -> int:
         """How many alternatives a has in form REVERSED."""
-        return self._fields[20]
+        return self._fields[17]
+
+    @property
+    def patterns(self) -> int:
+        """4 where stencils depend on whether d is a or b, else 1."""
+        return self._fields[18]
 
     @property
     def bases(self) -> tuple[int, ...]:
         """Index of each form's first placement."""
-        return self._fields[21:27]
+        return self._fields[23:29]
 
     @property
     def doc(self) -> str:
         """The body, as C on one line."""
-        return self._library.string(self._fields[27])
+        return self._library.string(self._fields[29])
 
     @property
     def source_line(self) -> str:
         """`integer.c:12`"""
-        return self._library.string(self._fields[28])
+        return self._library.string(self._fields[30])
 
     @property
     def families(self) -> range:
         """Indices of its families: by scale one an offset, then that of the immediate value."""
-        first, scales, offsets, values = self._fields[29:33]
+        first, scales, offsets, values = self._fields[31:35]
         return range(first, first + scales.bit_count() * (offsets + values - 1))
 
     @property
     def scales(self) -> list[int]:
         """Shifts of the index that families are for."""
-        return [scale for scale in range(8) if self._fields[30] >> scale & 1]
+        return [scale for scale in range(8) if self._fields[32] >> scale & 1]
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
@@ -196,7 +211,8 @@ class Library:
         row_sizes = {
             SectionName.OPS: OP.size, SectionName.PLACEMENTS: 4, SectionName.STENCILS: STENCIL.size,
             SectionName.HOLES: HOLE.size, SectionName.CHUNKS: CHUNK.size, SectionName.RUNS: RUN.size,
-            SectionName.SYMBOLS: SYMBOL.size, SectionName.FAMILIES: FAMILY.size,
+            SectionName.SYMBOLS: SYMBOL.size, SectionName.FAMILIES: FAMILY.size, SectionName.KINDS: KIND_SIZE,
+            SectionName.CLASSES: CLASS.size, SectionName.FIELDS: FIELD.size,
         }  # fmt: skip
         for name, (offset, size) in zip(SectionName, self._sections):
             if offset < HEADER_SIZE or offset + size > len(self._view) or size % row_sizes.get(name, 1):
@@ -238,6 +254,42 @@ class Library:
     def padding(self) -> list[int]:
         """Indices of the stencils of 0, 1, 2, ... bytes that do nothing."""
         return [index for _, index in self.symbols[SymbolKind.PADDING]]
+
+    @cached_property
+    def register_alternatives(self) -> tuple[list[int], list[int]]:
+        """By file, the alternative of each register at an operand position."""
+        kinds = (SymbolKind.INTEGER_REGISTER, SymbolKind.FLOAT_REGISTER)
+        integer, float_ = ([alternative for _, alternative in self.symbols[kind]] for kind in kinds)
+        return integer, float_
+
+    @cached_property
+    def register_names(self) -> tuple[list[str], list[str]]:
+        """By file, the hardware name of each register."""
+        kinds = (SymbolKind.INTEGER_REGISTER, SymbolKind.FLOAT_REGISTER)
+        integer, float_ = ([name for name, _ in self.symbols[kind]] for kind in kinds)
+        return integer, float_
+
+    @cached_property
+    def limits(self) -> dict[str, int]:
+        """What the core wants to know of the target: cnp.target.record.LIMITS."""
+        return dict(self.symbols[SymbolKind.LIMIT])
+
+    @cached_property
+    def classes(self) -> list[tuple[str, int, int, int, int]]:
+        """Immediate classes: name, low, high, scale, pattern."""
+        return [
+            (name.rstrip(b"\0").decode(), *rest) for name, *rest in CLASS.iter_unpack(self.section(SectionName.CLASSES))
+        ]
+
+    @cached_property
+    def kinds(self) -> list[tuple[int, ...]]:
+        """Patch kinds: flags, width, bias, scale, low, high, then start, bits, to and flags of each segment."""
+        section, rows = self.section(SectionName.KINDS), []
+        for start in range(0, len(section), KIND_SIZE):
+            flags, width, n, *rest = KIND.unpack_from(section, start)
+            segments = [SEGMENT.unpack_from(section, start + KIND.size + k * SEGMENT.size) for k in range(n)]
+            rows.append((flags, width, *rest, *(each for segment in segments for each in segment)))
+        return rows
 
     @cached_property
     def meta(self) -> dict[str, Any]:
@@ -299,10 +351,10 @@ class Library:
     def _hole(self, index: int) -> Hole:
         from cnp.stencil.records import Hole
 
-        chunk, value, width, flags, addend, extra, offset, _ = HOLE.unpack_from(
+        chunk, value, kind, addend, extra, offset = HOLE.unpack_from(
             self.section(SectionName.HOLES), index * HOLE.size
         )
-        return Hole(chunk, Value(value), width, HoleFlag(flags), addend, extra, offset)
+        return Hole(chunk, Value(value), kind, addend, extra, offset)
 
     def placement_name(self, stencil: int) -> str:
         """What a stencil is, for listings: `i64.add d=r1 a=r2 b=I8`, the first placement of those that share it.

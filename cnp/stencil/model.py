@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import enum
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 NO_OP = 0xFFFF
 """In place of an op's index: there is none."""
 NO_RESULT = 255
 """In place of a result type: the op produces nothing."""
 CHUNK_SIZE = 16
 """Bytes of code in a chunk, at most."""
-MOST_REGISTERS = 16
+MOST_REGISTERS = 32
 """Registers of a file, at most."""
 MOST_GROUPS = 3
 """Groups that the registers at one position of a family fall into, at most."""
@@ -38,6 +38,7 @@ class OpFlag(enum.IntFlag):
     COMPARISON = 2
     MAY_TRAP = 4  # its stencils have EXIT holes
     HIDDEN = 8  # the core chooses it; users cannot name it
+    STORES_BYTE = 16  # of its value, only the lowest byte matters
 
 
 class Form(enum.IntEnum):
@@ -49,16 +50,6 @@ class Form(enum.IntEnum):
     FREE_IMMEDIATE = 3  # every one, where b is an immediate
     SLOT_RESULT = 4  # the destination is a frame slot
     SCRATCH = 5  # as TIED, and the target's scratch registers, the destination apart, hold nothing afterwards
-
-
-class ImmediateClass(enum.IntFlag):
-    """The values that an immediate's encoding reaches."""
-
-    ZERO = 1
-    I8 = 2  # [-127, 127]
-    U32 = 4  # [0, 2^32)
-    I32 = 8  # [-2^31 + 1, 2^31 - 1]
-    I64 = 16  # any 64 bits
 
 
 class Value(enum.IntEnum):
@@ -87,15 +78,10 @@ class Value(enum.IntEnum):
     MINUS_FRAME_SIZE = 20
     FRAME_TICKS = 21
     FUNCTION = 22
+    REGISTERS = 23  # extra: a row of FIELDS for each of d, a, b and c, a byte each
+    CONSTANT = 24  # extra: the offset in the blob of eight bytes, which go to the function's pool
 
 
-class HoleFlag(enum.IntFlag):
-    """How a value becomes a field."""
-
-    PC_RELATIVE = 1  # value + addend - address of the hole
-    HIGH_HALF = 2  # bits 32 to 63 of value + addend
-
-
-def alternative_of_class(registers: int, mask: int, immediate: int) -> int:
-    """The number of an immediate class at an operand position that also takes registers and a slot."""
-    return registers + 1 + (mask & (immediate - 1)).bit_count()
+def alternative_of_class(groups: int, mask: int, number: int) -> int:
+    """The alternative of an immediate class, by its number, at a position that also takes `groups` and a slot."""
+    return groups + 1 + (mask & (1 << number) - 1).bit_count()

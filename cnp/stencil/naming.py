@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnp.stencil.model import NO_RESULT, Form, ImmediateClass, Shape
+from cnp.stencil.model import NO_RESULT, Form, Shape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,15 +52,16 @@ def form_alternatives(library: Library, op: OpRow, form: Form) -> tuple[int, int
 def form_size(library: Library, op: OpRow, form: Form) -> int:
     """How many placements a form has."""
     d, a, b, c = form_alternatives(library, op, form)
-    return d * a * b * c
+    return op.patterns * d * a * b * c
 
 
 def placement_name(library: Library, op: OpRow, form: Form, index: int) -> str:
-    """`i64.add d=r1 a=r2 b=I8`"""
-    _, n_a, n_b, n_c = form_alternatives(library, op, form)
+    """`i64.add d=r1 a=r2 b=I8`; a register that is a field is `r`, and `d` where it is the destination's."""
+    n_d, n_a, n_b, n_c = form_alternatives(library, op, form)
     rest, c = divmod(index, n_c)
     rest, b = divmod(rest, n_b)
-    d, a = divmod(rest, n_a)
+    rest, a = divmod(rest, n_a)
+    pattern, d = divmod(rest, n_d)
     words = [op.name]
     if form in (Form.FREE, Form.FREE_IMMEDIATE) and op.result_type != NO_RESULT:
         words.append(f"d={_alternative(library, d, op.result_type, 0)}")
@@ -69,14 +70,18 @@ def placement_name(library: Library, op: OpRow, form: Form, index: int) -> str:
     elif form != Form.FREE and op.result_type != NO_RESULT:
         words.append("d=b" if form == Form.REVERSED else "d=a, scratch" if form == Form.SCRATCH else "d=a")
     types = list(op.operand_types)
+    others = {Form.TIED: "bc", Form.SCRATCH: "bc", Form.REVERSED: "ac"}.get(form, "ab")
+    same = [letter for bit, letter in enumerate(others) if pattern >> bit & 1]
     for position, (letter, alternative) in enumerate(zip("abc", (a, b, c))):
         mask = op.classes[position]
         immediates_only = position >= len(types) or (op.shape == Shape.MAGIC and letter == "b")
         if form == Form.REVERSED and letter == "a":
-            mask = ImmediateClass.I32 if types[0] == 0 else ImmediateClass.I64
-        if immediates_only or (form == Form.FREE_IMMEDIATE and letter == "b"):
+            mask = op.reversed_class
+        if letter in same:
+            words.append(f"{letter}=d")
+        elif immediates_only or (form == Form.FREE_IMMEDIATE and letter == "b"):
             if mask:
-                words.append(f"{letter}={_class(mask, alternative)}")
+                words.append(f"{letter}={_class(library, mask, alternative)}")
         else:
             words.append(f"{letter}={_alternative(library, alternative, types[position], mask)}")
     return " ".join(words)
@@ -84,13 +89,14 @@ def placement_name(library: Library, op: OpRow, form: Form, index: int) -> str:
 
 def _alternative(library: Library, alternative: int, type: int, mask: int) -> str:
     is_float = type >= _FIRST_FLOAT_TYPE
-    registers = library.float_registers if is_float else library.integer_registers
-    if alternative < registers:
-        return f"{'f' if is_float else 'r'}{alternative}"
-    return "slot" if alternative == registers else _class(mask, alternative - registers - 1)
+    groups = library.register_alternatives[is_float]
+    slot = max(groups) + 1
+    if alternative < slot:
+        return f"{'f' if is_float else 'r'}{alternative if slot == len(groups) else ''}"
+    return "slot" if alternative == slot else _class(library, mask, alternative - slot - 1)
 
 
-def _class(mask: int, rank: int) -> str:
+def _class(library: Library, mask: int, rank: int) -> str:
     for _ in range(rank):
         mask &= mask - 1
-    return ImmediateClass(mask & -mask).name or ""
+    return library.classes[(mask & -mask).bit_length() - 1][0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cnp.stencil.model import HoleFlag, OpFlag, Shape, Value
+from cnp.stencil.model import OpFlag, Shape, Value
 from cnp.types import Type
 
 
@@ -15,8 +15,7 @@ class Hole:
 
     chunk: int  # which of the stencil's chunks ends with it
     value: Value
-    width: int  # bytes: 1 or 4
-    flags: HoleFlag
+    kind: int  # row of KINDS
     addend: int
     extra: int  # what `value` needs beside its kind
     offset: int  # of its first byte, from the start of the stencil
@@ -24,7 +23,7 @@ class Hole:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """At most CHUNK_SIZE bytes of code; if it has a hole, the hole ends it."""
+    """At most CHUNK_SIZE bytes of code; if it has holes, they end it."""
 
     code: bytes
 
@@ -53,8 +52,9 @@ class Indexed:
     """How an op takes a base and a shifted index, both in registers; there is a family for each combination."""
 
     scales: int = 0  # bit per shift of the index
-    offsets: int = 1  # 1: no constant offset; 2: none, or one of class I8
-    values: int = 1  # 1: the value is in a register; 2: or, without an offset, an immediate of class I8
+    offsets: int = 1  # 1: no constant offset; 2: none, or one of a class
+    values: int = 1  # 1: the value is in a register; 2: or, without an offset, an immediate of the class
+    number: int = 0  # of that class
 
     @property
     def families(self) -> int:
@@ -90,8 +90,10 @@ class Op:
     inverse: int  # index of the op with the opposite outcome, or NO_OP
     branch: int  # index of a comparison's fused branch, or NO_OP
     alternatives: tuple[int, int, int, int]  # at d, a, b and c; 1 where there is no such operand
-    classes: tuple[int, int, int]  # ImmediateClass masks of a, b and c
+    classes: tuple[int, int, int]  # masks of immediate classes of a, b and c
+    reversed_class: int  # the same, of a in form REVERSED
     reversed_alternatives: int  # at a, in form REVERSED
+    patterns: int  # 4 where the stencil depends on whether d is a or b (bits 0 and 1), else 1
     bases: tuple[int, ...]  # index of each form's first placement
     doc: str  # the body, as C
     source_line: str  # "integer.c:12"

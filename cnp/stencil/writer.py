@@ -16,17 +16,23 @@ from cnp.stencil.layout import (
     CHECKSUM_OFFSET,
     CHECKSUM_SIZE,
     CHUNK,
+    CLASS,
     DIGEST_OFFSET,
     DIGEST_SIZE,
     FAMILY,
+    FIELD,
     HEADER,
     HEADER_SIZE,
     HOLE,
+    KIND,
+    KIND_SIZE,
     MAGIC,
+    MOST_SEGMENTS,
     OP,
     RUN,
     SECTION_ALIGNMENT,
     SECTION_ENTRY,
+    SEGMENT,
     SYMBOL,
     SectionName,
     SymbolKind,
@@ -36,6 +42,8 @@ from cnp.stencil.layout import (
 )
 from cnp.stencil.model import CHUNK_SIZE, FORMAT_VERSION, MOST_GROUPS, MOST_REGISTERS, NO_OP
 from cnp.stencil.records import Family, Hole, Op, Stencil
+from cnp.target.immediate import ImmediateClass
+from cnp.target.patch import PatchKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,9 @@ class Contents:
     ops: Sequence[Op]
     placements: Sequence[int]  # index of a stencil; 0 is absent
     families: Sequence[Family]
+    kinds: Sequence[PatchKind]
+    classes: Sequence[ImmediateClass]
+    fields: Sequence[Sequence[int]]  # by register
     stencils: Sequence[Stencil]  # the first stands for an absent one
     blob: bytes
     symbols: Sequence[tuple[SymbolKind, str, int]]
@@ -74,6 +85,12 @@ def library_bytes(contents: Contents) -> bytes:
         SectionName.SYMBOLS: b"".join(symbols),
         SectionName.META: json.dumps(contents.meta, sort_keys=True, separators=(",", ":")).encode(),
         SectionName.FAMILIES: b"".join(map(_family_row, contents.families)),
+        SectionName.KINDS: b"".join(map(_kind_row, contents.kinds)),
+        SectionName.CLASSES: b"".join(
+            CLASS.pack(each.name.encode(), each.low, each.high & 2**64 - 1, each.scale, each.pattern)
+            for each in contents.classes
+        ),
+        SectionName.FIELDS: b"".join(FIELD.pack(*_filled(row)) for row in contents.fields),
     }
     table, parts, at = b"", [], HEADER_SIZE
     for name in SectionName:
@@ -125,10 +142,19 @@ def _op_row(op: Op, names: _Names) -> bytes:
     types = list(op.operand_types) + [0] * (3 - len(op.operand_types))
     return OP.pack(
         names.offset(op.method), op.shape, op.result_type, len(op.operand_types), *types, op.flags, op.forms,
-        op.swapped, op.inverse, op.branch, NO_OP, *op.alternatives, *op.classes, op.reversed_alternatives, *op.bases,
-        names.offset(op.doc), names.offset(op.source_line),
-        op.families, op.indexed.scales, op.indexed.offsets, op.indexed.values,
+        op.swapped, op.inverse, op.branch, NO_OP, *op.alternatives, op.reversed_alternatives, op.patterns,
+        *op.classes, op.reversed_class, *op.bases, names.offset(op.doc), names.offset(op.source_line),
+        op.families, op.indexed.scales, op.indexed.offsets, op.indexed.values, op.indexed.number,
     )  # fmt: skip
+
+
+def _kind_row(kind: PatchKind) -> bytes:
+    head = KIND.pack(
+        kind.flags, kind.width, len(kind.segments), kind.bias, kind.scale, kind.low, kind.high & 2**64 - 1
+    )
+    return (head + b"".join(SEGMENT.pack(each.start, each.bits, each.to, each.flags) for each in kind.segments)).ljust(
+        KIND_SIZE, b"\0"
+    )
 
 
 def _chunk_row(code: bytes) -> bytes:
@@ -191,7 +217,7 @@ def _stencils_and_holes(stencils: Sequence[Stencil], runs: _Runs) -> tuple[bytes
             hole_starts[stencil.holes] = len(hole_rows) // HOLE.size
             for hole in stencil.holes:
                 hole_rows += HOLE.pack(
-                    hole.chunk, hole.value, hole.width, hole.flags, hole.addend, hole.extra, hole.offset, 0
+                    hole.chunk, hole.value, hole.kind, hole.addend, hole.extra, hole.offset
                 )
         if stencil.short_form not in (0, index + 1):
             raise InternalError(f"stencil {index}: its short form is {stencil.short_form}, not the next one")

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from cnp.target.immediate import ImmediateClass
+from cnp.target.patch import PatchKind, RelocationKind
 from cnp.types import Type
-
-
-@dataclass(frozen=True, slots=True)
-class PatchKind:
-    """How one field of code is filled in."""
-
-    width: int  # bytes of the field
-    signed: bool  # the processor sign-extends the field, so its value must fit a signed number
-    pc_relative: bool = False  # the field holds value + addend - address of the field
-    high_half: bool = False  # the field holds bits 32 to 63 of value + addend
-
-
-@dataclass(frozen=True, slots=True)
-class RelocationKind:
-    """An ELF relocation type: the fields it fills in, as offsets from where it applies."""
-
-    name: str
-    fields: tuple[tuple[int, PatchKind], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +35,35 @@ class Decoder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class JumpEncoding:
-    """Jumps to an address that is not known yet: bytes before the field, by condition (None is always)."""
+class JumpForm:
+    """A jump to an address that is not known yet: code that ends in the field, which is zero."""
 
-    opcodes: Mapping[int | None, bytes]
+    code: bytes
     kind: PatchKind
-    addend: int  # what the field's kind must be given so that the jump arrives
+    addend: int = 0  # what the field must be given so that the jump arrives
+
+
+class Role(enum.Enum):
+    """What an immediate is for: a target says which classes it may be of."""
+
+    OPERAND = "the last operand of an op or of a fused branch"
+    REVERSED = "the first operand, where the destination is the second"
+    MOVE = "what a register is set to"
+    SHIFT = "a count"
+    BASE = "the address of a load or store"
+    OFFSET = "the constant offset of a load or store"
+    INDEXED_OFFSET = "the same, beside an index"
+    STORED = "what is stored"
+    INDEXED_STORED = "the same, at an address with an index"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The op an immediate belongs to, as far as that matters."""
+
+    op: str  # i64_add
+    type: Type  # of the immediate; of a shift, what is shifted
+    bytes: int = 0  # that a load or store accesses
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +79,22 @@ def arguments(flags: Iterable[Flag]) -> list[str]:
     return [argument for flag in flags for argument in flag.text.split()]
 
 
+LIMITS = {
+    "slot_reach": "frame offsets below it are part of an instruction; 0: all are",
+    "first_slot": "offset of a frame's first slot: what is in front of it keeps the return address",
+    "c_arguments": "integer arguments that the C convention passes in registers",
+    "wide_bits": "an integer constant of more bits than these is worth a register in a loop",
+    "longest_padding": "bytes of the longest row of the padding",
+    "extends_signs": "1 if an i32 lies in a register sign-extended, 0 if zero-extended",
+    "pools": "1 if wide immediates and constants lie behind a function's code, where a distance reaches them",
+    "reaches_far": "1 if the short form of a branch reaches farther than a signed byte",
+}
+"""Numbers that the core wants to know of a target, by name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One architecture."""
+    """One architecture. LIMITS says what its `limits` are."""
 
     name: str
     triple: str  # of clang
@@ -83,40 +104,68 @@ class Target:
     header: str  # below stencils/
     flags: tuple[Flag, ...]
     core_flags: tuple[Flag, ...]
+    general_flags: tuple[Flag, ...]  # beside the others, where code must not depend on which registers it has
     integer_registers: tuple[str, ...]  # hardware names of r0, r1, ...
     float_registers: tuple[str, ...]  # hardware names of f0, f1, ...
     frame_register: str
     elf_machine: str
     relocations: Mapping[int, RelocationKind]
+    kinds: tuple[PatchKind, ...]  # all there are
     decode: Decoder
     invert: Callable[[int], int]  # the condition that holds when this one does not
-    long_jump: JumpEncoding
-    short_jump: JumpEncoding | None
+    jumps: Callable[[int | None], tuple[JumpForm, ...]]  # of a condition (None is always), from the farthest on
+    jump_addend: int  # of relocations of jumps that clang writes
+    # Immediates: the classes, the narrowest first; which of them, by name, an op takes; and values to sample each with,
+    # by operand position: no power of two nor next to one, nothing else that a cheaper instruction could produce, and
+    # at each position other ones, so that two fields cannot be confused.
+    classes: tuple[ImmediateClass, ...]
+    immediates: Callable[[Role, Access], tuple[str, ...]]
+    samples: Callable[[str, str], tuple[int, ...]]  # class, position
+    # By class, the kind of its field where code is any row of bytes; None where an instruction's end is a field's too.
+    sample_kinds: Mapping[str, str] | None
+    sampled_slots: str  # the class of frame offsets if they are sampled like immediates, else "": they are relocations
     # Rewrite an instruction with a 32-bit immediate to one of 8 bits; and a load of an immediate into a register that
     # is not in the set, with the instruction after it that uses it, to one instruction. None where it cannot be done.
-    narrow_immediate: Callable[[bytes, int], bytes | None]
-    fold_immediate: Callable[[bytes, bytes, frozenset[int]], tuple[bytes, int] | None]
+    narrow_immediate: Callable[[bytes, int], bytes | None] | None
+    fold_immediate: Callable[[bytes, bytes, frozenset[int]], tuple[bytes, int] | None] | None
     register_numbers: Mapping[str, int]  # hardware numbers of integer_registers and frame_register
-    padding: tuple[bytes, ...]  # padding[n]: n bytes that do nothing
-    three_address: frozenset[str]  # ops whose destination the processor can choose freely
+    # Registers that share stencils, by file, as guest numbers: their hardware numbers are fields of instructions, which
+    # the build learns. None where the build compiles every register.
+    groups: tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]] | None
+    named: tuple[int, int]  # how many integer and float registers C can name; the rest are known by their fields alone
+    typed_registers: bool  # an i32 is kept sign-extended and an f32 boxed, as the C convention passes them
+    padding: tuple[bytes, ...]  # padding[n]: n bytes that do nothing, or b"" where there are none
+    three_address: frozenset[str] | None  # ops whose destination the processor can choose freely; None is all of them
     three_address_immediate: frozenset[str]  # the same where the second operand is an immediate
     # Loads and stores at base + (index << scale), where scale is 0 or the logarithm of what is accessed: how many
-    # classes of constant offsets they take beside, 0 without such addresses, 1 for none, 2 for those of class I8 too.
+    # classes of constant offsets they take beside, 0 without such addresses, 1 for none, 2 for one more.
     indexed_offsets: int
     add_scales: tuple[int, ...]  # shifts that an addition can apply to its second operand
     # Assembly of a jump to the address in operand %0, or "" where clang makes a tail call by itself. On x86-64 it
     # cannot: the registers that such a call may use for the address are all arguments.
     indirect_jump: str
     float_constraint: str  # of inline assembly: any float register
-    convention_order: tuple[str, ...]  # registers of the convention's integer arguments, first to last
+    convention_order: tuple[str, ...]  # registers of the convention's integer arguments, first to last; () is C's
     # How compiled code calls compiled code, as stencils/control.c has it, in numbers of guest registers.
     integer_arguments: tuple[int, ...]
     integer_result: int
     float_result: int
     scratch_registers: tuple[int, ...]  # guest registers that multiplication to twice the width overwrites
+    limits: Mapping[str, int]  # see LIMITS
     features: tuple[str, ...]  # of the processor, that code for this target uses, as /proc/cpuinfo spells them
     missing_features: Callable[[], tuple[str, ...]]  # those that this machine lacks
 
     def registers(self, type: Type) -> int:
         """How many registers hold values of a type."""
         return len(self.float_registers if type.is_float else self.integer_registers)
+
+    def register_groups(self, type: Type) -> tuple[tuple[int, ...], ...]:
+        """The registers that hold values of a type, those that share stencils together."""
+        if self.groups is None:
+            return tuple((number,) for number in range(self.registers(type)))
+        return self.groups[type.is_float]
+
+    def class_mask(self, role: Role, access: Access) -> int:
+        """Bit per class that an immediate may be of."""
+        names = self.immediates(role, access)
+        return sum(1 << number for number, each in enumerate(self.classes) if each.name in names)

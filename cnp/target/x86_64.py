@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from cnp.target.record import Flag, JumpEncoding, PatchKind, RelocationKind, Target
+from cnp.target.immediate import ImmediateClass
+from cnp.target.patch import KindFlag, PatchKind, RelocationKind, Segment
+from cnp.target.record import Access, Flag, JumpForm, Role, Target
 from cnp.target.x86_64_decode import decode
 from cnp.target.x86_64_immediates import fold_immediate, narrow_immediate
+from cnp.types import Type
 
-_ABSOLUTE_32 = PatchKind(4, signed=True)
-_LOW_32 = PatchKind(4, signed=False)
-_RELATIVE_32 = PatchKind(4, signed=True, pc_relative=True)
-_HALVES_OF_64 = ((0, PatchKind(4, signed=False)), (4, PatchKind(4, signed=False, high_half=True)))
+_S32 = (-(1 << 31), (1 << 31) - 1)
+_WHOLE = (Segment(0, 32, 0),)
+_LAST_BYTE = (Segment(0, 8, 24),)
+_ABSOLUTE_32 = PatchKind("imm32", _WHOLE, *_S32)
+_LOW_32 = PatchKind("low32", _WHOLE)
+_HIGH_32 = PatchKind("high32", (Segment(32, 32, 0),))
+_RELATIVE_32 = PatchKind("rel32", _WHOLE, *_S32, flags=KindFlag.PC_RELATIVE)
+_IMMEDIATE_8 = PatchKind("imm8", _LAST_BYTE, -128, 127, width=1)
+_RELATIVE_8 = PatchKind("rel8", _LAST_BYTE, -128, 127, width=1, flags=KindFlag.PC_RELATIVE)
 
 # Numbers and meanings: System V ABI, AMD64 supplement, table "Relocation Types".
 _RELOCATIONS = {
-    1: RelocationKind("R_X86_64_64", _HALVES_OF_64),
+    1: RelocationKind("R_X86_64_64", ((0, _LOW_32), (4, _HIGH_32))),
     2: RelocationKind("R_X86_64_PC32", ((0, _RELATIVE_32),)),
     4: RelocationKind("R_X86_64_PLT32", ((0, _RELATIVE_32),)),  # no PLT: a direct jump or call
-    10: RelocationKind("R_X86_64_32", ((0, _LOW_32),)),
+    10: RelocationKind("R_X86_64_32", ((0, _LOW_32),), low_half=True),
     11: RelocationKind("R_X86_64_32S", ((0, _ABSOLUTE_32),)),
-    14: RelocationKind("R_X86_64_8", ((0, PatchKind(1, signed=True)),)),  # of .byte: no instruction of clang's has it
+    14: RelocationKind("R_X86_64_8", ((0, _IMMEDIATE_8),)),  # of .byte: no instruction of clang's has it
 }
 
 _COMMON_FLAGS = (
@@ -87,11 +95,58 @@ _NOPS = tuple(
     )
 )  # fmt: skip
 
-_CONDITIONS = range(16)
-
-
 def _invert(condition: int) -> int:
     return condition ^ 1
+
+
+def _jumps(condition: int | None) -> tuple[JumpForm, ...]:
+    far = b"\xe9" if condition is None else bytes((0x0F, 0x80 | condition))
+    near = 0xEB if condition is None else 0x70 | condition
+    return (
+        JumpForm(far + bytes(4), _RELATIVE_32, addend=-4),
+        JumpForm(bytes((near, 0)), _RELATIVE_8, addend=-1),
+    )
+
+
+_CLASSES = (
+    ImmediateClass("ZERO", 0, 0),
+    ImmediateClass("I8", -127, 127),
+    ImmediateClass("U32", 0, (1 << 32) - 1),
+    ImmediateClass("I32", -(1 << 31) + 1, (1 << 31) - 1),
+    ImmediateClass("I64", -(1 << 63), (1 << 64) - 1),
+)
+
+
+def _immediates(role: Role, access: Access) -> tuple[str, ...]:
+    if role in (Role.SHIFT, Role.INDEXED_OFFSET):
+        return ("I8",)
+    if role == Role.BASE:
+        return ("I64",)
+    if role == Role.OFFSET:
+        return ("I8", "I32")
+    if role == Role.MOVE:
+        return ("ZERO", "I64") if access.type.is_float else ("ZERO", "U32", "I32", "I64")
+    if role in (Role.STORED, Role.INDEXED_STORED):
+        narrow = ("I8",) if access.bytes == 1 else ()
+        return () if access.type.is_float else narrow or (("I32",) if role == Role.STORED else ())
+    if access.type.is_float:
+        return ("I64",)
+    wide = access.type == Type.i64
+    if role == Role.REVERSED:
+        return ("I64",) if wide else ("I32",)
+    return ("I8", "I32", "I64") if wide else ("I8", "I32")
+
+
+# Signs differ where the class has both; U32 has one above and one below 2^31.
+_SAMPLES = {
+    "I8": {"A": (107, -109), "B": (103, -101), "C": (83, -91), "SHIFT": (13, 22)},
+    "U32": {"A": (0x5B7D3F17, 0x9A6C57B1), "B": (0x5A7C3D19, 0x9B6D55B3), "C": (0x597B3B1D, 0x9C6E53B5)},
+    "I32": {"A": (0x15A7C3D9, -0x25B9E7C3), "B": (0x16A8C5DB, -0x26BAE9C5), "C": (0x17A9C7DD, -0x27BBEBC7)},
+}
+
+
+def _samples(name: str, position: str) -> tuple[int, ...]:
+    return _SAMPLES.get(name, {}).get(position, ())
 
 
 X86_64 = Target(
@@ -103,6 +158,7 @@ X86_64 = Target(
     header="targets/x86_64.h",
     flags=_STENCIL_FLAGS,
     core_flags=_CORE_FLAGS,
+    general_flags=(),
     integer_registers=("r12", "r14", "r15", "rdi", "rsi", "rdx", "rcx", "r8", "r9", "r11", "rax"),
     float_registers=tuple(f"xmm{n}" for n in range(8)),
     frame_register="r13",
@@ -110,17 +166,20 @@ X86_64 = Target(
     relocations=_RELOCATIONS,
     decode=decode,
     invert=_invert,
-    long_jump=JumpEncoding(
-        {None: b"\xe9", **{c: bytes((0x0F, 0x80 | c)) for c in _CONDITIONS}}, _RELATIVE_32, addend=-4
-    ),
-    short_jump=JumpEncoding(
-        {None: b"\xeb", **{c: bytes((0x70 | c,)) for c in _CONDITIONS}},
-        PatchKind(1, signed=True, pc_relative=True),
-        addend=-1,
-    ),
+    kinds=(_ABSOLUTE_32, _LOW_32, _HIGH_32, _RELATIVE_32, _IMMEDIATE_8, _RELATIVE_8),
+    jumps=_jumps,
+    jump_addend=-4,
+    classes=_CLASSES,
+    immediates=_immediates,
+    samples=_samples,
+    sample_kinds={"I8": "imm8", "U32": "low32", "I32": "imm32"},
+    sampled_slots="",
     narrow_immediate=narrow_immediate,
     fold_immediate=fold_immediate,
     register_numbers={"rax": 0, "rcx": 1, "rdx": 2, "rsi": 6, "rdi": 7} | {f"r{n}": n for n in (8, 9, *range(11, 16))},
+    groups=None,
+    named=(11, 8),
+    typed_registers=False,
     padding=_NOPS,
     # lea adds into a register of its own.
     three_address=frozenset(("i32_add", "i64_add")),
@@ -136,6 +195,10 @@ X86_64 = Target(
     integer_result=10,
     float_result=0,
     scratch_registers=(5, 10),  # rdx, rax
+    limits={
+        "slot_reach": 0, "first_slot": 0, "c_arguments": 6, "wide_bits": 32, "longest_padding": 15, "extends_signs": 0,
+        "pools": 0, "reaches_far": 0,
+    },
     features=_FEATURES,
     missing_features=missing_features,
 )

@@ -179,7 +179,7 @@ static void select_call(struct selection *s, const struct instruction *at) {
     int file = callee->result_type != NO_TYPE && IS_FLOAT(callee->result_type);
     if (is_c) {
         s->value[ADDRESS_VALUE] = (i64)callee->address;
-        put_control(s, (s->frame == LARGE_FRAME ? CALL_C_LARGE_FRAME : CALL_C_STENCIL) + (integers > 6));
+        put_control(s, (s->frame == LARGE_FRAME ? CALL_C_LARGE_FRAME : CALL_C_STENCIL) + (integers > s->library->c_arguments));
     } else {
         s->callee = at->target;
         put_control(s, CALL_STENCIL + s->frame);
@@ -189,7 +189,7 @@ static void select_call(struct selection *s, const struct instruction *at) {
     struct location result = in_register(file ? s->library->float_result : s->library->integer_result);
     struct location d = locate(s, at->d, file);
     if (is_c && callee->result_type == TYPE_I32) /* C leaves the upper half of a register undefined */
-        put_free(s, &s->library->ops[s->library->known[ZERO_EXTEND]], d, result, result);
+        put_free(s, &s->library->ops[s->library->known[WRAP]], d, result, result);
     else
         move(s, file, d, result);
 }

@@ -80,19 +80,24 @@ struct compilation {
 
     struct item *items;
     u32 n_items;
+    u64 *pool;        /* what lies behind the code and is loaded from there */
+    u32 n_pool;
     struct event *events; /* one past event 0: they grow downwards, towards the items */
     u32 n_events;
     struct event *externals; /* those that depend on where the function will be */
     u32 n_externals;
     u32 *target_position;
-    u32 code_end, table_offset; /* bytes of code; where its jump tables are */
+    u32 code_end, table_offset; /* bytes of code; where its pool and jump tables are */
     struct trace *traces;
     u32 n_traces, max_traces;
 };
 
 static inline s64 constant(const struct compilation *c, s32 operand) { return (s64)c->constants[-1 - ~operand]; }
-static inline int is_wide(i64 value, u8 type) { return IS_FLOAT(type) ? value != 0 : (s64)value != (s32)value && type == TYPE_I64; }
-static inline int fits_byte(s64 value) { return value >= -127 && value <= 127; }
+static inline int is_wide(const struct compilation *c, i64 value, u8 type) {
+    u32 rest = 64 - c->library->wide_bits;
+    s64 number = type == TYPE_I32 ? (s64)(s32)value : (s64)value;
+    return IS_FLOAT(type) ? value != 0 : (s64)((i64)number << rest) >> rest != number;
+}
 static inline s32 position_of(u32 instruction) { return 2 * (s32)instruction + 2; }
 
 /* Which of the eight divisions and remainders a row is, in the order of `enum known_op`. */

@@ -3,6 +3,7 @@
 #include "layout.h"
 #include "compile.h"
 #include "events.h"
+#include "immediate.h"
 #include "magic.h"
 #include "values.h"
 #include "operands.c"

@@ -37,61 +37,68 @@ static void emit_items(const struct chunk *chunks, const struct item *items, u32
     memcpy(end - covered, buffer + 64 - covered, covered);
 }
 
-/* Jump tables hold addresses of blocks. */
-static void fill_tables(const struct compilation *c, char *writable, i64 executable) {
+/* Behind the code: the pool, then jump tables, whose rows are distances from the table to blocks. */
+static void fill_tables(const struct compilation *c, char *writable) {
+    u32 rows = c->table_offset;
+    for (u32 k = 0; k < c->n_pool; k++, rows += 8)
+        *(u64 __attribute__((may_alias)) *)(writable + rows) = c->pool[k];
     for (u32 k = 0; k < c->n_externals; k++) {
         const struct event *event = &c->externals[k];
-        if (event->kind != TABLE_EVENT || event->extra)
+        if (event->kind != TABLE_EVENT)
             continue;
         const struct instruction *at = &c->instructions[event->target];
         for (s32 i = 0; i <= at->operand[1]; i++)
-            *(u64 __attribute__((may_alias)) *)(writable + event->addend + 8 * i) =
-                executable + c->target_position[block_of(c, list_at(c, at->other)[i])];
+            *(u32 __attribute__((may_alias)) *)(writable + event->addend + 4 * i) =
+                c->target_position[block_of(c, list_at(c, at->other)[i])] - (u32)event->addend;
     }
 }
 
 /* Makes the function at `executable`, written through `writable`. Returns OK or what cannot be encoded. */
 int cnp_emit(struct request *request, char *writable, i64 executable) {
     struct compilation *c = request->compilation;
-    int has_tables = 0;
-    /* No library reaches 16 MiB, no function a GiB: one look tells that all of one is within reach of all of the other. */
-    s64 to_library = (s64)(c->library->blob - executable);
-    if (to_library >= MAXIMUM_CODE || to_library <= -(s64)MAXIMUM_CODE)
-        return TOO_LARGE;
+    const struct library *library = c->library;
     for (const struct event *event = c->externals, *end = event + c->n_externals; event != end; event++) {
+        if (event->kind == TABLE_EVENT)
+            continue;
+        i64 to = event->kind == LIBRARY_EVENT ? library->blob + event->extra : request->callees[event->target].address;
+        s64 distance = (s64)(to - executable) + event->addend;
+        const struct patch_kind *kind = &library->kinds[event->field];
+        if (!fits(kind, distance))
+            return TOO_LARGE;
+        /* Emitting again, elsewhere, starts from what the stencil has. */
         struct item *item = &c->items[event->item];
-        if (event->kind == LIBRARY_EVENT)
-            item->value = (u32)event->addend - (u32)executable;
-        else if (event->kind == TABLE_EVENT) {
-            item->value = (u32)((executable + (u32)event->addend) >> (event->extra ? 32 : 0));
-            has_tables = 1;
-        } else {
-            s64 displacement = (s64)(request->callees[event->target].address - executable) + event->addend;
-            if (displacement != (s32)displacement)
-                return TOO_LARGE;
-            item->value = (u32)displacement;
-        }
+        item->value = (item->value & ~field_mask(kind)) | encode(kind, (i64)distance);
     }
-    emit_items(c->library->chunks, c->items, c->n_items, writable + c->code_end);
-    if (has_tables)
-        fill_tables(c, writable, executable);
+    emit_items(library->chunks, c->items, c->n_items, writable + c->code_end);
+    if (request->code_size > c->code_end)
+        fill_tables(c, writable);
     return OK;
 }
 
 /* One hand-written stencil on its own: the way in from C. Returns its size; writes nothing if writable is NULL. */
 u32 cnp_emit_entry(const struct library *library, u32 is_float, i64 signature, char *writable, i64 executable) {
     const struct stencil *stencil = &library->stencils[library->control[is_float ? C_ENTRY_FLOAT : C_ENTRY_INTEGER]];
-    struct item items[32];
-    if (!writable || stencil->chunks > 32)
-        return stencil->size;
+    enum { MOST_CHUNKS = 96 };
+    struct item items[MOST_CHUNKS];
+    u32 size = ((stencil->size + 7u) & ~7u) + 8;
+    if (!writable || stencil->chunks > MOST_CHUNKS)
+        return size;
     for (u32 k = 0; k < stencil->chunks; k++)
         items[k] = item_of(library, chunk_number(library, stencil, k));
     for (u32 k = 0; k < stencil->holes; k++) {
         const struct hole *hole = &library->holes[stencil->hole + k];
-        i64 value = hole->value == LIBRARY_VALUE ? library->blob + hole->extra - (executable + hole->offset) : signature;
-        value += (i64)(s64)hole->addend;
-        items[hole->chunk].value = (u32)(hole->flags & HIGH_HALF ? value >> 32 : value);
+        const struct patch_kind *kind = &library->kinds[hole->kind];
+        i64 place = executable + hole->offset, value = signature;
+        if (hole->value == LIBRARY_VALUE)
+            value = library->blob + hole->extra - place;
+        else if (kind->flags & PC_RELATIVE) { /* the pool has one row, behind the code */
+            u32 row = (stencil->size + 7u) & ~7u;
+            value = row - hole->offset;
+            if (writable)
+                *(u64 __attribute__((may_alias)) *)(writable + row) = signature;
+        }
+        items[hole->chunk].value |= encode(kind, value + (i64)(s64)hole->addend);
     }
     emit_items(library->chunks, items, stencil->chunks, writable + stencil->size);
-    return stencil->size;
+    return size;
 }

@@ -10,9 +10,10 @@ enum event_kind {
     POLL_EVENT,    /* the same, to a safepoint's slow path, which comes back to target + 1 */
     CHECK_EVENT,   /* the same, in front of the first call */
     EXIT_EVENT,    /* item holds a displacement to a trap's place out of line: op number and kind in extra */
-    LIBRARY_EVENT, /* item holds a displacement to extra, an address */
+    LIBRARY_EVENT, /* item holds a displacement to extra, an offset in the blob */
     CALLEE_EVENT,  /* the same, to callee number target */
-    TABLE_EVENT    /* item holds (half of) the address of the jump table of instruction target */
+    POOL_EVENT,    /* item holds (part of) the distance to the pool's row target */
+    TABLE_EVENT    /* the same, to the jump table of instruction target */
 };
 
 struct event {
@@ -20,15 +21,16 @@ struct event {
     u32 position; /* of the hole, or of the label; bytes from the start of the function */
     s32 target;
     s32 addend;
-    u32 extra;      /* exit: op << 4 | trap kind; branch: index of the short stencil; table: 1 for the high half */
+    u32 extra;      /* exit: op << 4 | trap kind; branch: index of the short stencil */
     u16 stencil_size; /* branch: of the long form */
     u8 kind;
     u8 is_short;
+    u32 field;      /* the patch kind */
 };
 
 static inline struct event *event_at(const struct compilation *c, u32 k) { return c->events - 1 - k; }
 
 /* Loop heads start at a multiple of LOOP_ALIGNMENT. An innermost loop that fits into one line of the instruction cache,
  * and of the cache of decoded instructions, is put into one: across two it took 1.4 times as long. */
-enum { LOOP_ALIGNMENT = 16, CACHE_LINE = 64, LONGEST_PADDING = 15, LINE_PADDINGS = 5 };
+enum { LOOP_ALIGNMENT = 16, CACHE_LINE = 64, LINE_PADDINGS = 6 };
 #endif

@@ -31,10 +31,11 @@ static int fold_offset(struct compilation *c, struct instruction *at, u32 first,
 
 static int fold_index(struct compilation *c, struct instruction *at, u32 first, const struct instruction *sum, u32 shift) {
     const struct op *op = &c->library->ops[at->op];
+    const struct immediate_class *class = &c->library->classes[op->indexed_class];
     int has_offset = at->target != 0;
-    if (!op->scales || (has_offset && (op->offsets < 2 || at->target < -127 || at->target > 127)))
+    if (!op->scales || (has_offset && (op->offsets < 2 || !takes(class, at->target))))
         return 0;
-    if (at->kind == STORE_OP && at->operand[0] < 0 && (op->values < 2 || has_offset || !fits_byte(constant(c, at->operand[0]))))
+    if (at->kind == STORE_OP && at->operand[0] < 0 && (op->values < 2 || has_offset || !takes(class, constant(c, at->operand[0]))))
         return 0;
     u32 by = folded_shift(c, at, shift);
     put_operands(c, at, first, sum, shift, by);
@@ -53,7 +54,7 @@ static void fold_address(struct compilation *c, const struct candidate *candidat
         drop(c, candidate->maker);
 }
 
-/* A select tests all 64 bits, and an i32 has zeros in the upper half: both kinds of tests against zero will do. */
+/* A select tests all 64 bits, and an i32 that is zero has zeros in the upper half: both kinds of tests will do. */
 static void fold_condition(struct compilation *c, struct instruction *at, const struct candidate *candidate) {
     const struct library *library = c->library;
     struct instruction *condition = &c->instructions[candidate->maker];

@@ -8,37 +8,44 @@ static int narrow(const struct op *op, u32 k) { return op->operand_type[k] == TY
 
 /* d = a op b in place: d is a already, or becomes it. */
 static void put_tied(struct selection *s, const struct op *op, struct location d, struct location b, struct location c) {
-    u32 ib = source_index(s, &b, operand_file(op, 1), op->classes_b, narrow(op, 1), SLOT_B, IMMEDIATE_B, 0), ic = 0;
+    int file = operand_file(op, 0), file_c = operand_file(op, 2);
+    u32 ib = source_index(s, &b, operand_file(op, 1), op->classes_b, narrow(op, 1), 2, 0), ic = 0;
     if (op->n_operands > 2)
-        ic = source_index(s, &c, operand_file(op, 2), op->classes_c, narrow(op, 2), SLOT_C, IMMEDIATE_C, 1);
+        ic = source_index(s, &c, file_c, op->classes_c, narrow(op, 2), 3, 1);
     s->value[SLOT_D] = s->value[SLOT_A] = (i64)(s64)d.slot;
-    put(s, s->library->placements[op->base[TIED] + (d.place * op->n_b + ib) * op->n_c + ic]);
+    s->place[0] = s->place[1] = d.place;
+    u32 pattern = pattern_of(s, op, file, d, operand_file(op, 1), b, op->n_operands > 2 ? file_c : -1, c);
+    put(s, s->library->placements[op->base[TIED] + ((pattern * op->n_a + alternative(s, file, d)) * op->n_b + ib) * op->n_c + ic]);
 }
 
 static void put_reversed(struct selection *s, const struct op *op, struct location a, struct location d, struct location c) {
-    int file = operand_file(op, 1);
-    u32 registers = registers_of(s, file), ic = 0;
-    u32 classes = op->n_a_reversed > registers + 1 ? (op->operand_type[0] == TYPE_I32 ? CLASS_I32 : CLASS_I64) : 0;
+    int file = operand_file(op, 1), file_a = operand_file(op, 0), file_c = operand_file(op, 2);
+    u32 ic = 0, n_b = s->library->alternative[file][registers_of(s, file)] + 1u;
     if (op->n_operands > 2)
-        ic = source_index(s, &c, operand_file(op, 2), op->classes_c, narrow(op, 2), SLOT_C, IMMEDIATE_C, 1);
-    u32 ia = source_index(s, &a, operand_file(op, 0), classes, narrow(op, 0), SLOT_A, IMMEDIATE_A, 0);
+        ic = source_index(s, &c, file_c, op->classes_c, narrow(op, 2), 3, 1);
+    u32 ia = source_index(s, &a, file_a, op->classes_a_reversed, narrow(op, 0), 1, 0);
     s->value[SLOT_D] = s->value[SLOT_B] = (i64)(s64)d.slot;
-    put(s, s->library->placements[op->base[REVERSED] + (ia * (registers + 1) + d.place) * op->n_c + ic]);
+    s->place[0] = s->place[2] = d.place;
+    u32 pattern = pattern_of(s, op, file, d, file_a, a, op->n_operands > 2 ? file_c : -1, c);
+    put(s, s->library->placements[op->base[REVERSED] + ((pattern * op->n_a_reversed + ia) * n_b + alternative(s, file, d)) * op->n_c + ic]);
 }
 
 static void put_free(struct selection *s, const struct op *op, struct location d, struct location a, struct location b) {
+    int file = IS_FLOAT(op->result_type), file_a = operand_file(op, 0), file_b = op->n_operands > 1 ? operand_file(op, 1) : -1;
     u32 ib = 0;
     if (op->n_operands > 1)
-        ib = source_index(s, &b, operand_file(op, 1), op->classes_b, narrow(op, 1), SLOT_B, IMMEDIATE_B, 1);
-    u32 ia = source_index(s, &a, operand_file(op, 0), op->classes_a, narrow(op, 0), SLOT_A, IMMEDIATE_A, 0);
+        ib = source_index(s, &b, file_b, op->classes_b, narrow(op, 1), 2, 1);
+    u32 ia = source_index(s, &a, file_a, op->classes_a, narrow(op, 0), 1, 0);
     s->value[SLOT_D] = (i64)(s64)d.slot;
-    put(s, s->library->placements[op->base[FREE] + (d.place * op->n_a + ia) * op->n_b + ib]);
+    s->place[0] = d.place;
+    u32 pattern = pattern_of(s, op, file, d, file_a, a, file_b, b);
+    put(s, s->library->placements[op->base[FREE] + ((pattern * op->n_d + alternative(s, file, d)) * op->n_a + ia) * op->n_b + ib]);
 }
 
 /* Comparisons of floats leave 0 or 1 in the frame; few programs keep one. */
 static void put_slot_result(struct selection *s, const struct op *op, struct location d, struct location a, struct location b) {
-    u32 ib = source_index(s, &b, operand_file(op, 1), op->classes_b, 0, SLOT_B, IMMEDIATE_B, 1);
-    u32 ia = source_index(s, &a, operand_file(op, 0), op->classes_a, 0, SLOT_A, IMMEDIATE_A, 0);
+    u32 ib = source_index(s, &b, operand_file(op, 1), op->classes_b, 0, 2, 1);
+    u32 ia = source_index(s, &a, operand_file(op, 0), op->classes_a, 0, 1, 0);
     struct location to = d.slot >= 0 ? d : in_slot(s, 0, temporary_slot(s, 2));
     s->value[SLOT_D] = (i64)(s64)to.slot;
     put(s, s->library->placements[op->base[SLOT_RESULT] + ia * op->n_b + ib]);
@@ -48,18 +55,17 @@ static void put_slot_result(struct selection *s, const struct op *op, struct loc
 /* Whether `op d, a, constant` has a stencil of three addresses. */
 static int put_free_immediate(struct selection *s, const struct op *op, struct location d, struct location a, struct location b) {
     int file = operand_file(op, 0);
-    u32 registers = registers_of(s, file);
     if (!HAS(op, FREE_IMMEDIATE) || !b.is_constant || a.is_constant)
         return 0;
-    s64 value = narrow(op, 1) ? (s64)(s32)b.value : (s64)b.value;
-    u32 index = class_index(op->classes_b, value, registers);
+    i64 value = narrow(op, 1) ? (i64)(s64)(s32)b.value : b.value;
+    u32 index = class_alternative(s, file, op->classes_b, &value), places = s->library->alternative[file][registers_of(s, file)] + 1u;
     if (!index)
         return 0;
-    s->value[IMMEDIATE_B] = (i64)value;
+    s->value[IMMEDIATE_B] = value;
     s->value[SLOT_A] = (i64)(s64)a.slot;
     s->value[SLOT_D] = (i64)(s64)d.slot;
     u32 classes = (u32)__builtin_popcount(op->classes_b);
-    put(s, s->library->placements[op->base[FREE_IMMEDIATE] + (d.place * (registers + 1) + a.place) * classes + index - registers - 1]);
+    put(s, s->library->placements[op->base[FREE_IMMEDIATE] + (alternative(s, file, d) * places + alternative(s, file, a)) * classes + index - places]);
     return 1;
 }
 

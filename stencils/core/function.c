@@ -18,6 +18,47 @@ static int has_room(const struct selection *s) {
     return fail(c, NEED_SCRATCH, 0, 0);
 }
 
+/* Operands in slots that no instruction reaches: copied to such as are reached, and a result copied back. Calls, returns
+ * and jumps only move values, which is done for any slot. */
+struct near_copies {
+    s32 reg[COPIED_OPERANDS + 1], slot[COPIED_OPERANDS + 1];
+    u32 n;
+};
+
+static void bring_near(struct selection *s, s32 reg, int reads, struct near_copies *copies) {
+    struct interval *interval = reg >= 0 ? &s->c->intervals[reg] : 0;
+    int file = interval && in_float_file(s->c, reg);
+    if (!interval || interval->place >= 0 || interval->slot < 0 || !is_far(s, in_slot(s, file, interval->slot)))
+        return;
+    struct location from = in_slot(s, file, interval->slot);
+    copies->reg[copies->n] = reg;
+    copies->slot[copies->n] = interval->slot;
+    interval->slot = temporary_slot(s, 3 + (reads ? copies->n : COPIED_OPERANDS));
+    if (reads)
+        move(s, file, in_slot(s, file, interval->slot), from);
+    copies->n++;
+}
+
+static void bring_operands_near(struct selection *s, const struct instruction *at, struct near_copies *copies) {
+    copies->n = 0;
+    if (at->kind != PLAIN_OP && at->kind != LOAD_OP && at->kind != STORE_OP && at->kind != BRANCH_OP && at->kind != TABLE_OP)
+        return;
+    for (u32 k = 0; k < at->n; k++)
+        bring_near(s, at->operand[k], 1, copies);
+    bring_near(s, at->d, 0, copies);
+}
+
+static void bring_back(struct selection *s, const struct instruction *at, const struct near_copies *copies) {
+    for (u32 k = copies->n; k-- > 0;) {
+        struct interval *interval = &s->c->intervals[copies->reg[k]];
+        int file = in_float_file(s->c, copies->reg[k]);
+        struct location near = in_slot(s, file, interval->slot);
+        interval->slot = copies->slot[k];
+        if (copies->reg[k] == at->d)
+            move(s, file, in_slot(s, file, interval->slot), near);
+    }
+}
+
 /* Returns the block to go on with if that is not the next one, else -1. */
 static s32 select_instruction(struct selection *s, const struct instruction *at, s32 block) {
     switch (at->kind) {
@@ -79,7 +120,12 @@ static s32 select_block(struct selection *s, s32 b) {
         }
         if (at->flags & NEEDS_SAFEPOINT || at->kind == SAFEPOINT_OP_KIND)
             put_count(s, COUNT_STENCIL, POLL_EVENT);
+        struct near_copies copies;
+        if (__builtin_expect(s->has_far_slots, 0))
+            bring_operands_near(s, at, &copies);
         s32 elsewhere = select_instruction(s, at, b);
+        if (__builtin_expect(s->has_far_slots, 0))
+            bring_back(s, at, &copies);
         if (elsewhere >= 0)
             next = elsewhere;
         if (tracks) {
@@ -132,8 +178,24 @@ static int uses_survivors(const struct compilation *c) {
     return 0;
 }
 
+/* Temporaries come behind the slots; but in front of them if instructions do not reach all. */
+static void number_slots(struct selection *s) {
+    struct compilation *c = s->c;
+    const struct library *library = c->library;
+    s->first_temporary = c->n_slots;
+    if (!library->slot_reach || library->first_slot + (c->n_slots + FAR_TEMPORARIES) * 8 <= library->slot_reach)
+        return;
+    s->has_far_slots = 1;
+    s->first_temporary = 0;
+    for (u32 r = 0; r < c->n_registers; r++)
+        if (c->intervals[r].slot >= 0)
+            c->intervals[r].slot += FAR_TEMPORARIES;
+    c->n_slots += FAR_TEMPORARIES;
+}
+
 static int lay_out_frame(struct selection *s) {
-    u32 size = s->c->n_slots * 8;
+    number_slots(s);
+    u32 n_slots = s->c->n_slots, size = n_slots || s->c->calls_code ? n_slots * 8 + s->library->first_slot : 0;
     if (size > CNP_STACK_SIZE / 2)
         return fail(s->c, TOO_LARGE, 0, 0);
     s->c->request->frame_size = size;
@@ -152,6 +214,9 @@ static int select_function(struct compilation *c) {
     *s = (struct selection){.c = c, .library = c->library, .n_targets = (s32)c->n_blocks, .branch_kind = BRANCH_EVENT};
     fill(s->occupant, 0xff, sizeof s->occupant);
     if (!lay_out_frame(s))
+        return 0;
+    c->n_pool = 0;
+    if (c->library->constants && !ALLOCATE(c, c->pool, c->n_constants + 4 * c->n_instructions + 16))
         return 0;
     char *temporary = c->next;
     u32 *stack;

@@ -16,21 +16,31 @@ struct op {
     u8 forms;
     u16 swapped, inverse, branch, reserved;
     u8 n_d, n_a, n_b, n_c;
-    u8 classes_a, classes_b, classes_c, n_a_reversed;
+    u8 n_a_reversed;
+    u8 patterns; /* above 1: the stencil depends on whether the destination is also an operand, see pattern_of */
+    u8 zero[2];
+    u32 classes_a, classes_b, classes_c, classes_a_reversed;
     u32 base[6];
     u32 doc, source_line;
     u32 families;
     u8 scales, offsets, values;
-    u8 zero[13];
+    u8 indexed_class; /* of a constant offset or value beside an index */
+    u8 zeros[4];
 };
 enum shape { VALUE, LOAD, STORE, BRANCH, TABLE, MAGIC };
-enum op_flag { COMMUTATIVE = 1, COMPARISON = 2, MAY_TRAP = 4, HIDDEN = 8 };
+enum op_flag { COMMUTATIVE = 1, COMPARISON = 2, MAY_TRAP = 4, HIDDEN = 8, STORES_BYTE = 16 };
 enum form { FREE, TIED, REVERSED, FREE_IMMEDIATE, SLOT_RESULT, SCRATCH };
 #define HAS(op, form) ((op)->forms >> (form) & 1)
 #define NO_OP 0xFFFF
 
-/* An immediate's class is the narrowest of these that the op's stencils offer and the value fits. */
-enum immediate_class { CLASS_ZERO = 1, CLASS_I8 = 2, CLASS_U32 = 4, CLASS_I32 = 8, CLASS_I64 = 16 };
+/* A class of immediates: an op's stencils offer some of the target's, and a value is of the narrowest that it fits. */
+struct immediate_class {
+    char name[8];
+    s64 low;
+    u64 high; /* signed if low is negative */
+    u32 scale;
+    u32 pattern; /* 32 or 64: see logical_immediate */
+};
 
 struct stencil {
     union {
@@ -48,22 +58,41 @@ struct stencil {
     };
 };
 
-enum hole_flag { PC_RELATIVE = 1, HIGH_HALF = 2 };
 enum hole_value {
     IMMEDIATE_A, IMMEDIATE_B, IMMEDIATE_C, SLOT_D, SLOT_A, SLOT_B, SLOT_C, OFFSET_VALUE, TARGET_VALUE, EXIT_VALUE, LIBRARY_VALUE,
     FRAME_SIZE_VALUE, ADDRESS_VALUE, TRAP_PLACE_VALUE, SIGNATURE_VALUE, CALLEE_VALUE, TABLE_VALUE, COUNT_VALUE, MULTIPLIER_VALUE, DIVISOR_VALUE,
-    MINUS_FRAME_SIZE_VALUE, FRAME_TICKS_VALUE, FUNCTION_VALUE,
+    MINUS_FRAME_SIZE_VALUE, FRAME_TICKS_VALUE, FUNCTION_VALUE, REGISTERS_VALUE, CONSTANT_VALUE,
     HOLE_VALUES
 };
 struct hole {
-    u8 chunk, value, width, flags;
+    u8 chunk, value, kind, zero;
     s32 addend;
     u32 extra;
-    u16 offset, zero;
+    u16 offset, zeros;
+};
+
+/* How a value becomes a field: runs of its bits go to the four bytes that end with the field. */
+enum kind_flag { PC_RELATIVE = 1, PAGES = 2 };
+enum segment_flag { NEGATE = 1, INVERT = 2 };
+enum { MOST_SEGMENTS = 4 };
+struct patch_kind {
+    u8 flags, width, n_segments, zero;
+    s32 bias;
+    u32 scale, zeros;
+    s64 low;
+    u64 high;
+    struct segment {
+        u8 start, bits, to, flags;
+    } segment[MOST_SEGMENTS];
+};
+
+/* What each register contributes, by exclusive or, to the four bytes that end an instruction. */
+enum { MOST_REGISTERS = 32, MOST_GROUPS = 3 };
+struct field {
+    u32 bits[MOST_REGISTERS];
 };
 
 /* Placements that differ in registers only. Positions: the destination or stored value, the base, the index. */
-enum { MOST_REGISTERS = 16, MOST_GROUPS = 3 };
 struct family {
     u32 field[3][MOST_REGISTERS]; /* what a register contributes, by exclusive or, to the last four bytes */
     u32 stencil[MOST_GROUPS][MOST_GROUPS][MOST_GROUPS];
@@ -82,18 +111,18 @@ static inline u32 last_four(const struct chunk *chunk) {
 
 /* ---- what the run time hands to the core ---- */
 
-enum { MAXIMUM_INTEGER_REGISTERS = 16, MAXIMUM_FLOAT_REGISTERS = 16, ARGUMENTS = 8 };
+enum { MAXIMUM_INTEGER_REGISTERS = 32, MAXIMUM_FLOAT_REGISTERS = 32, ARGUMENTS = 8 };
 
 /* Rows and stencils that the core asks for by name; cnp/runtime/core.py fills them in from the same lists. */
 enum known_op {
-    INTEGER_MOVE, FLOAT_MOVE, INTEGER_SELECT, FLOAT_SELECT, BRANCH_TABLE_OP, ZERO_EXTEND,
+    INTEGER_MOVE, FLOAT_MOVE, INTEGER_SELECT, FLOAT_SELECT, BRANCH_TABLE_OP, WRAP,
     I32_MUL, I64_MUL, I32_SHL, I64_SHL, I32_SHR_U, I64_SHR_U, I32_AND, I64_AND,
     I32_DIV_S, I32_DIV_U, I32_REM_S, I32_REM_U, I64_DIV_S, I64_DIV_U, I64_REM_S, I64_REM_U,
     I32_DIV_S_MAGIC, I32_DIV_U_MAGIC, I32_REM_S_MAGIC, I32_REM_U_MAGIC,
     I64_DIV_S_MAGIC, I64_DIV_U_MAGIC, I64_REM_S_MAGIC, I64_REM_U_MAGIC,
     I64_DIV_S_MAGIC_ADD, I64_DIV_U_MAGIC_ADD, I64_REM_S_MAGIC_ADD, I64_REM_U_MAGIC_ADD,
     I32_SUB, I64_SUB, I32_ADD, I64_ADD, I32_ROTR, I64_ROTR, I32_ROTL, I64_ROTL,
-    BRANCH_I32_NEZ, BRANCH_I32_EQZ, I32_EQZ, I64_EQZ,
+    BRANCH_I32_NEZ, BRANCH_I32_EQZ, I32_EQZ, I64_EQZ, I64_LOAD, F64_LOAD, I64_STORE, F64_STORE,
     KNOWN_OPS
 };
 enum known_control {
@@ -110,9 +139,23 @@ struct library {
     const struct chunk *chunks;
     const u32 *runs;
     const struct family *families;
+    const struct patch_kind *kinds;
+    const struct immediate_class *classes;
+    const struct field *fields;
     i64 blob; /* where the core and the constants are executable */
-    u32 n_ops;
+    u32 n_ops, n_classes;
     u32 integer_registers, float_registers;
+    /* By file and register: its alternative at an operand position; behind the registers, that of a slot. Immediates
+     * follow. */
+    u8 alternative[2][MOST_REGISTERS + 1];
+    u8 extends_signs; /* an i32 lies in a register sign-extended, not zero-extended */
+    u8 reaches_far;   /* the short form of a branch reaches farther than a signed byte */
+    u32 slot_reach;   /* of offsets in instructions; 0 if they reach everywhere */
+    u32 first_slot;   /* bytes of a frame in front of its slots */
+    u32 c_arguments;  /* integer arguments that C takes in registers */
+    u32 wide_bits;    /* an integer constant of more is worth a register in a loop */
+    u32 longest_padding;
+    const char *constants; /* of stencils, as an offset in the blob leads to them here */
     /* The calling convention of compiled code: registers of the first arguments, of a result, and those that a call to C leaves alone. */
     u8 integer_argument[MAXIMUM_INTEGER_REGISTERS];
     u32 integer_result, float_result;

@@ -33,11 +33,16 @@ COMMON_PATH int register_operand(struct decoder *at, struct heap heap, u32 posit
 /* The offset of a load or store: signed, as an i64 constant need not be. */
 enum { TYPE_OFFSET = TYPE_POINTER };
 
+/* An i32 as a register holds it. */
+static inline i64 extended(const struct library *library, s64 value) {
+    return library->extends_signs ? (i64)(s64)(s32)value : (i64)(u32)value;
+}
+
 static int integer_constant(struct decoder *at, u32 position, object *o, u8 type, i64 *out) {
     const struct python *python = at->python;
     s64 small;
     if (small_integer(python, o, python->slot_offset, &small)) {
-        *out = type == TYPE_I32 ? (i64)(u32)small : (i64)small;
+        *out = type == TYPE_I32 ? extended(at->c->library, small) : (i64)small;
         return 1;
     }
     if (type_of(heap_of(python), o) == python->float_type || python->PyObject_IsInstance(o, python->float_type) == 1)
@@ -54,7 +59,7 @@ static int integer_constant(struct decoder *at, u32 position, object *o, u8 type
     python->Py_DecRef(index);
     if (overflow || (type == TYPE_I32 && (value < -0x80000000ll || value > 0xffffffffll)))
         return reject(at, position, CONSTANT_OUT_OF_RANGE);
-    *out = type == TYPE_I32 ? (i64)(u32)value : (i64)value;
+    *out = type == TYPE_I32 ? extended(at->c->library, value) : (i64)value;
     return 1;
 }
 
@@ -80,7 +85,7 @@ static int constant_operand(struct decoder *at, u32 position, object *o, u8 type
         return reject(at, position, NOT_AN_OPERAND);
     if (!(IS_FLOAT(type) ? float_constant : integer_constant)(at, position, o, type, &value))
         return 0;
-    at->c->has_wide_constants |= is_wide(value, type);
+    at->c->has_wide_constants |= is_wide(at->c, value, type);
     return add_constant(at->c, value, out);
 }
 

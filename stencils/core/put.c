@@ -2,6 +2,9 @@
 #include "events.h"
 
 enum frame_kind { NO_FRAME, SMALL_FRAME, LARGE_FRAME };
+/* Slots for what is on its way: three for what no stencil offers, four for operands and results whose slots are out of reach, one for
+ * moves between such slots. */
+enum { COPIED_OPERANDS = 3, FAR_TEMPORARIES = 8 };
 
 struct selection {
     struct compilation *c;
@@ -15,7 +18,10 @@ struct selection {
     u8 branch_kind;             /* and what a branch to it is: BRANCH_EVENT, POLL_EVENT or CHECK_EVENT */
     s32 callee;                 /* what CALLEE means */
     u8 has_temporaries;         /* slots beyond the frame, never across a call */
+    u8 has_far_slots;           /* beyond the reach of instructions; then temporaries come first */
+    u32 first_temporary;
     i64 value[HOLE_VALUES];
+    u32 place[4];               /* of d, a, b and c, for holes that name registers */
     s32 occupant[2][MAXIMUM_INTEGER_REGISTERS]; /* around calls: register of the IR in a hardware register */
     u8 leaves;                  /* something traps */
     u8 frame;                   /* enum frame_kind */
@@ -42,19 +48,60 @@ static inline u32 chunk_number(const struct library *library, const struct stenc
     return stencil->chunks == 1 ? stencil->chunk : library->runs[stencil->chunk + k];
 }
 
-/* A branch's short form can take its place if all but the last chunk is the same. */
+/* A branch's short form can take its place if all but the last chunk is the same; or is a chunk less, if the last one it
+ * has is an instruction that differs in nothing but the way the branch goes. */
 static int has_compatible_short_form(const struct library *library, const struct stencil *stencil) {
-    if (!stencil->has_short_form || stencil[1].chunks != stencil->chunks)
+    if (!stencil->has_short_form || (stencil[1].chunks != stencil->chunks && stencil[1].chunks + 1 != stencil->chunks))
         return 0;
-    for (u32 k = 0; k + 1 < stencil->chunks; k++)
+    for (u32 k = 0; k + 1 < stencil[1].chunks; k++)
         if (chunk_number(library, stencil, k) != chunk_number(library, stencil + 1, k))
             return 0;
     return 1;
 }
 
-static void put_hole(struct selection *s, const struct stencil *stencil, const struct hole *hole, struct item *items) {
-    struct item *item = &items[hole->chunk];
-    u32 position = s->position + hole->offset, index = (u32)(item - s->c->items);
+static inline u32 encode(const struct patch_kind *kind, i64 value) {
+    u32 word = 0;
+    value += (i64)(s64)kind->bias;
+    for (u32 k = 0; k < kind->n_segments; k++) {
+        const struct segment *segment = &kind->segment[k];
+        i64 bits = segment->flags & NEGATE ? -value : value;
+        bits = segment->flags & INVERT ? ~bits : bits;
+        word |= (u32)(bits >> segment->start & ((1ull << segment->bits) - 1)) << segment->to;
+    }
+    return word;
+}
+
+/* The bits of a field, in the four bytes that end with it. */
+static inline u32 field_mask(const struct patch_kind *kind) {
+    u32 mask = 0;
+    for (u32 k = 0; k < kind->n_segments; k++)
+        mask |= (u32)((1ull << kind->segment[k].bits) - 1) << kind->segment[k].to;
+    return mask;
+}
+
+static inline int fits(const struct patch_kind *kind, s64 value) {
+    return value >= kind->low && (value < 0 || (u64)value <= kind->high) && !(value & (kind->scale - 1));
+}
+
+/* Eight bytes that the function keeps behind its code, each value once among the latest. */
+enum { LATEST = 16 };
+static u32 in_pool(struct compilation *c, u64 value) {
+    for (u32 k = c->n_pool; k-- > 0 && k + LATEST >= c->n_pool;)
+        if (c->pool[k] == value)
+            return k;
+    c->pool[c->n_pool] = value;
+    return c->n_pool++;
+}
+
+static void put_pooled(struct selection *s, const struct hole *hole, u32 index, u32 position) {
+    u64 value = s->value[hole->value];
+    if (hole->value == CONSTANT_VALUE)
+        value = *(const u64 *)(s->library->constants + hole->extra);
+    struct event *event = add_event(s, POOL_EVENT, index, position, (s32)in_pool(s->c, value));
+    event->field = hole->kind;
+    event->addend = hole->addend;
+}
+static void put_address(struct selection *s, const struct stencil *stencil, const struct hole *hole, u32 index, u32 position) {
     struct event *event;
     switch (hole->value) {
     case TARGET_VALUE:
@@ -62,33 +109,43 @@ static void put_hole(struct selection *s, const struct stencil *stencil, const s
         if (has_compatible_short_form(s->library, stencil))
             event->extra = (u32)(stencil - s->library->stencils) + 1;
         event->stencil_size = stencil->size;
-        event->addend = hole->addend;
-        return;
+        break;
     case EXIT_VALUE:
         event = add_event(s, EXIT_EVENT, index, position, s->n_targets++);
         event->extra = s->number << 4 | hole->extra;
-        event->addend = hole->addend;
         s->n_cold++;
-        return;
+        break;
     case LIBRARY_VALUE:
         event = add_event(s, LIBRARY_EVENT, index, position, 0);
         event->extra = hole->extra;
-        event->addend = hole->addend;
-        return;
-    case CALLEE_VALUE:
-        event = add_event(s, CALLEE_EVENT, index, position, s->callee);
-        event->addend = hole->addend;
-        return;
-    case TABLE_VALUE:
-        event = add_event(s, TABLE_EVENT, index, position, (s32)s->instruction);
-        event->extra = hole->flags & HIGH_HALF;
-        return;
-    default:;
-        i64 value = s->value[hole->value] + (i64)(s64)hole->addend;
-        if (hole->flags & HIGH_HALF)
-            value >>= 32;
-        item->value = hole->width == 4 ? (u32)value : item->value | (u32)value << 24;
+        break;
+    case CALLEE_VALUE: event = add_event(s, CALLEE_EVENT, index, position, s->callee); break;
+    default: event = add_event(s, TABLE_EVENT, index, position, (s32)s->instruction); break;
     }
+    event->addend = hole->addend;
+    event->field = hole->kind;
+}
+
+static inline int is_address(u32 value) { return 1u << value & (1u << TARGET_VALUE | 1u << EXIT_VALUE | 1u << LIBRARY_VALUE | 1u << CALLEE_VALUE | 1u << TABLE_VALUE); }
+
+static inline void put_hole(struct selection *s, const struct stencil *stencil, const struct hole *hole, struct item *items) {
+    const struct library *library = s->library;
+    struct item *item = &items[hole->chunk];
+    u32 position = s->position + hole->offset, index = (u32)(item - s->c->items);
+    if (is_address(hole->value)) {
+        put_address(s, stencil, hole, index, position);
+        return;
+    }
+    if (hole->value == REGISTERS_VALUE) {
+        for (u32 k = 0; k < 4; k++)
+            item->value ^= library->fields[hole->extra >> 8 * k & 255].bits[s->place[k]];
+        return;
+    }
+    const struct patch_kind *kind = &library->kinds[hole->kind];
+    if (kind->flags & PC_RELATIVE)
+        put_pooled(s, hole, index, position);
+    else
+        item->value |= encode(kind, s->value[hole->value] + (i64)(s64)hole->addend);
 }
 
 static void put(struct selection *s, u32 index) {
@@ -125,7 +182,7 @@ static inline u32 registers_of(const struct selection *s, int file) {
 }
 
 static inline struct location in_slot(const struct selection *s, int file, s32 slot) {
-    return (struct location){.place = registers_of(s, file), .slot = slot * 8};
+    return (struct location){.place = registers_of(s, file), .slot = slot * 8 + (s32)s->library->first_slot};
 }
 static inline struct location in_register(u32 hardware) { return (struct location){.place = hardware, .slot = -1}; }
 
@@ -140,49 +197,99 @@ static inline int same_place(struct location a, struct location b) {
     return !a.is_constant && !b.is_constant && a.place == b.place && a.slot == b.slot;
 }
 
-/* The index of a constant's narrowest class among those in `classes`, or 0 if it fits none. */
-static inline u32 class_index(u32 classes, s64 value, u32 registers) {
-    u32 fits = CLASS_I64 | (value == 0 ? CLASS_ZERO : 0) | (fits_byte(value) ? CLASS_I8 : 0) |
-               (value >= 0 && value <= 0xffffffffll ? CLASS_U32 : 0) | (value > -0x80000000ll && value < 0x80000000ll ? CLASS_I32 : 0);
-    fits &= classes;
-    if (!fits)
-        return 0;
-    u32 narrowest = fits & -fits;
-    return registers + 1 + (u32)__builtin_popcount(classes & (narrowest - 1));
+/* The alternative of a place at an operand position. */
+static inline u32 alternative(const struct selection *s, int file, struct location at) {
+    return s->library->alternative[file][at.place];
+}
+
+/* The alternative of a constant's narrowest class among those in `classes`, or 0 if it fits none; and what its hole gets. */
+static inline u32 class_alternative(const struct selection *s, int file, u32 classes, i64 *value) {
+    const struct library *library = s->library;
+    for (u32 rest = classes; rest; rest &= rest - 1) {
+        const struct immediate_class *class = &library->classes[__builtin_ctz(rest)];
+        if (!takes(class, (s64)*value))
+            continue;
+        if (class->pattern)
+            *value = logical_immediate(*value, class->pattern);
+        u32 before = (u32)__builtin_popcount(classes & ((rest & -rest) - 1));
+        return library->alternative[file][registers_of(s, file)] + 1u + before;
+    }
+    return 0;
 }
 
 static s32 temporary_slot(struct selection *s, u32 which) {
     s->has_temporaries = 1;
-    return (s32)(s->c->n_slots + which);
+    return (s32)(s->first_temporary + which);
+}
+
+/* Whether the destination's register is also that of one or two other operands. */
+static inline u32 pattern_of(const struct selection *s, const struct op *op, int file, struct location d, int file_a, struct location a,
+                             int file_b, struct location b) {
+    if (op->patterns == 1 || d.place >= registers_of(s, file))
+        return 0;
+    return (u32)(file == file_a && same_place(d, a)) | (u32)(file == file_b && same_place(d, b)) << 1;
+}
+
+static inline int is_far(const struct selection *s, struct location at) {
+    return s->has_far_slots && !at.is_constant && at.slot >= (s32)s->library->slot_reach;
+}
+
+/* Between a register, or a slot that instructions reach, and one that they do not: a load or store beside frame. */
+static void move_far(struct selection *s, int file, struct location to, struct location from) {
+    const struct library *library = s->library;
+    int loads = is_far(s, from);
+    const struct op *op = &library->ops[library->known[(loads ? I64_LOAD : I64_STORE) + file]];
+    u32 slot = library->alternative[0][library->integer_registers];
+    u32 offset = loads ? op->n_b : op->n_c, near = alternative(s, file, loads ? to : from);
+    s->place[0] = s->place[1] = loads ? to.place : from.place;
+    s->value[loads ? IMMEDIATE_A : IMMEDIATE_B] = (i64)(s64)(loads ? from.slot : to.slot);
+    s->value[loads ? SLOT_D : SLOT_A] = (i64)(s64)(loads ? to.slot : from.slot);
+    s->value[OFFSET_VALUE] = 0;
+    put(s, library->placements[op->base[FREE] + (near * (loads ? op->n_a : op->n_b) + slot + 1) * offset]);
 }
 
 static void move(struct selection *s, int file, struct location to, struct location from) {
     const struct op *op = &s->library->ops[s->library->known[file ? FLOAT_MOVE : INTEGER_MOVE]];
     if (same_place(to, from))
         return;
+    if (__builtin_expect(is_far(s, to) | is_far(s, from), 0)) {
+        if (from.is_constant || (is_far(s, to) && is_far(s, from))) {
+            struct location near = in_slot(s, file, temporary_slot(s, FAR_TEMPORARIES - 1));
+            move(s, file, near, from);
+            from = near;
+        }
+        move_far(s, file, to, from);
+        return;
+    }
     s->value[SLOT_D] = (i64)(s64)to.slot;
+    s->place[0] = to.place;
+    s->place[1] = from.place;
+    u32 index;
     if (from.is_constant) {
-        from.place = class_index(op->classes_a, (s64)from.value, registers_of(s, file));
         s->value[IMMEDIATE_A] = from.value;
-    } else
+        index = class_alternative(s, file, op->classes_a, &s->value[IMMEDIATE_A]);
+    } else {
         s->value[SLOT_A] = (i64)(s64)from.slot;
-    put(s, s->library->placements[op->base[FREE] + to.place * op->n_a + from.place]);
+        index = alternative(s, file, from);
+    }
+    put(s, s->library->placements[op->base[FREE] + alternative(s, file, to) * op->n_a + index]);
 }
 
-/* A source operand as an op's stencils want it; what they do not offer goes through a temporary slot. */
-static u32 source_index(struct selection *s, struct location *at, int file, u32 classes, int narrow, enum hole_value slot,
-                        enum hole_value immediate, u32 temporary) {
+/* A source operand as an op's stencils want it; what they do not offer goes through a temporary slot. `which` of d, a, b
+ * and c it is says which holes are its own. */
+static u32 source_index(struct selection *s, struct location *at, int file, u32 classes, int narrow, u32 which, u32 temporary) {
     if (at->is_constant) {
-        s64 value = narrow ? (s64)(s32)at->value : (s64)at->value;
-        u32 index = class_index(classes, value, registers_of(s, file));
+        i64 value = narrow ? (i64)(s64)(s32)at->value : at->value;
+        u32 index = class_alternative(s, file, classes, &value);
         if (index) {
-            s->value[immediate] = (i64)value;
+            s->value[IMMEDIATE_A + which - 1] = value;
             return index;
         }
         struct location to = in_slot(s, file, temporary_slot(s, temporary));
         move(s, file, to, *at);
         *at = to;
     }
-    s->value[slot] = (i64)(s64)at->slot;
-    return at->place;
+    s->value[SLOT_D + which] = (i64)(s64)at->slot;
+    s->place[which] = at->place;
+    return alternative(s, file, *at);
 }

@@ -27,7 +27,7 @@ static void select_value(struct selection *s, const struct instruction *at) {
     if (b.is_constant && s->library->reducible[row >> 6 & 3] >> (row & 63) & 1) {
         row = reduce_strength(s, row, &b.value);
         op = &s->library->ops[row];
-        if (op->n_b == registers_of(s, 0) + 2) /* shifts take their count modulo the width */
+        if (op->n_b == s->library->alternative[0][s->library->integer_registers] + 2) /* shifts take their count modulo the width */
             b.value &= op->result_type == TYPE_I32 ? 31 : 63;
         else if (!a.is_constant && (put_small_multiple(s, row, d, a, b.value) || put_division(s, row, d, a, b.value)))
             return;
@@ -35,8 +35,10 @@ static void select_value(struct selection *s, const struct instruction *at) {
     put_binary(s, op, d, a, b, c);
 }
 
-static u32 offset_index(const struct selection *s, u32 classes, s32 offset) {
-    return class_index(classes, offset, registers_of(s, 0)) - registers_of(s, 0) - 1;
+static u32 offset_index(struct selection *s, u32 classes, s32 offset) {
+    s->value[OFFSET_VALUE] = (i64)(s64)offset;
+    u32 index = class_alternative(s, 0, classes, &s->value[OFFSET_VALUE]);
+    return index - s->library->alternative[0][s->library->integer_registers] - 1;
 }
 
 static void select_load(struct selection *s, const struct instruction *at) {
@@ -52,17 +54,18 @@ static void select_load(struct selection *s, const struct instruction *at) {
         }
         base = put_sum(s, base, index, (u32)at->other);
     }
-    u32 ibase = source_index(s, &base, 0, op->classes_a, 0, SLOT_A, IMMEDIATE_A, 0);
+    u32 ibase = source_index(s, &base, 0, op->classes_a, 0, 1, 0), offset = offset_index(s, op->classes_b, at->target);
     s->value[SLOT_D] = (i64)(s64)d.slot;
-    s->value[OFFSET_VALUE] = (i64)(s64)at->target;
-    put(s, s->library->placements[op->base[FREE] + (d.place * op->n_a + ibase) * op->n_b + offset_index(s, op->classes_b, at->target)]);
+    s->place[0] = d.place;
+    u32 pattern = pattern_of(s, op, file, d, 0, base, -1, base);
+    put(s, s->library->placements[op->base[FREE] + ((pattern * op->n_d + alternative(s, file, d)) * op->n_a + ibase) * op->n_b + offset]);
 }
 
 static void select_store(struct selection *s, const struct instruction *at) {
     const struct op *op = &s->library->ops[at->op];
     int file = operand_file(op, 0);
     struct location value = locate(s, at->operand[0], file), base = locate(s, at->operand[1], 0);
-    if (value.is_constant && op->classes_a == CLASS_I8) /* a store of one byte */
+    if (value.is_constant && op->flags & STORES_BYTE)
         value.value = (i64)(s64)(s8)value.value;
     if (at->other >= 0) {
         struct location index = locate(s, at->operand[2], 0);
@@ -75,10 +78,9 @@ static void select_store(struct selection *s, const struct instruction *at) {
         }
         base = put_sum(s, base, index, (u32)at->other);
     }
-    u32 ibase = source_index(s, &base, 0, op->classes_b, 0, SLOT_B, IMMEDIATE_B, 1);
-    u32 ivalue = source_index(s, &value, file, op->classes_a, narrow(op, 0), SLOT_A, IMMEDIATE_A, 0);
-    s->value[OFFSET_VALUE] = (i64)(s64)at->target;
-    put(s, s->library->placements[op->base[FREE] + (ivalue * op->n_b + ibase) * op->n_c + offset_index(s, op->classes_c, at->target)]);
+    u32 ibase = source_index(s, &base, 0, op->classes_b, 0, 2, 1);
+    u32 ivalue = source_index(s, &value, file, op->classes_a, narrow(op, 0), 1, 0), offset = offset_index(s, op->classes_c, at->target);
+    put(s, s->library->placements[op->base[FREE] + (ivalue * op->n_b + ibase) * op->n_c + offset]);
 }
 
 static s32 block_of(const struct compilation *c, s32 label) { return (s32)c->block_at[c->label_at[label]]; }
@@ -126,8 +128,8 @@ static s32 select_branch(struct selection *s, const struct instruction *at, s32 
     s->branch_target = taken;
     u32 ib = 0;
     if (at->n > 1)
-        ib = source_index(s, &b, operand_file(op, 1), op->classes_b, narrow(op, 1), SLOT_B, IMMEDIATE_B, 1);
-    u32 ia = source_index(s, &a, operand_file(op, 0), op->classes_a, narrow(op, 0), SLOT_A, IMMEDIATE_A, 0);
+        ib = source_index(s, &b, operand_file(op, 1), op->classes_b, narrow(op, 1), 2, 1);
+    u32 ia = source_index(s, &a, operand_file(op, 0), op->classes_a, narrow(op, 0), 1, 0);
     put(s, s->library->placements[op->base[FREE] + ia * op->n_b + ib]);
     if (otherwise != next)
         jump_to(s, otherwise);
@@ -137,7 +139,7 @@ static s32 select_branch(struct selection *s, const struct instruction *at, s32 
 static void select_table(struct selection *s, const struct instruction *at) {
     const struct op *op = &s->library->ops[at->op];
     struct location index = locate(s, at->operand[0], 0);
-    u32 ia = source_index(s, &index, 0, op->classes_a, 1, SLOT_A, IMMEDIATE_A, 0);
+    u32 ia = source_index(s, &index, 0, op->classes_a, 1, 1, 0);
     s->value[COUNT_VALUE] = (i64)at->operand[1];
     put(s, s->library->placements[op->base[FREE] + ia]);
 }

@@ -1,6 +1,14 @@
 /* Events -> final positions: short branches where they reach, padding before loops, displacements into items. */
 #include "events.h"
 
+/* The hole of a branch that holds the way to its target. */
+static const struct hole *target_hole(const struct library *library, const struct stencil *stencil) {
+    const struct hole *hole = &library->holes[stencil->hole + stencil->holes - 1];
+    while (hole->value != TARGET_VALUE)
+        hole--;
+    return hole;
+}
+
 static struct item padding(const struct library *library, u32 size) {
     return item_of(library, library->stencils[library->padding[size]].chunk);
 }
@@ -14,6 +22,13 @@ static void choose_short_branches(struct compilation *c) {
             continue;
         s64 distance = (s64)c->target_position[event->target] - (s64)event->position;
         event->is_short = distance > -120 && distance < 120;
+        if (event->is_short || !c->library->reaches_far)
+            continue;
+        /* Where the short form begins, and what is left out in front of the target, makes no more of a difference. */
+        enum { SLACK = 16 };
+        const struct hole *hole = target_hole(c->library, &c->library->stencils[event->extra]);
+        const struct patch_kind *kind = &c->library->kinds[hole->kind];
+        event->is_short = distance - SLACK > kind->low && distance + SLACK < (s64)kind->high;
     }
 }
 
@@ -53,11 +68,36 @@ static u32 padding_for(struct compilation *c, const struct event *event, u32 rem
 static u32 put_padding(struct compilation *c, u32 item, u32 pad) {
     u32 n = 0;
     for (; pad; n++) {
-        u32 size = pad < LONGEST_PADDING ? pad : LONGEST_PADDING;
+        u32 size = pad < c->library->longest_padding ? pad : c->library->longest_padding;
         c->items[item + n] = padding(c->library, size);
         pad -= size;
     }
     return n;
+}
+
+/* The short form in place of the long one. Returns how many bytes that saves. */
+static u32 shorten(struct compilation *c, struct event *event, struct gaps *gaps) {
+    const struct library *library = c->library;
+    const struct stencil *stencil = &library->stencils[event->extra];
+    const struct hole *hole = target_hole(library, stencil);
+    u32 last = chunk_number(library, stencil, stencil->chunks - 1u);
+    struct item *item = &c->items[event->item];
+    event->position += 4 - event->stencil_size + hole->offset;
+    event->addend = hole->addend;
+    event->field = hole->kind;
+    if (stencil[-1].chunks == stencil->chunks)
+        *item = item_of(library, last);
+    else {
+        /* What has been filled in stays: the two instructions have it in the same place. */
+        struct item *before = item - 1;
+        u32 other = before->chunk / (u32)sizeof(struct chunk);
+        *before = (struct item){last * (u32)sizeof(struct chunk),
+                                before->value ^ last_four(&library->chunks[other]) ^ last_four(&library->chunks[last])};
+        *item = padding(library, 0);
+        close_gap(c, gaps, event->item, event->item + 1);
+        event->item--;
+    }
+    return event->stencil_size - stencil->size;
 }
 
 static u32 find_positions(struct compilation *c, u32 size) {
@@ -77,12 +117,7 @@ static u32 find_positions(struct compilation *c, u32 size) {
             removed += (event->extra == LINE_PADDINGS ? CACHE_LINE : LOOP_ALIGNMENT) - 1 - pad;
             close_gap(c, &gaps, event->item + used, event->item + event->extra);
         } else if (event->is_short) {
-            const struct stencil *stencil = &library->stencils[event->extra];
-            u32 saved = event->stencil_size - stencil->size;
-            event->position += 4 - event->stencil_size + stencil->size - 1;
-            event->addend = library->holes[stencil->hole + stencil->holes - 1].addend;
-            c->items[event->item] = item_of(library, chunk_number(library, stencil, stencil->chunks - 1u));
-            removed += saved;
+            removed += shorten(c, event, &gaps);
         }
         event->item -= gone;
     }
@@ -91,25 +126,45 @@ static u32 find_positions(struct compilation *c, u32 size) {
     return size - removed;
 }
 
+/* A field for a distance within the function; 0 if it does not reach. */
+static int put_distance(const struct compilation *c, const struct event *event, s64 distance) {
+    struct item *item = &c->items[event->item];
+    const struct patch_kind *kind = &c->library->kinds[event->field];
+    item->value |= encode(kind, (i64)distance);
+    return fits(kind, distance);
+}
+
 /* What depends on the function's own positions is filled in; the rest moves to the externals, in the events' place. */
-static void fill_in(struct compilation *c) {
-    u32 tables = c->table_offset, externals = 0;
+static int fill_in(struct compilation *c) {
+    u32 tables = c->table_offset + 8 * c->n_pool, externals = 0, table = tables;
+    s32 last_table = -1;
     for (u32 k = 0; k < c->n_events; k++) {
         struct event *event = event_at(c, k);
-        struct item *item = &c->items[event->item];
-        s32 displacement;
+        s64 from = (s64)event->position - event->addend;
         switch (event->kind) {
         case BRANCH_EVENT: case POLL_EVENT: case CHECK_EVENT: case EXIT_EVENT:
-            displacement = (s32)(c->target_position[event->target] - event->position) + event->addend;
-            item->value = event->is_short ? item->value | (u32)displacement << 24 : (u32)displacement;
+            if (!put_distance(c, event, (s64)c->target_position[event->target] - from))
+                return fail(c, TOO_LARGE, 0, 0);
             continue;
-        case TABLE_EVENT:
-            event->addend = (s32)tables;
-            if (event->extra) /* the high half comes second */
-                tables += ((u32)c->instructions[event->target].operand[1] + 1) * 8;
+        case POOL_EVENT:
+            if (!put_distance(c, event, (s64)(c->table_offset + 8 * (u32)event->target) - from))
+                return fail(c, TOO_LARGE, 0, 0);
+            continue;
+        case TABLE_EVENT: {
+            int is_new = event->target != last_table;
+            if (is_new) {
+                table = tables;
+                tables += ((u32)c->instructions[event->target].operand[1] + 1) * 4;
+                last_table = event->target;
+            }
+            if (!put_distance(c, event, (s64)table - from))
+                return fail(c, TOO_LARGE, 0, 0);
+            event->addend = (s32)table;
+            if (!is_new)
+                continue;
             break;
-        case LIBRARY_EVENT: event->addend += (s32)((u32)c->library->blob + event->extra - event->position); break;
-        case CALLEE_EVENT: event->addend -= (s32)event->position; break;
+        }
+        case LIBRARY_EVENT: case CALLEE_EVENT: event->addend -= (s32)event->position; break;
         default: continue;
         }
         *event_at(c, externals++) = *event;
@@ -117,6 +172,7 @@ static void fill_in(struct compilation *c) {
     c->n_externals = externals;
     c->externals = c->events - externals;
     c->request->code_size = tables;
+    return 1;
 }
 
 static void trace_offsets(struct compilation *c) {
@@ -139,7 +195,8 @@ static int settle(struct compilation *c, u32 size, u32 n_targets) {
     c->request->alignment = LOOP_ALIGNMENT;
     c->code_end = size = find_positions(c, size);
     c->table_offset = (size + 7) & ~7u;
-    fill_in(c);
+    if (!fill_in(c))
+        return 0;
     if (c->request->code_size == c->table_offset)
         c->request->code_size = size;
     trace_offsets(c);

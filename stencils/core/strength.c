@@ -28,8 +28,9 @@ static int put_division(struct selection *s, u32 row, struct location d, struct 
     move(s, 0, d, a);
     s->value[IMMEDIATE_B] = magic.shift;
     s->value[SLOT_D] = s->value[SLOT_A] = (i64)(s64)d.slot;
+    s->place[0] = s->place[1] = d.place;
     enum form form = scratch_is_free(s, d) ? SCRATCH : TIED;
-    put(s, s->library->placements[op->base[form] + d.place]); /* the shift is b's only alternative */
+    put(s, s->library->placements[op->base[form] + alternative(s, 0, d)]); /* the shift is b's only alternative */
     return 1;
 }
 

@@ -27,7 +27,7 @@ static void give_registers_to_constants(struct hoisting *h, const struct loop *l
                 continue;
             u8 type = by_destination && k < 2 ? h->types[at->d] : op->operand_type[k];
             i64 value = (i64)constant(c, at->operand[k]);
-            s32 reg = is_wide(value, type) ? register_of_constant(h, value, type) : NOTHING_DEFINED;
+            s32 reg = is_wide(c, value, type) ? register_of_constant(h, value, type) : NOTHING_DEFINED;
             if (reg >= 0)
                 at->operand[k] = reg;
         }

@@ -44,6 +44,14 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
         value_;                                                                                               \
     })
 
+/* Where something is that a distance reaches. */
+#define ADDRESS_OF(name)                                                                                      \
+    ({                                                                                                        \
+        char *address_;                                                                                       \
+        __asm__("leaq " #name "(%%rip), %0" : "=r"(address_));                                                \
+        address_;                                                                                             \
+    })
+
 /* Add a hole to frame. clang has no relocation for one of a byte; and would merge two additions around a call, keeping
  * frame in rbp. */
 #define CNP_ADD_8(name) __asm__ volatile(".byte 0x49, 0x83, 0xc5, %c1" : "+r"(frame) : "i"(name) : "cc")
@@ -55,25 +63,38 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
 
 /* Compiled code keeps the native stack at 8 bytes, not 16: whoever calls C aligns it. */
 #define CNP_CALL_COMPILED() CNP_IN_PLACE("call CALLEE")
+#define CNP_CALL_SMALL_FRAME()                                                                                \
+    CNP_ADD_8(FRAME_SIZE);                                                                                    \
+    CNP_CALL_COMPILED();                                                                                      \
+    CNP_ADD_8(MINUS_FRAME_SIZE)
+#define CNP_CALL_LARGE_FRAME()                                                                                \
+    CNP_ADD_32(FRAME_SIZE);                                                                                   \
+    CNP_CALL_COMPILED();                                                                                      \
+    CNP_ADD_32(MINUS_FRAME_SIZE)
 #define CNP_CALL_ALIGNED(push, name)                                                                          \
     CNP_IN_PLACE("movabsq %1, %%r10\n movq %%rsp, %%rbx\n andq $-16, %%rsp\n" push                            \
                  " call *%%r10\n movq %%rbx, %%rsp", "i"(name))
 #define CNP_CALL_C(name) CNP_CALL_ALIGNED("", name)
 #define CNP_CALL_C_STACK(name) CNP_CALL_ALIGNED(" pushq %%rax\n pushq %%r11\n", name)
 
-/* Whether the ticks have run out with this one, or with as many as a hole says. */
-#define CNP_LAST_TICK()                                                                                       \
-    ({                                                                                                        \
+/* Compiled code leaves its result in r10 or f0. */
+#define CNP_RETURN() return (struct cnp_result){r10, f0}
+
+/* Takes a tick, or as many as a hole says; goes elsewhere with the last one. */
+#define CNP_COUNT(target)                                                                                     \
+    do {                                                                                                      \
         int last_;                                                                                            \
         __asm__ volatile("decl %%ebp" : "=@cce"(last_));                                                      \
-        __builtin_expect(last_, 0);                                                                           \
-    })
-#define CNP_LAST_TICKS(name)                                                                                  \
-    ({                                                                                                        \
+        if (__builtin_expect(last_, 0))                                                                       \
+            CNP_GO(target);                                                                                   \
+    } while (0)
+#define CNP_COUNT_MANY(name, target)                                                                          \
+    do {                                                                                                      \
         int last_;                                                                                            \
         __asm__ volatile("subl %1, %%ebp" : "=@ccbe"(last_) : "i"(name));                                     \
-        __builtin_expect(last_, 0);                                                                           \
-    })
+        if (__builtin_expect(last_, 0))                                                                       \
+            CNP_GO(target);                                                                                   \
+    } while (0)
 
 /* The routines look for frame in r13, for the end of a large frame in r10, for the function's number in ebx. */
 #define CNP_POLL_IN_LOOP() CNP_IN_PLACE("call cnp_poll_in_loop")

@@ -1,0 +1,145 @@
+"""Which registers a placement is compiled with: all there are, or enough for the build to learn their fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cnp.build.table import BuildOp
+from cnp.stencil.model import Form, Shape
+from cnp.target.record import Target
+from cnp.types import Type
+
+Registers = tuple[int, ...]
+"""Guest registers of d, a, b and c, -1 where there is none."""
+_D, _A, _B, _C = range(4)
+_HAS_DESTINATION = (Form.FREE, Form.FREE_IMMEDIATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """Positions that hold the same register, and the registers to compile them with."""
+
+    positions: tuple[int, ...]
+    is_float: bool
+    choices: tuple[int, ...]
+
+
+def register_rows(
+    op: BuildOp, form: Form, alternatives: Sequence[int], pattern: int, target: Target
+) -> list[Registers]:
+    """The registers to compile a placement with, the first row being what others are compared with.
+
+    Every position takes every register that C can name where all are registers; elsewhere two, and all change once. No
+    rows where the pattern cannot be: the destination is no register, or of another file.
+    """
+    types = _register_types(op, form, alternatives, target)
+    if target.groups is None:
+        numbers = zip(types, (alternatives[0], *alternatives[1:]))
+        return [tuple(-1 if type is None else number for type, number in numbers)]
+    variables = _variables(op, form, types, alternatives, pattern, target)
+    if variables is None:
+        return []
+    first = _assign(variables, 0)
+    rows = {_registers(variables, first): None}
+    references = [first]
+    if pattern == 0 and not any(_is_slot(op, form, alternatives, target)):
+        references.append(_assign(variables, 1))
+    for fixed in references:
+        for number, variable in enumerate(variables):
+            choices = variable.choices if len(references) > 1 else _other(variable, fixed[number])
+            for choice in choices:
+                changed = [*fixed[:number], choice, *fixed[number + 1 :]]
+                if _is_distinct(variables, changed):
+                    rows[_registers(variables, changed)] = None
+    rows[_registers(variables, _assign(variables, 1))] = None
+    return list(rows)
+
+
+def other_operands(form: Form) -> tuple[int, int]:
+    """The positions that a pattern compares with the destination."""
+    if form == Form.REVERSED:
+        return _A, _C
+    return (_A, _B) if form in _HAS_DESTINATION else (_B, _C)
+
+
+def _register_types(op: BuildOp, form: Form, alternatives: Sequence[int], target: Target) -> list[Type | None]:
+    """By position: the type of what is in a register there, else None."""
+    row, result = op.row, op.source.result
+    types: list[Type | None] = [None] * 4
+    if result is not None and form in _HAS_DESTINATION and row.shape in (Shape.VALUE, Shape.LOAD):
+        types[_D] = result
+    for position, type in enumerate(row.operand_types, _A):
+        only_immediate = position == _B and (row.shape == Shape.MAGIC or form == Form.FREE_IMMEDIATE)
+        types[position] = None if only_immediate else type
+    for position, type in enumerate(types):
+        if type is not None and alternatives[position] >= len(target.register_groups(type)):
+            types[position] = None
+    return types
+
+
+def _is_slot(op: BuildOp, form: Form, alternatives: Sequence[int], target: Target) -> list[bool]:
+    types = [op.source.result if form in _HAS_DESTINATION else None, *op.row.operand_types]
+    return [
+        type is not None and alternative >= len(target.register_groups(type))
+        for type, alternative in zip(types, alternatives)
+    ]
+
+
+def _variables(
+    op: BuildOp, form: Form, types: Sequence[Type | None], alternatives: Sequence[int], pattern: int, target: Target
+) -> list[Variable] | None:
+    """What varies. None where the pattern cannot be."""
+    tied = {Form.TIED: _A, Form.SCRATCH: _A, Form.REVERSED: _B}.get(form, _D)
+    shared = {tied}
+    for bit, position in enumerate(other_operands(form)):
+        if pattern >> bit & 1:
+            here, there = types[tied], types[position]
+            if here is None or there is None or here.is_float != there.is_float:
+                return None
+            if alternatives[tied] != alternatives[position] or op.row.shape not in (Shape.VALUE, Shape.LOAD):
+                return None
+            shared.add(position)
+    groups = [tuple(sorted(shared)), *((position,) for position in range(4) if position not in shared)]
+    found = []
+    for positions in groups:
+        type = types[positions[0]] if positions[0] != _D or types[_D] is not None else None
+        if type is not None:
+            found.append(Variable(positions, type.is_float, _choices(type, alternatives[positions[0]], target)))
+    return found
+
+
+def _choices(type: Type, group: int, target: Target) -> tuple[int, ...]:
+    """The registers of a group that C can name; of the last of several all, as its stencils are for any."""
+    groups, named = target.register_groups(type), target.named[type.is_float]
+    if len(groups) > 1 and group == len(groups) - 1:
+        return tuple(range(named))
+    return tuple(number for number in groups[group] if number < named)
+
+
+def _assign(variables: Sequence[Variable], which: int) -> list[int]:
+    """A register for each variable, different ones in a file; two assignments have none in common."""
+    taken: list[tuple[bool, int]] = []
+    for number, variable in enumerate(variables):
+        choices = variable.choices[::-1] if which else variable.choices
+        free = [each for each in choices if (variable.is_float, each) not in taken]
+        taken.append((variable.is_float, (free or list(choices))[0]))
+    return [number for _, number in taken]
+
+
+def _other(variable: Variable, fixed: int) -> tuple[int, ...]:
+    """A register that differs from a fixed one in several bits."""
+    return tuple(each for each in variable.choices[len(variable.choices) // 2 :][:1] if each != fixed)
+
+
+def _is_distinct(variables: Sequence[Variable], numbers: Sequence[int]) -> bool:
+    found = {(variable.is_float, number) for variable, number in zip(variables, numbers)}
+    return len(found) == len(variables)
+
+
+def _registers(variables: Sequence[Variable], numbers: Sequence[int]) -> Registers:
+    registers = [-1] * 4
+    for variable, number in zip(variables, numbers):
+        for position in variable.positions:
+            registers[position] = number
+    return tuple(registers)
