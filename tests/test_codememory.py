@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnp.errors import InternalError, Unsupported, UserError
-from cnp.runtime import libc, mapping
+from cnp.runtime import libc, linux_mapping, mapping, platform
 from cnp.runtime.block import Block
 from cnp.runtime.codememory import CodeMemory, CodeMemoryFull, survey
 from cnp.runtime.freelist import RELEASE, UNIT, FreeList
@@ -34,11 +34,14 @@ RETURN_NUMBER: dict[str, Callable[[int], bytes]] = {
     "x86_64": lambda number: b"\xb8" + number.to_bytes(4, "little") + b"\xc3",  # mov eax, number; ret
     "aarch64": lambda number: (0x52800000 | number << 5).to_bytes(4, "little") + mapping.MACHINES["aarch64"][0],
     "riscv64": lambda number: (number << 20 | 0x513).to_bytes(4, "little") + mapping.MACHINES["riscv64"][0],
+    "loongarch64": lambda number: (
+        (0x03800004 | number << 10).to_bytes(4, "little") + mapping.MACHINES["loongarch64"][0]
+    ),
 }
 
 
 def code_returning(number: int) -> bytes:
-    return RETURN_NUMBER[os.uname().machine](number)
+    return RETURN_NUMBER[platform.machine()](number)
 
 
 def call(address: int) -> int:
@@ -127,8 +130,8 @@ def test_report_names_the_choice_and_the_refusals(monkeypatch: pytest.MonkeyPatc
 
     with CodeMemory(Way.FLIP, capacity=MIB) as memory:
         assert memory.report() == "double: not tried\nflip: chosen, 1 MiB of address space"
-    monkeypatch.setattr(mapping, "_memfd", refuse)
-    monkeypatch.setattr(mapping, "_unlinked_file", refuse)
+    monkeypatch.setattr(linux_mapping, "_memfd", refuse)
+    monkeypatch.setattr(linux_mapping, "_unlinked_file", refuse)
     with CodeMemory(capacity=MIB) as memory:
         assert memory.way is Way.FLIP
         assert "double: memfd_create: EPERM (Operation not permitted); a file in /dev/shm: EPERM" in memory.report()
@@ -139,7 +142,7 @@ def test_unlinked_file_stands_in_for_memfd(monkeypatch: pytest.MonkeyPatch, tmp_
         raise OSError(errno.ENOSYS, "no")
 
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(mapping, "_memfd", missing)
+    monkeypatch.setattr(linux_mapping, "_memfd", missing)
     with CodeMemory(Way.DOUBLE, capacity=MIB) as memory:
         assert call(place(memory, 77).executable_address) == 77
         assert never_both(memory)

@@ -13,7 +13,8 @@ from cnp.bench.measure import interleaved, median, repeats_for, seconds
 from cnp.errors import Unsupported
 from cnp.runtime.codememory import CodeMemory
 from cnp.runtime.libc import MADV_POPULATE_WRITE, PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, madvise
-from cnp.runtime.mapping import DoubleMapping, FlipMapping, Way, machine
+from cnp.runtime.linux_mapping import DoubleMapping, FlipMapping
+from cnp.runtime.mapping import Way, machine
 
 PAGES = 256
 """Pages of a fresh mapping."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from cnp.bench.figure import Unavailable
-from cnp.runtime.libc import describe
+from cnp.runtime.platform import describe
 
 _NUMBERS = {"x86_64": 298, "aarch64": 241, "riscv64": 241}  # of the system call
 _ATTRIBUTES = struct.Struct("<IIQQQQQ80x")  # type, size, config, period, sample type, read format, flags, and zeros

@@ -11,7 +11,8 @@ from cnp.bench import caches
 from cnp.bench.harness import Prepared
 from cnp.bench.measure import Ratio, interleaved, repeats_for
 from cnp.errors import InternalError
-from cnp.runtime.mapping import CLASSES, Mapping
+from cnp.runtime.linux_mapping import CLASSES
+from cnp.runtime.mapping import Mapping
 
 
 class State(enum.Enum):

@@ -5,9 +5,8 @@
     memory.commit(block)                    # from here on block.executable_address may be called, by any thread
     memory.free(block)                      # when nothing can call it any more
 
-A block is written between `allocate` and `commit`, and only inside itself: its neighbours may be live. `mapping.py` has
-the ways in which the kernel can be asked for such memory; the first that really maps, writes and runs a function is
-taken.
+A block is written between `allocate` and `commit`, and only inside itself: its neighbours may be live. The platform
+(`platform.py`) has ways to ask for such memory; the first that really maps, writes and runs a function is taken.
 
 A fork: in the way DOUBLE the child's pages would be its parent's, and whoever reused a freed block would overwrite what
 the other still runs. So the blocks in use are copied before the fork, and the child maps the copy at the same
@@ -22,10 +21,10 @@ import os
 from _thread import RLock
 
 from cnp.errors import InternalError, Unsupported, UserError
-from cnp.runtime import fork, libc
+from cnp.runtime import fork, platform
 from cnp.runtime.block import Block, Statistics
 from cnp.runtime.freelist import FreeList
-from cnp.runtime.mapping import CLASSES, Mapping, Way, machine
+from cnp.runtime.mapping import Mapping, Way, machine
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
@@ -46,8 +45,8 @@ class CodeMemory:
 
     `way` (else the environment variable CNP_CODE_MEMORY) forces a way; by default the first that works is taken.
     `capacity` is the address space to ask for, in bytes; less is taken under a limit, down to 1 MiB. `fill_freed`
-    overwrites the start of freed blocks with trapping instructions. `synchronize(address, size)` is called by `commit`
-    on machines whose instruction cache has to be told about new code; x86-64 needs none.
+    overwrites the start of freed blocks with trapping instructions. `synchronize(address, size)` is called by `commit`,
+    so that instruction caches hear of new code; by default it is what the platform has for this machine.
 
     Raises Unsupported where no way works, and UserError for a way that does not exist.
     """
@@ -60,9 +59,10 @@ class CodeMemory:
         fill_freed: bool = True,
         synchronize: Callable[[int, int], None] | None = None,
     ) -> None:
+        self._platform = platform.current()
         self._return, self._trap = machine()
         self._fill = fill_freed
-        self._synchronize = synchronize
+        self._synchronize = synchronize or self._platform.synchronizer(platform.machine())
         self._lock = RLock()
         self._busy = False
         self._live: dict[int, int] = {}  # offset -> size as asked for
@@ -164,7 +164,7 @@ class CodeMemory:
                 self._no_reuse = _CLOSED
                 fork.forget(self)
                 self._live.clear()
-                self._free_list = FreeList(0, libc.PAGE, self._mapping.populate, self._mapping.release)
+                self._free_list = FreeList(0, self._platform.page, self._mapping.populate, self._mapping.release)
                 self._mapping.close()
 
     def __enter__(self) -> CodeMemory:
@@ -174,9 +174,9 @@ class CodeMemory:
         self.close()
 
     def _choose(self, forced: Way | None, capacity: int) -> None:
-        for way in Way if forced is None else (forced,):
+        for way in self._platform.ways if forced is None else (forced,):
             try:
-                self._use(CLASSES[way](capacity))
+                self._use(self._platform.ways[way](capacity))
                 return
             except Unsupported as refusal:
                 self._refusals[way] = str(refusal)
@@ -191,7 +191,7 @@ class CodeMemory:
         self._granule = mapping.granule
         self._executable = mapping.executable
         self._writable = mapping.writable
-        self._free_list = FreeList(mapping.capacity, libc.PAGE, mapping.populate, mapping.release)
+        self._free_list = FreeList(mapping.capacity, self._platform.page, mapping.populate, mapping.release)
         try:
             block = self.allocate(len(self._return))
             block.write(self._return)
@@ -208,8 +208,10 @@ class CodeMemory:
         self._busy = True
 
     def _take_aligned(self, reserved: int, align: int) -> int:
-        if align > libc.PAGE or align & (align - 1):
-            raise UserError(f"code can be aligned to a power of two from 16 to {libc.PAGE} bytes, not to {align}")
+        if align > self._platform.page or align & (align - 1):
+            raise UserError(
+                f"code can be aligned to a power of two from 16 to {self._platform.page} bytes, not to {align}"
+            )
         return self._free_list.take_aligned(reserved, align)
 
     def _begin(self, offset: int, reserved: int) -> None:
@@ -256,7 +258,7 @@ class CodeMemory:
         try:
             return self._mapping.copy(self._free_list.extents())
         except OSError as error:
-            self._freeze(f"a fork could not copy it: {libc.describe(error)}")
+            self._freeze(f"a fork could not copy it: {platform.describe(error)}")
             return -1
 
     def after_fork(self, fd: int, in_child: bool) -> None:
@@ -270,14 +272,14 @@ class CodeMemory:
     def _adopt(self, fd: int) -> None:
         try:
             self._mapping.adopt(fd)
-            self._free_list.populated = -(-self._free_list.top // libc.PAGE) * libc.PAGE
+            self._free_list.populated = -(-self._free_list.top // self._platform.page) * self._platform.page
         except OSError as error:
-            self._freeze(f"the child of a fork could not map its copy: {libc.describe(error)}")
+            self._freeze(f"the child of a fork could not map its copy: {platform.describe(error)}")
 
     def _freeze(self, reason: str) -> None:
         """From here on the pages are left as they are, for another process may be running what is on them."""
         self._no_reuse = reason
-        self._free_list = FreeList(0, libc.PAGE, self._mapping.populate, self._mapping.release)
+        self._free_list = FreeList(0, self._platform.page, self._mapping.populate, self._mapping.release)
 
 
 _CLOSED = "the arena was closed"

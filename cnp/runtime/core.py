@@ -8,7 +8,8 @@ import sys
 import threading
 from contextlib import contextmanager
 
-from cnp.errors import InternalError, LibraryError
+from cnp.errors import LibraryError
+from cnp.runtime import platform
 from cnp.runtime.buffer import Buffer
 from cnp.runtime.codememory import CodeMemory
 from cnp.runtime.layout import (
@@ -109,9 +110,9 @@ class Core:
         host = Host()
         for name in PYTHON_FUNCTIONS:
             setattr(host, name, ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value)
-        libc = ctypes.CDLL(None)
+        system = platform.current()
         for name in LIBC_FUNCTIONS:
-            setattr(host, name, ctypes.cast(getattr(libc, name), ctypes.c_void_p).value)
+            setattr(host, name, system.routine(name))
         objects = (
             None,
             TypeError,
@@ -130,10 +131,7 @@ class Core:
         host.tuple_items = _tuple_items()
         host.type_offset = object.__basicsize__ - ctypes.sizeof(ctypes.c_void_p)
         host.slot_offset = object.__basicsize__
-        key = ctypes.c_uint32()
-        if libc.pthread_key_create(ctypes.byref(key), ctypes.c_void_p(self.routine("cnp_free_context"))):
-            raise InternalError("pthread_key_create: no key is left for the contexts of threads")
-        host.context_key = key.value
+        host.context_key = system.new_thread_key(self.routine("cnp_free_context"))
         host.main_thread = threading.main_thread().ident or 0
         return host
 

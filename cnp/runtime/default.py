@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from cnp.errors import LibraryError, Unsupported
+from cnp.runtime import platform
 from cnp.runtime.abi import ABI_HASH
 from cnp.stencil.layout import SymbolKind
 from cnp.stencil.library import Library
@@ -20,7 +21,7 @@ _opened: Library | None = None
 
 def machine() -> str:
     """This machine's target, as libraries name it."""
-    return os.uname().machine
+    return platform.machine()
 
 
 def default_library() -> Library:

@@ -1,9 +1,8 @@
-"""The memory calls of the C library that Python's `mmap` module lacks: addresses in, `OSError` out when one fails."""
+"""The calls of Linux's C library that Python lacks: memory at an address, system calls. `OSError` when one fails."""
 
 from __future__ import annotations
 
 import ctypes
-import errno
 import mmap as _mmap
 import os
 
@@ -37,14 +36,9 @@ _libc.mmap.argtypes = (
 )
 for _call in (_libc.munmap, _libc.mprotect, _libc.madvise):
     _call.restype = ctypes.c_int
+_libc.syscall.restype = ctypes.c_long
 _libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 _libc.mprotect.argtypes = _libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-
-
-def describe(error: OSError) -> str:
-    """`EPERM (Operation not permitted)`: how refusals are named in reports and messages."""
-    number = error.errno or 0
-    return f"{errno.errorcode.get(number, number)} ({os.strerror(number)})"
 
 
 def _failure(call: str) -> OSError:
@@ -73,3 +67,11 @@ def mprotect(address: int, size: int, protection: int) -> None:
 def madvise(address: int, size: int, advice: int) -> bool:
     """Whether the kernel took the advice. Advice may be refused without harm, so this does not raise."""
     return not _libc.madvise(address, size, advice)
+
+
+def system_call(number: int, *arguments: int) -> int:
+    """What the kernel returns, for calls that the C library has no function for."""
+    result: int = _libc.syscall(*map(ctypes.c_long, (number, *arguments)))
+    if result == -1:
+        raise _failure(f"system call {number}")
+    return result
