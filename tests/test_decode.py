@@ -160,7 +160,8 @@ fclass.s sp, ft1; fsgnjn.d ft2, ft1, ft1; fsqrt.d ft2, ft2; c.srli a0, 3; c.srai
 c.xor a0, a1; c.or a0, a1; c.and a0, a1; c.subw a0, a1; c.addw a0, a1; slliw sp, a0, 3; sraiw a0, a1, 3
 srai a0, a0, 40; sltiu a0, a1, 1; lui a0, 0xfffff; lbu a0, 0(sp); lwu a0, 0(sp); .insn i 0x67, 0, zero, ra, 0
 .insn i 0x67, 0, zero, a6, 0; .insn i 0x67, 0, ra, a6, 0; fnmadd.d ft2, ft1, ft3, ft4; fnmsub.d ft2, ft1, ft3, ft4
-fmsub.s ft2, ft1, ft3, ft4; auipc t1, 1; jalr zero, 4(t1)
+fmsub.s ft2, ft1, ft3, ft4; lui t1, 3; jalr zero, 8(t1)
+auipc t1, 1; jalr zero, 4(t1)
 """
 RISCV64_OPPOSITES = """
 beq a0, sp, x; bne a0, sp, x
@@ -561,6 +562,15 @@ def test_a_condition_is_the_branch_without_its_displacement(case: Case, tmp_path
         assert forward.condition == backward.condition
         (again,) = case.decode((forward.condition or 0).to_bytes(4, "little"))
         assert (again.condition, again.displacement) == (forward.condition, -4)
+
+
+def test_a_compressed_branch_has_the_condition_of_the_wide_one() -> None:
+    case = next(case for case in CASES if case.name == "riscv64")
+    for number in range(8):
+        for distance in (0, 0x1C7C):  # no bit of the displacement, and every one
+            for half, wide in ((0xC001, 0x00040063), (0xE001, 0x00041063)):  # c.beqz s0 and beqz s0, and of bnez
+                (each,) = case.decode((half | number << 7 | distance & ~0x380).to_bytes(2, "little"))
+                assert each.condition == wide | number << 15
 
 
 @every_target
