@@ -23,6 +23,7 @@ from cnp.build.inputs import input_digests, inputs_key, is_current
 from cnp.build.ops import CONTROL_SOURCE, read_sources
 from cnp.build.placements import Key, Placement, enumerate_placements
 from cnp.build.progress import Progress
+from cnp.build.runner import build_runner
 from cnp.build.table import build_table
 from cnp.errors import BuildError
 from cnp.stencil.sources import abi_hash
@@ -103,6 +104,7 @@ def build_library(settings: Settings, progress: Progress) -> Statistics:
         codes, functions = kept or _compile_all(compiler, placements, settings.jobs, progress)
         if kept is None:
             write_codes(cache_path(settings.output), stencils_key, (codes, functions))
+        build_runner(compiler, settings.output)
     meta: dict[str, object] = {"clang": settings.clang.version, "flags": arguments(target.flags), "inputs": key}
     meta |= {"core_flags": arguments(target.core_flags), "sources": digests}
     assembled = assemble(target, ops, codes, controls, core, abi_hash(directory), survivors, meta)
