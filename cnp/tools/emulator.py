@@ -1,4 +1,4 @@
-"""A stencil library for another machine -> its compiled functions run here: under qemu, in memory shared with Python."""
+"""A stencil library for another machine -> its compiled functions run here, in memory that Python shares with qemu."""
 
 from __future__ import annotations
 
@@ -35,14 +35,15 @@ class Emulator:
     code, at most 120 MB. native: run without an emulator, where the target is this machine's.
 
     Unsupported where nothing can run the target, LibraryError where the library has no runner beside it. A context
-    manager. Whatever `array` returned must not be used after `close`.
+    manager. Whatever `array` returned must not be used after `close`. One thread at a time may use it, but any may set
+    `interrupt`.
     """
 
     def __init__(
         self, library: Library, memory_size: int = 1 << 30, *, code_size: int = CODE_SIZE, native: bool = False
     ) -> None:
         self.library = library
-        self._native = native
+        self.native = native
         command = self._command()
         blob = bytes(library.section(SectionName.BLOB))
         start = _aligned(ctypes.sizeof(Desk), _PAGE)
@@ -81,9 +82,9 @@ class Emulator:
         runner = os.path.splitext(self.library.path)[0] + ".runner"
         if not os.path.exists(runner):
             raise LibraryError(f"there is no runner at {runner}; rebuild the library with `python build_stencils.py`")
-        if self._native and self.library.target != os.uname().machine:
+        if self.native and self.library.target != os.uname().machine:
             raise Unsupported(f"native=True: this machine is {os.uname().machine}, not {self.library.target}")
-        return [runner] if self._native else [*find_emulator(self.library.target), runner]
+        return [runner] if self.native else [*find_emulator(self.library.target), runner]
 
     def _begin(self, file: int) -> None:
         """Maps the memory there too, and asks for what the process has to offer."""
@@ -125,7 +126,7 @@ class Emulator:
     def commit(self, address: int, size: int) -> None:
         """Makes code that has been written at `address` runnable."""
         # An emulator that has not seen a page's code yet, or has forgotten it, sees what is there now.
-        if self._native:
+        if self.native:
             self._ask(Command.FLUSH, address // _PAGE * _PAGE, _aligned(address + size, _PAGE))
 
     def place(self, code: bytes, alignment: int = 16) -> int:
@@ -205,6 +206,11 @@ class Emulator:
         return result
 
     @property
+    def pid(self) -> int:
+        """The process, for debuggers; 0 when it is closed."""
+        return 0 if self._guest is None else self._guest.pid
+
+    @property
     def interrupt(self) -> bool:
         """Set it, from any thread, and code that polls ends with an INTERRUPTED trap, until it is cleared."""
         return bool(self._desk.interrupt)
@@ -235,6 +241,7 @@ class Emulator:
         if self._guest is not None:
             self._guest.close()
             self._guest = None
+            self._desk = Desk()  # nothing is where the other was
             libc.munmap(self.address, self.memory_size)
 
     def __enter__(self) -> Emulator:

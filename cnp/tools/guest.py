@@ -18,7 +18,7 @@ from cnp.errors import Crash, Unsupported
 from cnp.runtime.layout import ARGUMENTS, Host, Signature
 
 FUNCTIONS = ("sum_integers", "sum_floats", "sum_mixed", "half", "narrow", "call_again", "call_again_float")
-"""C functions of the runner that compiled code may call, in the order of `list_functions` in stencils/runner/runner.c."""
+"""C functions that compiled code may call, in the order of `list_functions` in stencils/runner/runner.c."""
 
 _COMMAND, _REPLY = struct.Struct("<6Q"), struct.Struct("<Q")
 _STACK = 8 << 20  # bytes, at most: what Linux gives a process, and qemu its guest, where nobody says otherwise
@@ -78,7 +78,7 @@ class Guest:
     def __init__(self, command: list[str], file: int) -> None:
         self._last = "nothing"
         self._end = ""  # why there is no process any more
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # until close
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, bufsize=0, pass_fds=(file,),
             env={},
