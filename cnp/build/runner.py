@@ -21,6 +21,11 @@ def runner_path(library: Path) -> Path:
     return library.with_suffix(".runner")
 
 
+def lacks_runner(stencils: Path, library: Path) -> bool:
+    """Whether the op sources have a runner that is not beside the library."""
+    return (stencils / RUNNER_SOURCE).is_file() and not runner_path(library).is_file()
+
+
 def build_runner(compiler: Compiler, library: Path) -> None:
     """Compile, link and write the runner, where the op sources have one. BuildError if it cannot be built.
 
