@@ -41,6 +41,10 @@ class InternalError(CnpError):
     """A bug in cnp itself. Please report it with the function that provoked it (`print_function`)."""
 
 
+class Crash(CnpError):
+    """The process that ran compiled code for another machine died, or was stopped: the message says of what."""
+
+
 class TrapKind(enum.IntEnum):
     """Why compiled code stopped. The values are those of `enum trap` in stencils/cnp.h."""
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from cnp.ir import set_default_ops
 from cnp.ir.semantics import LOADS, SEMANTICS, STORES
 from cnp.stencil.library import Library
@@ -75,3 +77,10 @@ def rows() -> Iterable[OpRow]:
 
 
 set_default_ops(rows)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says once, where everybody looks, that code for some machines was not run at all."""
+    reasons = {report.longrepr[2] for report in terminalreporter.getreports("skipped") if report.longrepr}
+    for each in sorted(reason for reason in reasons if "NOT TESTED: " in reason):
+        terminalreporter.write_line(f"WARNING: {each.removeprefix('Skipped: ')}", red=True, bold=True)

@@ -14,13 +14,13 @@ from cnp.stencil.writer import write_file
 Codes = tuple[dict[Key, Code], int]
 """Stencils by placement, and how many functions were compiled for them."""
 
-_CORE = "core/"
+_OTHERS = ("core/", "runner/")
 _DIGEST_SIZE = 32
 
 
 def stencil_sources(digests: Mapping[str, str]) -> dict[str, str]:
     """Of the digests of all sources, those that stencils depend on."""
-    return {name: digest for name, digest in digests.items() if not name.startswith(_CORE)}
+    return {name: digest for name, digest in digests.items() if not name.startswith(_OTHERS)}
 
 
 def cache_path(library: Path) -> Path:

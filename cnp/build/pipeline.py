@@ -23,6 +23,7 @@ from cnp.build.inputs import input_digests, inputs_key, is_current
 from cnp.build.ops import CONTROL_SOURCE, read_sources
 from cnp.build.placements import Key, Placement, enumerate_placements
 from cnp.build.progress import Progress
+from cnp.build.runner import build_runner, lacks_runner
 from cnp.build.table import build_table
 from cnp.errors import BuildError
 from cnp.stencil.sources import abi_hash
@@ -82,7 +83,7 @@ def build_library(settings: Settings, progress: Progress) -> Statistics:
     target, directory = settings.target, settings.stencils
     digests = input_digests(directory)
     key = inputs_key(settings.clang, target, digests)
-    if not settings.force and is_current(settings.output, key):
+    if not settings.force and is_current(settings.output, key) and not lacks_runner(directory, settings.output):
         return Statistics(target.name, up_to_date=True)
     files = sorted(path.name for path in directory.glob("*.c") if path.name != CONTROL_SOURCE)
     has_control = (directory / CONTROL_SOURCE).is_file()
@@ -103,6 +104,7 @@ def build_library(settings: Settings, progress: Progress) -> Statistics:
         codes, functions = kept or _compile_all(compiler, placements, settings.jobs, progress)
         if kept is None:
             write_codes(cache_path(settings.output), stencils_key, (codes, functions))
+        build_runner(compiler, settings.output)
     meta: dict[str, object] = {"clang": settings.clang.version, "flags": arguments(target.flags), "inputs": key}
     meta |= {"core_flags": arguments(target.core_flags), "sources": digests}
     assembled = assemble(target, ops, codes, controls, core, abi_hash(directory), survivors, meta)

@@ -77,6 +77,11 @@ static inline i64 enter(const struct signature *signature, const i64 *integers, 
     return __builtin_expect(trapped, 0) ? context->trap : 0;
 }
 
+/* The same for hosts that are not Python. */
+i64 cnp_run(const struct signature *signature, const i64 *integers, const f64 *floats, struct cnp_result *result) {
+    return enter(signature, integers, floats, result);
+}
+
 /* The end of cnp_trap. */
 __attribute__((used, noreturn, visibility("hidden"))) void cnp_stop(u32 function, u32 place, char *frame) {
     struct context *context = context_of(frame);

@@ -181,3 +181,30 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
             "  pop %rdi\n  pop %rsi\n  pop %rdx\n  pop %rcx\n  pop %rax\n"                                    \
             "  ret\n"                                                                                         \
             ".popsection\n");
+
+/* Linux, for the runner, which has no C library: the numbers of the calls it makes, one call, where a process starts,
+ * and what makes code that was written between two addresses visible as instructions. */
+#define CNP_SYS_READ 0
+#define CNP_SYS_WRITE 1
+#define CNP_SYS_MMAP 9
+#define CNP_SYS_MUNMAP 11
+#define CNP_SYS_EXIT 60
+#define CNP_SYS_CLOCK_GETTIME 228
+#define CNP_SYSCALL(number, a, b, c, d, e, f)                                                                 \
+    ({                                                                                                        \
+        register i64 d_ __asm__("r10") = (i64)(d), e_ __asm__("r8") = (i64)(e), f_ __asm__("r9") = (i64)(f);  \
+        i64 result_;                                                                                          \
+        __asm__ volatile("syscall"                                                                            \
+                         : "=a"(result_)                                                                      \
+                         : "a"((i64)(number)), "D"(a), "S"(b), "d"(c), "r"(d_), "r"(e_), "r"(f_)              \
+                         : "rcx", "r11", "memory");                                                           \
+        (s64)result_;                                                                                         \
+    })
+#define CNP_START                                                                                             \
+    __asm__(".pushsection .text.start,\"ax\",@progbits\n"                                                      \
+            ".globl cnp_start\n"                                                                              \
+            "cnp_start:\n"                                                                                    \
+            "  xor %ebp, %ebp\n  mov %rsp, %rdi\n  and $-16, %rsp\n"                                          \
+            "  call runner_main\n"                                                                            \
+            ".popsection\n")
+#define CNP_FLUSH(start, end) ((void)(start), (void)(end))
