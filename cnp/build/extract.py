@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cnp.build.elf import Constant, Function, Reference
 from cnp.build.immediates import tighten
@@ -119,7 +119,7 @@ def _pieces(function: Function, instructions: Sequence[Instruction], target: Tar
         references = []
         while remaining and remaining[0].offset < each.offset + each.size:
             row = remaining.pop(0)
-            references.append(Reference(row.offset - each.offset, row.type, row.symbol, row.addend))
+            references.append(replace(row, offset=row.offset - each.offset))
         if not each.jump:
             final = each.returns or each.indirect_jump
             pieces.append(Piece(each.offset, data, tuple(references), final=final))
