@@ -37,7 +37,7 @@ enum form { FREE, TIED, REVERSED, FREE_IMMEDIATE, SLOT_RESULT, SCRATCH };
 struct immediate_class {
     char name[8];
     s64 low;
-    u64 high; /* signed if low is negative */
+    u64 high;
     u32 scale;
     u32 pattern; /* 32 or 64: see logical_immediate */
 };
