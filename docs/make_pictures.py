@@ -14,7 +14,7 @@ from pathlib import Path
 
 import cnp
 from cnp.runtime.default import default_library
-from cnp.stencil.records import Stencil
+from cnp.stencil.records import Hole, Stencil
 from cnp.tools import listing
 from cnp.tools.disassembly import instructions
 
@@ -81,11 +81,15 @@ def strips() -> list[Strip]:
     if stencil.short_form:
         result.append(_strip("its short form, taken where the jump reaches", short, library.target))
     values = [
-        (hole.offset, hole.width, text)
+        (hole.offset, _width(hole), text)
         for hole, text in zip(sorted(used.holes, key=lambda each: each.offset), row.holes)
     ]
     title = f"in the function, at {row.offset:04x}: branch i64.lt_s i, 100, loop"
     return [*result, Strip(title, code, "; ".join(each.text for each in row.instructions), values, empty=False)]
+
+
+def _width(hole: Hole) -> int:
+    return default_library().kinds[hole.kind][1]
 
 
 def _strip(title: str, stencil: Stencil, target: str) -> Strip:
@@ -95,7 +99,7 @@ def _strip(title: str, stencil: Stencil, target: str) -> Strip:
         inside = [hole for hole in holes if each.offset <= hole.offset < each.offset + len(each.code)]
         operands = each.text.rpartition(" ")[0] if inside else each.text
         words.append(" ".join([operands, *(hole.value.name for hole in inside)]))
-    named = [(hole.offset, hole.width, hole.value.name) for hole in holes]
+    named = [(hole.offset, _width(hole), hole.value.name) for hole in holes]
     return Strip(title, stencil.code, "; ".join(words), named, [len(each.code) for each in stencil.chunks])
 
 

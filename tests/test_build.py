@@ -16,19 +16,21 @@ from cnp.build.clang import Clang, find_clang
 from cnp.build.compile import Compiler, strategies
 from cnp.build.elf import Function, Reference
 from cnp.build.extract import CodeHole, Rules, extract
-from cnp.build.immediates import LITERAL_RELOCATION
+from cnp.build.immediates import LITERAL
 from cnp.build.ops import read_sources
 from cnp.build.placements import Immediate
 from cnp.build.sample import merge_samples
 from cnp.build.table import build_table
 from cnp.errors import BuildError, TrapKind
 from cnp.stencil.library import Library
-from cnp.stencil.model import Form, HoleFlag, ImmediateClass, Value
+from cnp.stencil.model import Form, Value
 from cnp.stencil.sources import stencils_directory
 from cnp.target.x86_64 import X86_64, missing_features
 from cnp.target.x86_64_decode import decode
 
-RELATIVE = HoleFlag.PC_RELATIVE
+KINDS = {each.name: each for each in X86_64.kinds}
+REL8, REL32, IMM8 = KINDS["rel8"], KINDS["rel32"], KINDS["imm8"]
+CLASS = {each.name: 1 << number for number, each in enumerate(X86_64.classes)}
 PLT32, ABSOLUTE_32S, ABSOLUTE_32, ABSOLUTE_64, ABSOLUTE_16 = 4, 11, 10, 1, 12
 
 
@@ -59,9 +61,9 @@ def test_final_jump_to_next_is_dropped() -> None:
 def test_final_jump_to_target_stays_and_has_a_short_form() -> None:
     code = extract(function("4d89fe e900000000", jump(4, "TARGET")), X86_64, Rules())
     assert code.data == bytes.fromhex("4d89fe e900000000")
-    assert code.holes == (CodeHole(4, Value.TARGET, 4, RELATIVE, -4, 0),)
+    assert code.holes == (CodeHole(4, Value.TARGET, REL32, -4, 0),)
     assert code.short is not None and code.short.data == bytes.fromhex("4d89fe eb00")
-    assert code.short.holes == (CodeHole(4, Value.TARGET, 1, RELATIVE, -1, 0),)
+    assert code.short.holes == (CodeHole(4, Value.TARGET, REL8, -1, 0),)
 
 
 def test_conditional_jump_to_next_is_inverted() -> None:
@@ -91,14 +93,16 @@ def test_exit_behind_the_final_jump_is_reached_directly() -> None:
     it = function("7408 4d89fe e900000000 e900000000", jump(6, "NEXT"), jump(11, "EXIT_INTEGER_OVERFLOW"))
     code = extract(it, X86_64, Rules())
     assert code.data == bytes.fromhex("0f8400000000 4d89fe")
-    assert code.holes == (CodeHole(2, Value.EXIT, 4, RELATIVE, -4, TrapKind.INTEGER_OVERFLOW),)
+    assert code.holes == (CodeHole(2, Value.EXIT, REL32, -4, TrapKind.INTEGER_OVERFLOW),)
 
 
 def test_wide_value_is_two_holes() -> None:
     it = function("49bf0000000000000000 e900000000", (2, ABSOLUTE_64, "IMMEDIATE_B", 0), jump(11, "NEXT"))
     low, high = extract(it, X86_64, Rules()).holes
-    assert (low.offset, low.width, low.flags) == (2, 4, HoleFlag(0))
-    assert (high.offset, high.width, high.flags) == (6, 4, HoleFlag.HIGH_HALF)
+    assert low == CodeHole(2, Value.IMMEDIATE_B, KINDS["low32"], 0, 0)
+    assert high == CodeHole(6, Value.IMMEDIATE_B, KINDS["high32"], 0, 0)
+    value = 0xFEDCBA9876543210
+    assert (low.kind.encode(value), high.kind.encode(value)) == (0x76543210, 0xFEDCBA98)
 
 
 def test_balanced_frame_is_allowed_where_registers_may_run_short() -> None:
@@ -152,7 +156,7 @@ def test_padding_decodes_to_one_instruction(padding: int) -> None:
         (function("0f0f00 e900000000", jump(4, "NEXT")), "it: unknown instruction 0f 0f 00"),
         (function("4d89"), "it: the instruction at offset 0 is cut off"),
         (function("eb10 e900000000", jump(3, "NEXT")), "it: the jump at offset 0 goes to 18, outside"),
-        (function("e900000000", (1, PLT32, "NEXT", 0)), "it: the jump at offset 0 to NEXT does not have one 32-bit"),
+        (function("e900000000", (1, PLT32, "NEXT", 0)), "it: the jump at offset 0 to NEXT does not have one field"),
     ],
 )
 def test_refused(it: Function, words: str) -> None:
@@ -184,7 +188,7 @@ def test_undefined_function_is_refused(tmp_path: Path) -> None:
 
 def test_constant_is_taken_along(tmp_path: Path) -> None:
     (hole,) = compile_stencil(tmp_path, "f1 = -f1; CNP_GO(NEXT);").holes
-    assert hole.value == Value.LIBRARY and hole.flags == RELATIVE
+    assert hole.value == Value.LIBRARY and hole.kind == REL32
     assert not isinstance(hole.extra, (int, str))
     assert hole.extra.data[:8] == (1 << 63).to_bytes(8, "little") and hole.extra.alignment == 16
 
@@ -225,15 +229,15 @@ def test_malformed_op_is_refused_with_file_and_line(tmp_path: Path, op: str, wor
 # ---- sampling
 
 
-def immediate(mask: ImmediateClass, *literals: int) -> Immediate:
-    return Immediate("B", "IMMEDIATE_B", mask, literals)
+def immediate(name: str, *literals: int, may_shift: bool = False) -> Immediate:
+    return Immediate("B", "IMMEDIATE_B", name, 0, literals, may_shift)
 
 
 def test_sampled_field_becomes_a_hole() -> None:
     samples = [function("4983c66b"), function("4983c693")]  # add r14, 107 and -109
-    merged = merge_samples(samples, [immediate(ImmediateClass.I8, 107, -109)])
+    merged = merge_samples(samples, [immediate("I8", 107, -109)], X86_64)
     assert merged is not None and merged.code == bytes.fromhex("4983c600")
-    assert merged.references == (Reference(3, LITERAL_RELOCATION[1], "IMMEDIATE_B", 0),)
+    assert merged.references == (Reference(3, LITERAL, "IMMEDIATE_B", 0, IMM8),)
 
 
 @pytest.mark.parametrize(
@@ -246,19 +250,19 @@ def test_sampled_field_becomes_a_hole() -> None:
     ],
 )
 def test_other_differences_are_not_a_hole(samples: tuple[str, str]) -> None:
-    assert merge_samples([function(each) for each in samples], [immediate(ImmediateClass.I8, 107, -109)]) is None
+    assert merge_samples([function(each) for each in samples], [immediate("I8", 107, -109)], X86_64) is None
 
 
 def test_literal_that_the_op_ignores_leaves_no_hole() -> None:
-    merged = merge_samples([function("90"), function("90")], [immediate(ImmediateClass.I8, 107, -109)])
+    merged = merge_samples([function("90"), function("90")], [immediate("I8", 107, -109)], X86_64)
     assert merged is not None and merged.references == ()
 
 
 def test_strategies_begin_with_literals_and_end_with_what_always_works() -> None:
-    two = [immediate(ImmediateClass.I8, 1, 2)] * 2
-    modes = [each.modes for each in strategies(two)]
+    two = [immediate("I8", 1, 2)] * 2
+    modes = [each.modes for each in strategies(two, X86_64)]
     assert modes[0] == (0, 0) and modes[-1] == (2, 2) and len(modes) == 9
-    assert [each.modes for each in strategies([])] == [()]
+    assert [each.modes for each in strategies([], X86_64)] == [()]
 
 
 # ---- immediates that clang takes into a register
@@ -305,7 +309,7 @@ def test_immediate_that_fits_8_bits_is_folded_and_narrowed() -> None:
     assert extract(it, X86_64, Rules()).data == bytes.fromhex("4981e400000000")
     code = extract(it, X86_64, Rules(narrow=frozenset(("IMMEDIATE_B",))))
     assert code.data == bytes.fromhex("4983e400")
-    assert code.holes == (CodeHole(3, Value.IMMEDIATE_B, 1, HoleFlag(0), 0, 0),)
+    assert code.holes == (CodeHole(3, Value.IMMEDIATE_B, IMM8, 0, 0),)
 
 
 def test_equal_operands_are_not_copied(small: tuple[Path, Path]) -> None:
@@ -339,8 +343,9 @@ def test_sampling_and_its_fallback(small: tuple[Path, Path]) -> None:
         assert code_of(library, "i64_xor", Form.TIED, r1_i8) == "4983f600"  # xor r14, imm8: sampled
         assert code_of(library, "i64_xor", Form.TIED, r1_i32) == "4981f600000000"
         assert code_of(library, "i64_xor", Form.TIED, n_b + 14).startswith("49ba")  # movabs r10
+        imm8 = X86_64.kinds.index(IMM8)
         holes = library.stencil(library.placements[xor.bases[Form.TIED] + r1_i8]).holes
-        assert [(hole.value, hole.width, hole.offset) for hole in holes] == [(Value.IMMEDIATE_B, 1, 3)]
+        assert [(hole.value, hole.kind, hole.offset) for hole in holes] == [(Value.IMMEDIATE_B, imm8, 3)]
 
 
 def test_comparison_has_a_branch_and_its_opposite(small: tuple[Path, Path]) -> None:
@@ -437,7 +442,7 @@ def test_table_of_the_real_sources() -> None:
     assert load.alternatives == (12, 13, 2, 1) and store.alternatives == (1, 13, 13, 2)
     assert table["i64_mul"].forms == 1 << Form.TIED | 1 << Form.FREE_IMMEDIATE
     assert table["f64_lt"].forms == 1 << Form.SLOT_RESULT
-    assert table["i32_shl"].classes[1] == ImmediateClass.I8
+    assert table["i32_shl"].classes[1] == CLASS["I8"]
     assert add.doc == "return a + b;" and re.fullmatch(r"integer\.c:\d+", add.source_line)
     assert [row.code for row in table.values()] == list(range(len(table)))
 

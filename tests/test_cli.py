@@ -13,6 +13,7 @@ from conftest import LIBRARY
 
 import cnp
 from cnp import cli
+from cnp.tools import listing
 
 ROOT = Path(__file__).parent.parent
 PROGRAMS = ROOT / "tests" / "programs"
@@ -241,17 +242,17 @@ def test_objdump_shows_ops_stencils_holes_and_code_side_by_side(main: Main) -> N
 def test_objdump_lists_every_byte_once(main: Main) -> None:
     """In every program: offsets without gaps but for the padding of jump tables, the heading's size in all."""
     for program in sorted(PROGRAMS.glob("*.cnp")):
-        for listing in main("objdump", str(program)).out.split("\n\n"):
-            if not listing.strip():
+        for shown in main("objdump", str(program)).out.split("\n\n"):
+            if not shown.strip():
                 continue
-            heading, *lines = listing.strip("\n").split("\n")
+            heading, *lines = shown.strip("\n").split("\n")
             size = int(re.search(r": (\d+) bytes", heading)[1])  # type: ignore[index]
             at = 0
             for line in lines:
                 match = re.search(r"\b([0-9a-f]{4})  ((?:[0-9a-f]{2} )*[0-9a-f]{2})(?:  |$)", line)
                 assert match, line
                 offset = int(match[1], 16)
-                assert offset == at or (".quad" in line and offset == (at + 7) & ~7), line
+                assert offset == at or (".long" in line and offset == (at + 7) & ~7), line
                 at = offset + len(match[2].split())
                 assert "(bad)" not in line and ".byte" not in line, line
             assert at == size, heading
@@ -260,10 +261,13 @@ def test_objdump_lists_every_byte_once(main: Main) -> None:
 def test_objdump_puts_places_and_routines_into_words(main: Main) -> None:
     out = main("objdump", str(PROGRAMS / "branch_table.cnp")).out
     (table,) = re.findall(r"count=3 table=([0-9a-f]{4})", out)
-    entries = re.findall(r"\.quad ([0-9a-f]{4})", out)
-    assert re.search(rf"^ +{table} .*\.quad", out, re.MULTILINE)
-    for entry in entries:
-        assert re.search(rf"\b{entry}  ", out)
+    entries = re.findall(
+        rf"^ +([0-9a-f]{{4}})  ((?:[0-9a-f]{{2}} ){{4}}) +\.long ([0-9a-f]{{4}}) - {table}\b", out, re.MULTILINE
+    )
+    assert [int(offset, 16) for offset, _, _ in entries] == [int(table, 16) + 4 * each for each in range(4)]
+    for _, held, entry in entries:
+        assert int.from_bytes(bytes.fromhex(held), "little", signed=True) == int(entry, 16) - int(table, 16)
+        assert re.search(rf"^\d .*\b{entry}  ", out, re.MULTILINE), "where an op begins"
     traps = main("objdump", TRAPS, "--function", "divide").out
     assert "trap_place=integer_divide_by_zero" in traps and "library=cnp_trap" in traps
     assert "jmp cnp_trap" in traps
@@ -271,11 +275,32 @@ def test_objdump_puts_places_and_routines_into_words(main: Main) -> None:
     assert "callee=odd" in main("objdump", str(PROGRAMS / "mutual_recursion.cnp"), "--function", "even").out
 
 
+def test_a_function_without_a_trace_shows_the_same_jump_tables() -> None:
+    """There the disassembly has to find out by itself where they are."""
+    f = cnp.Function("tables", params=[cnp.i32, cnp.i32], result=cnp.i32)
+    labels = [f.label() for _ in range(5)]
+    for which, index in enumerate(f.params):
+        f.branch_table(index, labels[which : which + 3], labels[4])
+        f.place(labels[which])
+    for number, label in enumerate(labels[2:], 2):
+        f.place(label)
+        f.ret(number)
+    traced = [each.text for row in listing.rows(f.compile(trace=True)) for each in row.instructions]
+    made = f.compile()
+    shown = re.findall(r"^0x([0-9a-f]+)  (?:[0-9a-f]{2} )+ +(\.long .*)$", made.disassemble(), re.MULTILINE)
+    named = [re.sub(r"0x([0-9a-f]+)", lambda match: f"{int(match[1], 16) - made.entry:04x}", text) for _, text in shown]
+    assert len(named) == 8 and len({text.split()[-1] for text in named}) == 2
+    assert named == [text for text in traced if text.startswith(".")]
+    assert [int(at, 16) for at, _ in shown] == list(
+        range(made.entry + len(made.code) - 32, made.entry + len(made.code), 4)
+    )
+
+
 def test_objdump_jumps_name_the_offset_of_a_line(main: Main) -> None:
     for program in sorted(PROGRAMS.glob("*.cnp")):
-        for listing in main("objdump", str(program)).out.split("\n\n"):
-            offsets = set(re.findall(r"\b([0-9a-f]{4})  (?:[0-9a-f]{2} )*[0-9a-f]{2}(?:  |$)", listing, re.MULTILINE))
-            targets = set(re.findall(r"\b(?:target|exit)=([0-9a-f]{4})\b", listing))
+        for shown in main("objdump", str(program)).out.split("\n\n"):
+            offsets = set(re.findall(r"\b([0-9a-f]{4})  (?:[0-9a-f]{2} )*[0-9a-f]{2}(?:  |$)", shown, re.MULTILINE))
+            targets = set(re.findall(r"\b(?:target|exit)=([0-9a-f]{4})\b", shown))
             assert targets <= offsets, program.name
 
 

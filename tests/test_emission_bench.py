@@ -32,11 +32,13 @@ from cnp.bench.published import PUBLISHED, Unit
 from cnp.errors import InternalError
 from cnp.ir.optable import default_ops
 from cnp.runtime.libc import PAGE
-from cnp.stencil.layout import SectionName
+from cnp.stencil.layout import FIELD, SectionName
 from cnp.stencil.library import Library
 from cnp.stencil.model import NO_OP, OpFlag
 from cnp.stencil.records import Op
 from cnp.stencil.writer import Contents, library_bytes
+from cnp.target.immediate import ImmediateClass
+from cnp.target.patch import KindFlag, PatchKind, Segment
 from cnp.types import Type
 
 needs_library = pytest.mark.skipif(not LIBRARY.exists(), reason="no stencil library is built for this machine")
@@ -295,8 +297,15 @@ def _op(library: Library, code: int, codes: dict[int, int]) -> Op:
     return Op(
         row.method, row.shape, row.result_type, tuple(map(Type, row.operand_types)), OpFlag(row.flags), row.forms,
         moved(row.swapped), moved(row.inverse), moved(row.branch), row.alternatives, row.classes,
-        row.reversed_alternatives, row.bases, row.doc, row.source_line, code=codes[code],
+        row.reversed_class, row.reversed_alternatives, row.patterns, row.bases, row.doc, row.source_line,
+        code=codes[code],
     )  # fmt: skip
+
+
+def _kind(row: tuple[int, ...]) -> PatchKind:
+    flags, width, bias, scale, low, high, *rest = row
+    segments = tuple(Segment(*rest[start : start + 4]) for start in range(0, len(rest), 4))
+    return PatchKind("", segments, low, high, scale, width, bias, KindFlag(flags))
 
 
 def _rewritten(path: Path, keep: Callable[[str], bool], names: dict[str, str]) -> None:
@@ -313,6 +322,9 @@ def _rewritten(path: Path, keep: Callable[[str], bool], names: dict[str, str]) -
             ops=[replace(each, method=names.get(each.method, each.method)) for each in ops],
             placements=list(library.placements),
             families=[],
+            kinds=[_kind(row) for row in library.kinds],
+            classes=[ImmediateClass(*row) for row in library.classes],
+            fields=list(FIELD.iter_unpack(library.section(SectionName.FIELDS))),
             stencils=list(library.stencils()),
             blob=bytes(library.section(SectionName.BLOB)),
             symbols=[(kind, name, value) for kind, rows in library.symbols.items() for name, value in rows],

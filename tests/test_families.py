@@ -18,15 +18,15 @@ from cnp.build.families import Learned, Registers, family_placements, learn, var
 from cnp.build.placements import Variant
 from cnp.errors import BuildError
 from cnp.runtime.default import default_library
-from cnp.stencil.layout import FAMILY, SectionName
-from cnp.stencil.model import HoleFlag, Shape, Value
+from cnp.stencil.layout import FAMILY, FAMILY_STENCILS, SectionName
+from cnp.stencil.model import MOST_GROUPS, MOST_REGISTERS, Shape, Value
 from cnp.target import target_named
 from cnp.target.x86_64 import X86_64
 from cnp.types import Type
 
 capstone = pytest.importorskip("capstone")
 
-GROUPS = 3
+KINDS = {each.name: each for each in X86_64.kinds}
 
 # ---- what is learned
 
@@ -39,7 +39,7 @@ def op(shape: Shape = Shape.LOAD, offsets: int = 1, values: int = 1, scales: int
             method="i64_it",
             shape=shape,
             operand_types=types,
-            indexed=SimpleNamespace(scales=scales, offsets=offsets, values=values),
+            indexed=SimpleNamespace(scales=scales, offsets=offsets, values=values, number=1),
             code=0,
         ),
         source=SimpleNamespace(result=None if shape == Shape.STORE else Type.i64, place="memory.c:1"),
@@ -149,7 +149,7 @@ def test_fields_outside_the_last_four_bytes_are_refused() -> None:
 
 
 def hole(offset: int, width: int, value: Value = Value.SLOT_A) -> CodeHole:
-    return CodeHole(offset, value, width, HoleFlag(0), 0, 0)
+    return CodeHole(offset, value, KINDS[{1: "imm8", 4: "imm32"}[width]], 0, 0)
 
 
 def test_a_hole_behind_the_fields_is_accepted() -> None:
@@ -227,7 +227,7 @@ class Built:
 
     def code(self, triple: Registers) -> bytes:
         x, y, z = (self.groups[n][each] for n, each in enumerate(triple))
-        stencil = LIBRARY.stencil(self.stencils[(x * GROUPS + y) * GROUPS + z])
+        stencil = LIBRARY.stencil(self.stencils[(x * MOST_GROUPS + y) * MOST_GROUPS + z])
         assert stencil.size, f"no stencil for {triple}"
         code = bytearray(stencil.code)
         field = 0
@@ -236,24 +236,27 @@ class Built:
         for n, byte in enumerate(struct.pack("<I", field)[-len(code) :]):
             code[len(code) - min(4, len(code)) + n] ^= byte
         for each in stencil.holes:
-            assert not any(code[each.offset : each.offset + each.width]), "fields in a hole"
+            kind = TARGET.kinds[each.kind]
+            assert not any(code[each.offset : each.offset + kind.width]), "fields in a hole"
             is_base = each.value in (Value.SLOT_A, Value.SLOT_B)
             value = {Value.OFFSET: OFFSET, Value.IMMEDIATE_A: IMMEDIATE, Value.SLOT_C: SLOT_C_VALUE}
             number = (SLOT_B_VALUE if is_base else value[each.value]) + each.addend
-            code[each.offset : each.offset + each.width] = number.to_bytes(each.width, "little")
+            code[each.offset : each.offset + kind.width] = kind.encode(number).to_bytes(4, "little")[4 - kind.width :]
         return bytes(code)
 
 
 def built(number: int) -> Built:
     row = FAMILY.unpack_from(LIBRARY.section(SectionName.FAMILIES), number * FAMILY.size)
-    fields = [row[n * 16 : n * 16 + 16] for n in range(3)]
-    groups = [row[75 + n * 16 : 75 + n * 16 + 16] for n in range(3)]
-    return Built(fields, row[48:75], groups)
+    starts = range(0, 3 * MOST_REGISTERS, MOST_REGISTERS)
+    fields = [row[start : start + MOST_REGISTERS] for start in starts]
+    rest = row[FAMILY_STENCILS.stop :]
+    groups = [rest[start : start + MOST_REGISTERS] for start in starts]
+    return Built(fields, row[FAMILY_STENCILS], groups)
 
 
 def kinds(row: Any) -> list[Variant]:
     shape = Shape(row.shape)
-    indexed = SimpleNamespace(scales=sum(1 << each for each in row.scales), **_counts(row, shape))
+    indexed = SimpleNamespace(scales=sum(1 << each for each in row.scales), number=1, **_counts(row, shape))
     return variants(cast("Any", SimpleNamespace(row=SimpleNamespace(indexed=indexed, shape=shape))))
 
 

@@ -23,8 +23,10 @@ from cnp.ir.verify_code import VerifyCode
 from cnp.runtime import core, layout
 from cnp.runtime.abi import ABI_HASH
 from cnp.stencil import layout as file_layout
-from cnp.stencil.model import Form, HoleFlag, ImmediateClass, OpFlag, Shape, Value
+from cnp.stencil.model import FORMAT_VERSION, MOST_GROUPS, MOST_REGISTERS, Form, OpFlag, Shape, Value
 from cnp.stencil.sources import abi_hash, stencils_directory
+from cnp.target import TARGETS, patch
+from cnp.target.record import LIMITS
 from cnp.types import NO_TYPE, Type, ptr, writable_ptr
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "library-format.md"
@@ -43,19 +45,31 @@ IN_STRUCT_PYTHON = frozenset(_HOST[: _HOST.index(layout.LIBC_FUNCTIONS[0])])
 """Members of struct host's first member, which Python's Host has as members of its own."""
 
 FILE_ROWS = {
-    "op": file_layout.OP,
-    "stencil": file_layout.STENCIL,
-    "hole": file_layout.HOLE,
-    "chunk": file_layout.CHUNK,
-    "family": file_layout.FAMILY,
+    "op": file_layout.OP.size,
+    "stencil": file_layout.STENCIL.size,
+    "hole": file_layout.HOLE.size,
+    "patch_kind": file_layout.KIND_SIZE,
+    "segment": file_layout.SEGMENT.size,
+    "immediate_class": file_layout.CLASS.size,
+    "field": file_layout.FIELD.size,
+    "chunk": file_layout.CHUNK.size,
+    "family": file_layout.FAMILY.size,
 }
+PACKED = {
+    "patch_kind": file_layout.KIND,
+    "segment": file_layout.SEGMENT,
+    "immediate_class": file_layout.CLASS,
+    "hole": file_layout.HOLE,
+}
+"""Rows whose formats say field by field what their structures have."""
+SEGMENT_FLAGS = {"NEGATE": patch.NEGATE, "INVERT": patch.INVERT}
 
 ENUMERATIONS: Mapping[str, Mapping[str, int]] = {
     "shape": {each.name: each for each in Shape},
     "op_flag": {each.name: each.value for each in OpFlag if each.name},
     "form": {each.name: each for each in Form},
-    "hole_flag": {each.name: each.value for each in HoleFlag if each.name},
-    "immediate_class": {f"CLASS_{each.name}": each.value for each in ImmediateClass},
+    "kind_flag": {each.name: each.value for each in patch.KindFlag if each.name},
+    "segment_flag": SEGMENT_FLAGS,
     "trap": {each.name: each for each in TrapKind},
     "type": {
         **{f"TYPE_{each.name.upper()}": each.code for each in Type},
@@ -76,6 +90,10 @@ ENUMERATIONS: Mapping[str, Mapping[str, int]] = {
     },
     "limits": {
         "MAXIMUM_INTEGER_REGISTERS": layout.REGISTERS,
+        "MAXIMUM_FLOAT_REGISTERS": layout.REGISTERS,
+        "MOST_REGISTERS": MOST_REGISTERS,
+        "MOST_GROUPS": MOST_GROUPS,
+        "MOST_SEGMENTS": file_layout.MOST_SEGMENTS,
         "ARGUMENTS": layout.ARGUMENTS,
         "KNOWN_OPS": len(layout.KNOWN_OPS),
         "KNOWN_CONTROLS": len(layout.KNOWN_CONTROLS),
@@ -203,7 +221,7 @@ def test_lists_that_follow_an_enumeration_are_in_its_order() -> None:
     renamed = {
         "integer_move": "i64_move", "float_move": "f64_move", "integer_select": "i64_select",
         "float_select": "f64_select",
-        "branch_table_op": "branch_table", "zero_extend": "i64_extend_i32_u", "return": "ret",
+        "branch_table_op": "branch_table", "wrap": "i32_wrap_i64", "return": "ret",
     }  # fmt: skip
     ops = [renamed.get(each, each) for each in names("known_op")]
     assert ops == [*layout.KNOWN_OPS, "known_ops"]
@@ -219,7 +237,47 @@ def test_the_document_gives_the_rows_of_the_file_as_c_has_them(name: str) -> Non
         assert (offset, size) == (at, found[f"sizeof(((struct {name} *)0)->{field})"]), field
         assert offset == found[f"offsetof(struct {name}, {field})"], field
         at += size
-    assert at == found[f"sizeof(struct {name})"] == FILE_ROWS[name].size
+    assert at == found[f"sizeof(struct {name})"] == FILE_ROWS[name]
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_formats_have_the_fields_where_c_has_them(name: str) -> None:
+    """What is not padding, in order, as far as the format goes: segments follow a kind's."""
+    rows = [row for row in documented_rows()[f"struct {name}"] if not row[2].startswith("zero")]
+    at, packed = 0, []
+    for count, code in re.findall(r"(\d*)([a-zA-Z])", PACKED[name].format.lstrip("<")):
+        size = struct.calcsize(f"<{count}{code}")
+        if code != "x":
+            packed += (
+                [(at, size)]
+                if code == "s"
+                else [(at + n * (size // int(count or 1)), size // int(count or 1)) for n in range(int(count or 1))]
+            )
+        at += size
+    assert packed == [(offset, size) for offset, size, _ in rows][: len(packed)]
+    assert len(rows) - len(packed) == (name == "patch_kind") and at == PACKED[name].size
+
+
+def test_limits_are_members_that_the_core_has() -> None:
+    """`pools` apart, which the core knows by the constants it is given."""
+    members = {name for name, *_ in layout.Library._fields_}
+    assert set(LIMITS) - {"pools"} <= members
+    for target in TARGETS.values():
+        assert set(target.limits) == set(LIMITS), target.name
+
+
+def test_targets_keep_to_the_limits_of_the_rows() -> None:
+    for target in TARGETS.values():
+        assert len(target.classes) <= 32 and len({each.name for each in target.classes}) == len(target.classes)
+        assert all(len(each.name.encode()) <= 8 for each in target.classes)
+        assert len({each.name for each in target.kinds}) == len(target.kinds) <= 256
+        for kind in target.kinds:
+            assert 0 < len(kind.segments) <= file_layout.MOST_SEGMENTS and kind.width in (1, 2, 4), kind.name
+            assert kind.scale & (kind.scale - 1) == 0, kind.name
+            assert kind.mask < 1 << 32 and kind.mask & ((1 << 32 - 8 * kind.width) - 1) == 0, kind.name
+            assert kind.mask.bit_count() == sum(each.bits for each in kind.segments), f"{kind.name}: segments overlap"
+        for names in (target.integer_registers, target.float_registers):
+            assert len(names) <= MOST_REGISTERS
 
 
 def test_the_document_gives_the_header_as_python_packs_it() -> None:
@@ -245,10 +303,65 @@ def test_the_document_gives_symbols_as_python_packs_them() -> None:
 
 def test_the_document_names_every_section_value_and_flag() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    words = (file_layout.SectionName, file_layout.SymbolKind, Shape, OpFlag, Form, ImmediateClass, Value, HoleFlag)
+    words = (file_layout.SectionName, file_layout.SymbolKind, Shape, OpFlag, Form, Value, patch.KindFlag)
     for enumeration in words:
         for each in enumeration:
             assert re.search(rf"^\| {each.value} \| `{each.name}` \|", text, re.MULTILINE), repr(each)
+    for name, value in SEGMENT_FLAGS.items():
+        assert re.search(rf"^\| {value} \| `{name}` \|", text, re.MULTILINE), name
+    for name in LIMITS:
+        assert re.search(rf"^\| `{name}` \|", text, re.MULTILINE), name
+
+
+def test_the_document_gives_the_kinds_and_classes_of_x86_64() -> None:
+    text, target = DOCUMENT.read_text(encoding="utf-8"), TARGETS["x86_64"]
+    for number, each in enumerate(target.classes):
+        assert re.search(rf"^\| {number} \| `{each.name}` \|", text, re.MULTILINE), each.name
+    for number, kind in enumerate(target.kinds):
+        assert re.search(rf"^\| {number} \| `{kind.name}` \| {kind.width} \|", text, re.MULTILINE), kind.name
+
+
+def documented_bytes(*words: str) -> bytes:
+    """The bytes of the document's example in lines that begin with these words, and in those that go on without any."""
+    example = DOCUMENT.read_text(encoding="utf-8").partition("## An example")[2]
+    found, inside = "", False
+    for line in example.splitlines():
+        word = line.partition(" ")[0]
+        inside = word in words or (inside and not word)
+        if inside:
+            columns = re.match(r"\S* +((?:(?:[0-9a-f]{2}){1,2} {1,2})+)", line)
+            found += columns[1] if columns else ""
+    return bytes.fromhex(found)
+
+
+def test_the_header_of_the_example_is_one() -> None:
+    data = documented_bytes(*(f"{start:08x}:" for start in range(0, 208, 16)))
+    assert len(data) == file_layout.HEADER.size + 8 * len(file_layout.SectionName) == 208
+    magic, version, size, target, _, _, total, sections, *registers, _ = file_layout.HEADER.unpack_from(data)
+    assert (magic, version, size) == (file_layout.MAGIC, FORMAT_VERSION, file_layout.HEADER_SIZE)
+    assert (target.rstrip(b"\0"), sections) == (b"x86_64", len(file_layout.SectionName))
+    x86_64 = TARGETS["x86_64"]
+    assert registers == [len(x86_64.integer_registers), len(x86_64.float_registers)]
+    end = size
+    for offset, length in file_layout.SECTION_ENTRY.iter_unpack(data[file_layout.HEADER.size :]):
+        assert offset == -(-end // file_layout.SECTION_ALIGNMENT) * file_layout.SECTION_ALIGNMENT
+        end = offset + length
+    assert end == total
+
+
+def test_the_rows_of_the_example_say_what_it_says() -> None:
+    chunk, chunks, hole, size, holes, short = file_layout.unpack_stencil(documented_bytes("stencil"), 0)
+    assert (chunk, chunks, hole, size, holes, short) == (0x338B, 1, 0x435, 4, 1, 0)
+    code, minus_size = file_layout.CHUNK.unpack(documented_bytes("chunk"))
+    assert (code[minus_size:].hex(), minus_size) == ("4d8d7700", -4)
+    kinds, classes = TARGETS["x86_64"].kinds, TARGETS["x86_64"].classes
+    number = [each.name for each in kinds].index("imm8")
+    assert file_layout.HOLE.unpack(documented_bytes("hole")) == (0, Value.IMMEDIATE_B, number, 0, 0, 3)
+    row = documented_bytes("kind")
+    assert file_layout.KIND.unpack_from(row) == (0, 1, 1, 0, 1, kinds[number].low, kinds[number].high)
+    assert file_layout.SEGMENT.unpack_from(row, file_layout.KIND.size) == (0, 8, 24, 0)
+    name, *rest = file_layout.CLASS.unpack(documented_bytes("class"))
+    assert (name.rstrip(b"\0").decode(), *rest) == classes[1]
 
 
 def test_the_run_time_expects_libraries_of_these_headers() -> None:

@@ -10,11 +10,18 @@ import pytest
 from cnp.errors import LibraryError
 from cnp.stencil.layout import (
     CHUNK,
+    CLASS,
+    FAMILY,
+    FIELD,
     HEADER,
     HEADER_SIZE,
     HOLE,
+    KIND,
+    KIND_SIZE,
+    MOST_SEGMENTS,
     OP,
     RUN,
+    SEGMENT,
     STENCIL,
     SYMBOL,
     SectionName,
@@ -24,10 +31,23 @@ from cnp.stencil.layout import (
     unpack_stencil,
 )
 from cnp.stencil.library import Library
-from cnp.stencil.model import NO_OP, NO_RESULT, Form, HoleFlag, OpFlag, Shape, Value, alternative_of_class
+from cnp.stencil.model import (
+    MOST_GROUPS,
+    MOST_REGISTERS,
+    NO_OP,
+    NO_RESULT,
+    Form,
+    OpFlag,
+    Shape,
+    Value,
+    alternative_of_class,
+)
 from cnp.stencil.records import Chunk, Family, Hole, Indexed, Op, Stencil
 from cnp.stencil.sources import abi_hash, library_path, stencils_directory
 from cnp.stencil.writer import Contents, library_bytes, write_file
+from cnp.target.immediate import ImmediateClass
+from cnp.target.patch import INVERT, NEGATE, KindFlag, PatchKind, Segment
+from cnp.target.x86_64 import X86_64
 from cnp.types import Type
 
 ABI = 0x1122334455667788
@@ -37,22 +57,55 @@ HEADER_FIELDS = {
 }  # fmt: skip
 
 
+RELATIVE = KindFlag.PC_RELATIVE
+KINDS = (
+    PatchKind("rel32", (Segment(0, 32, 0),), -(1 << 31), (1 << 31) - 1, flags=RELATIVE),
+    PatchKind("rel8", (Segment(0, 8, 24),), -128, 127, width=1, flags=RELATIVE),
+    PatchKind(
+        "odd", (Segment(3, 2, 5, NEGATE), Segment(12, 20, 0), Segment(0, 1, 31, INVERT), Segment(5, 6, 24)),
+        scale=4, width=2, bias=-2048, flags=RELATIVE | KindFlag.PAGES,
+    ),
+)  # fmt: skip
+CLASSES = (
+    ImmediateClass("I8", -128, 127),
+    ImmediateClass("SCALED", 0, 4095 * 8, 8),
+    ImmediateClass("MASK", 0, 0, pattern=32),
+    ImmediateClass("I64", -(1 << 63), (1 << 64) - 1),
+)
+FIELDS = ((), (0, 5 << 16), tuple(number << 27 & 0xFFFFFFFF for number in range(32)))
+
+
 def contents() -> Contents:
     """A library of one op in three placements."""
-    hole = Hole(1, Value.TARGET, 4, HoleFlag.PC_RELATIVE, -4, 0, 17)
+    hole = Hole(1, Value.TARGET, 0, -4, 0, 17)
     stencils = [
         Stencil((Chunk(b""),), ()),
         Stencil((Chunk(bytes(range(1, 17))), Chunk(b"\xe9\0\0\0\0")), (hole,), short_form=2),
-        Stencil((Chunk(b"\xeb\0"),), (Hole(0, Value.TARGET, 1, HoleFlag.PC_RELATIVE, -1, 0, 1),)),
-        Stencil((Chunk(b"\xe9\0\0\0\0"),), (Hole(0, Value.EXIT, 4, HoleFlag.PC_RELATIVE, -4, 2, 1),)),
+        Stencil((Chunk(b"\xeb\0"),), (Hole(0, Value.TARGET, 1, -1, 0, 1),)),
+        Stencil((Chunk(b"\xe9\0\0\0\0"),), (Hole(0, Value.EXIT, 0, -4, 2, 1),)),
+        Stencil((Chunk(b"\0\0\0\0"),), (Hole(0, Value.REGISTERS, 2, 0, 0x02010002, 0),)),
     ]
     op = Op(
-        "i64_neg", Shape.VALUE, Type.i64, (Type.i64,), OpFlag.MAY_TRAP, 1, NO_OP, NO_OP, NO_OP, (3, 1, 1, 1), (0, 0, 0),
-        1, (1, 0, 0, 0, 0, 0), "return -a;", "ops.c:7", Indexed(0b1001, 2, 1),
+        "i64_neg", Shape.VALUE, Type.i64, (Type.i64,), OpFlag.MAY_TRAP, 1, NO_OP, NO_OP, NO_OP, (3, 5, 1, 1),
+        (0b1010, 0, 0), 1 << 31, 7, 4, (1, 0, 0, 0, 0, 0), "return -a;", "ops.c:7", Indexed(0b1001, 2, 1, 3),
     )  # fmt: skip
-    families = [Family(((0, 1),) * 3, ((0, 8),) * 3, {(0, 0, 0): number % 2, (1, 0, 1): 3}) for number in range(4)]
+    placements = [0, *[1, 3, 1, 4, 0] * 3 * 4]
+    families = [
+        Family(((0, 1), (2, 0), (0,) * 32), ((0, 8), (16, 32), tuple(range(32))), {(0, 2, 0): number % 2, (1, 0, 1): 3})
+        for number in range(4)
+    ]
     symbols = [(SymbolKind.EXPORT, "cnp_x", 3), (SymbolKind.CONTROL, "jump", 3), (SymbolKind.ARGUMENT, "", 1)]
-    return Contents("x86_64", ABI, 2, 1, [op], [0, 1, 3, 1], families, stencils, b"blob", symbols, {"clang": "some"})
+    symbols += [(SymbolKind.INTEGER_REGISTER, "x9", 0), (SymbolKind.INTEGER_REGISTER, "x10", 1)]
+    symbols += [
+        (SymbolKind.FLOAT_REGISTER, "v0", 0),
+        (SymbolKind.LIMIT, "slot_reach", 32760),
+        (SymbolKind.LIMIT, "pools", 1),
+    ]
+    return Contents(
+        target="x86_64", abi_hash=ABI, integer_registers=2, float_registers=1, ops=[op], placements=placements,
+        families=families, kinds=KINDS, classes=CLASSES, fields=FIELDS, stencils=stencils, blob=b"blob",
+        symbols=symbols, meta={"clang": "some"},
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -74,35 +127,66 @@ def test_what_is_written_is_read_back(library: Path) -> None:
             "ops.c:7",
         )
         assert (op.shape, op.result_type, op.operand_types, op.flags) == (Shape.VALUE, Type.i64, (Type.i64,), 4)
-        assert (op.forms, op.bases, op.alternatives) == (1, (1, 0, 0, 0, 0, 0), (3, 1, 1, 1))
+        assert (op.forms, op.bases, op.alternatives) == (1, (1, 0, 0, 0, 0, 0), (3, 5, 1, 1))
+        assert (op.classes, op.reversed_class) == ((0b1010, 0, 0), 1 << 31)
+        assert (op.reversed_alternatives, op.patterns) == (7, 4)
         assert (op.swapped, op.inverse, op.branch) == (NO_OP, NO_OP, NO_OP)
         assert list(read.stencils()) == list(written.stencils)
         assert list(read.placements) == list(written.placements)
         assert (op.scales, op.families) == ([0, 3], range(4))
-        assert [read.family(number)[0] for number in op.families] == [0, 1, 0, 1]
+        assert [read.family(number)[2 * 3] for number in op.families] == [0, 1, 0, 1]
         assert read.family(2)[9 + 1] == 3
+        assert read.kinds == [
+            (1, 4, 0, 1, -(1 << 31), (1 << 31) - 1, 0, 32, 0, 0),
+            (1, 1, 0, 1, -128, 127, 0, 8, 24, 0),
+            (3, 2, -2048, 4, -(1 << 63), (1 << 64) - 1, 3, 2, 5, 1, 12, 20, 0, 0, 0, 1, 31, 2, 5, 6, 24, 0),
+        ]
+        assert read.classes == [tuple(each) for each in CLASSES]
+        assert read.register_alternatives == ([0, 1], [0])
+        assert read.register_names == (["x9", "x10"], ["v0"])
+        assert read.limits == {"slot_reach": 32760, "pools": 1}
         assert bytes(read.section(SectionName.BLOB)) == b"blob"
         assert read.meta == written.meta
         assert (read.integer_registers, read.float_registers) == (2, 1)
         assert read.op_by_method["i64_neg"] is op
-        with pytest.raises(IndexError, match="stencil 4 of 4"):
-            read.stencil(4)
+        with pytest.raises(IndexError, match="stencil 5 of 5"):
+            read.stencil(5)
         with pytest.raises(LibraryError, match=r"op i64\.neg has no form TIED"):
             read.form_base(op, Form.TIED)
 
 
+def test_rows_of_registers_are_filled_up(library: Path) -> None:
+    with Library.open(library) as read:
+        rows = list(FIELD.iter_unpack(read.section(SectionName.FIELDS)))
+        families = list(FAMILY.iter_unpack(read.section(SectionName.FAMILIES)))
+    assert [len(row) for row in rows] == [MOST_REGISTERS] * 3
+    assert rows[0] == (0,) * 32 and rows[1] == (0, 5 << 16, *(0,) * 30) and rows[2][31] == 31 << 27
+    fields, stencils, groups = families[1][:96], families[1][96:123], families[1][123:]
+    assert fields == (0, 8, *(0,) * 30, 16, 32, *(0,) * 30, *range(32))
+    assert [(index, each) for index, each in enumerate(stencils) if each] == [(2 * MOST_GROUPS, 1), (9 + 1, 3)]
+    assert groups == (0, 1, *(0,) * 30, 2, 0, *(0,) * 30, *(0,) * 32)
+
+
 def test_rows_have_the_sizes_of_the_format() -> None:
     assert HEADER.size + 8 * len(SectionName) <= HEADER_SIZE
-    assert (OP.size, STENCIL.size, HOLE.size, CHUNK.size, RUN.size, SYMBOL.size) == (80, 8, 16, 24, 4, 12)
+    assert (OP.size, STENCIL.size, HOLE.size, CHUNK.size, RUN.size, SYMBOL.size) == (88, 8, 16, 24, 4, 12)
+    assert (KIND.size, SEGMENT.size, KIND_SIZE) == (32, 4, 32 + 4 * MOST_SEGMENTS)
+    assert (CLASS.size, FIELD.size, FAMILY.size) == (32, 128, 592)
 
 
 def test_equal_chunks_and_holes_are_stored_once(library: Path) -> None:
     with Library.open(library) as read:
-        assert read.section_range(SectionName.CHUNKS)[1] == 4 * CHUNK.size  # the jump's is shared
+        assert read.section_range(SectionName.CHUNKS)[1] == 5 * CHUNK.size  # the jump's is shared
         stencils, runs = bytes(read.section(SectionName.STENCILS)), bytes(read.section(SectionName.RUNS))
-        rows = [unpack_stencil(stencils, STENCIL.size * index) for index in range(4)]
+        rows = [unpack_stencil(stencils, STENCIL.size * index) for index in range(5)]
         run = [chunk for (chunk,) in RUN.iter_unpack(runs)]
-    assert [(row[1], *row[3:]) for row in rows] == [(1, 0, 0, 0), (2, 21, 1, 1), (1, 2, 1, 0), (1, 5, 1, 0)]
+    assert [(row[1], *row[3:]) for row in rows] == [
+        (1, 0, 0, 0),
+        (2, 21, 1, 1),
+        (1, 2, 1, 0),
+        (1, 5, 1, 0),
+        (1, 4, 1, 0),
+    ]
     assert len(run) == 2 and rows[1][0] == 0 and run[1] == rows[3][0]  # only a stencil of several chunks has a run
 
 
@@ -115,12 +199,14 @@ def test_names_of_stencils(library: Path) -> None:
     with Library.open(library) as read:
         assert read.placement_name(1) == "i64.neg d=r0 a=r0"
         assert read.placement_name(2) == "i64.neg d=r0 a=r0 (short)"
+        assert read.placement_name(4) == "i64.neg d=r0 a=SCALED"
         assert read.placement_name(3) == "jump"
         assert read.placement_name(99) == "stencil 99"
 
 
 def test_number_of_an_immediate_alternative() -> None:
-    assert [alternative_of_class(11, 2 | 8 | 16, each) for each in (2, 8, 16)] == [12, 13, 14]
+    assert [alternative_of_class(11, 2 | 8 | 16, each) for each in (1, 3, 4)] == [12, 13, 14]
+    assert alternative_of_class(2, 1 << 31 | 1 << 30 | 1, 31) == 5
     assert NO_RESULT == 255
 
 
@@ -146,7 +232,7 @@ def test_altered_header(library: Path, field: str) -> None:
     library.write_bytes(data)
     words = {
         "magic": "is not a stencil library: it starts with b'\\x03NPL",
-        "version": "has format version 66, newer than this cnp, which accepts 2: upgrade cnp",
+        "version": "has format version 67, newer than this cnp, which accepts 3: upgrade cnp",
         "file size": "was altered: it has 896 bytes, ",
     }
     found = refusal(library, verify_digest=True)
@@ -197,8 +283,8 @@ def test_other_headers(library: Path) -> None:
 @pytest.mark.parametrize(
     ("version", "words"),
     [
-        (3, "3, newer than this cnp, which accepts 2: upgrade cnp"),
-        (1, "1, older than this cnp, which accepts 2: rebuild"),
+        (4, "4, newer than this cnp, which accepts 3: upgrade cnp"),
+        (2, "2, older than this cnp, which accepts 3: rebuild"),
     ],
 )
 def test_other_version(library: Path, version: int, words: str) -> None:
@@ -256,10 +342,20 @@ real = pytest.mark.skipif(not library_path("x86_64").exists(), reason="no stenci
 def test_the_real_library_is_sound() -> None:
     with Library.open(library_path("x86_64"), abi_hash=abi_hash(stencils_directory()), verify_digest=True) as library:
         assert library.op_by_method["i64_add"].name == "i64.add"
+        assert library.register_names == (list(X86_64.integer_registers), list(X86_64.float_registers))
+        assert library.classes == [tuple(each) for each in X86_64.classes]
+        for kind, row in zip(X86_64.kinds, library.kinds):
+            segments = [
+                each for segment in kind.segments for each in (segment.start, segment.bits, segment.to, segment.flags)
+            ]
+            assert row == (kind.flags, kind.width, kind.bias, kind.scale, kind.low, kind.high, *segments)
+        assert library.limits == dict(X86_64.limits)
         for stencil in library.stencils():
-            assert all(
-                stencil.code[hole.offset : hole.offset + hole.width].strip(b"\0") == b"" for hole in stencil.holes
-            )
+            ends = [sum(len(chunk.code) for chunk in stencil.chunks[: n + 1]) for n in range(len(stencil.chunks))]
+            for hole in stencil.holes:
+                width = library.kinds[hole.kind][1]
+                assert stencil.code[hole.offset : hole.offset + width].strip(b"\0") == b""
+                assert hole.offset + width == ends[hole.chunk], "a hole ends its chunk"
 
 
 @real

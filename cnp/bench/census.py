@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 
 from cnp.bench.figure import Unavailable
@@ -90,17 +90,20 @@ _STENCIL = Trace.stencil.offset // 4
 
 def _instructions(library: Library, index: int) -> int:
     """Of one stencil; its holes are empty, which changes nothing about their number."""
-    return _count(library.stencil(index).code, 0, library.target)
+    return _count(disassembly.instructions, library.stencil(index).code, 0, library.target)
 
 
 def _decoded(prepared: Prepared) -> int:
     """Of the whole function, as it was emitted."""
-    return _count(prepared.code, prepared.compiled.entry, prepared.core.library.target)
+    target = prepared.core.library.target
+    return _count(disassembly.function_instructions, prepared.code, prepared.compiled.entry, target)
 
 
-def _count(code: bytes, address: int, target: str) -> int:
+def _count(
+    decode: Callable[[bytes, int, str], list[disassembly.Instruction]], code: bytes, address: int, target: str
+) -> int:
     try:
-        rows = disassembly.instructions(code, address, target)
+        rows = decode(code, address, target)
     except MissingExtra as error:
         raise Unavailable(str(error)) from None
     return sum(not each.text.startswith(_NO_WORK) for each in rows)

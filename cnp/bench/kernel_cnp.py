@@ -9,7 +9,7 @@ from cnp.ir.optable import Code
 from cnp.ir.text import parse
 from cnp.ir.text.module import Module
 
-_TABLE_ENTRY = 8  # bytes of a jump table for each label
+_TABLE_ENTRY = 4  # bytes of a jump table for each label
 
 
 def parsed(kernel: Kernel) -> Module:

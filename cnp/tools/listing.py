@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,15 +12,16 @@ from cnp.ir.optable import Code
 from cnp.ir.signature import register_name
 from cnp.ir.text import print_function
 from cnp.runtime.layout import NO_OP_NUMBER
-from cnp.stencil.model import Form, HoleFlag, Value
+from cnp.stencil.model import Form, Value
 from cnp.stencil.naming import form_size, placement_name
-from cnp.tools.disassembly import Instruction, disassemble, instructions, jump_tables, quads
+from cnp.tools.disassembly import Instruction, disassemble, distances, instructions, quads
+from cnp.tools.holes import ADDRESSES, Patched, logical_value, patched_bits, read_holes
 
 if TYPE_CHECKING:
     from cnp.ir.function import Function
     from cnp.runtime.callable import NativeFunction
     from cnp.stencil.library import Library
-    from cnp.stencil.records import Hole, Stencil
+    from cnp.stencil.records import Stencil
 
 _MOVES = {
     Code.MOVE: ("i64_move", "f64_move"),
@@ -32,8 +33,10 @@ _MOVES = {
 }
 """Rows that the core serves ops without a row of their own with."""
 _FRAME_OFFSETS = {Value.SLOT_D, Value.SLOT_A, Value.SLOT_B, Value.SLOT_C, Value.OFFSET}
+_IMMEDIATES = {Value.IMMEDIATE_A, Value.IMMEDIATE_B, Value.IMMEDIATE_C}
 _POLLS = ("poll", "poll_before_call", "poll_large_frame")
 _LARGE = 4096  # from here on numbers are shown in hexadecimal
+_QUAD = 8  # bytes of a row of the pool, and what it is aligned to
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def rows(made: NativeFunction, decode: bool = True) -> list[Row]:
     if not part.traces:
         raise UserError(f"function {made.function.name!r} was compiled without trace=True, which listings need")
     code, addresses, namer = made.code, _Addresses(made), _Namer(library)
-    tables = jump_tables(code, made.entry)
+    tables: set[int] = set()
 
     def decoded(start: int, end: int) -> tuple[Instruction, ...]:
         if start == end or not decode:
@@ -67,8 +70,8 @@ def rows(made: NativeFunction, decode: bool = True) -> list[Row]:
         return tuple(Instruction(start + each.offset, each.code, addresses.named(each.text)) for each in found)
 
     result: list[Row] = []
-    ends = [offset for _, _, offset in part.traces[1:]] + [tables]
-    cold = False
+    ends = [offset for _, _, offset in part.traces[1:]] + [len(code)]
+    behind, cold = 0, False
     for (op, index, offset), end in zip(part.traces, ends):
         control = namer.control(index)
         cold = cold or control in _POLLS or (control == "trap_exit" and made.function.ops[op][0] != Code.TRAP)
@@ -76,13 +79,26 @@ def rows(made: NativeFunction, decode: bool = True) -> list[Row]:
         serves = None if op == NO_OP_NUMBER or control == "trap" or (cold and control != "trap_exit") else op
         name = control or namer.name(made.function, None if cold else serves, index)
         behind = offset + stencil.size
-        result.append(Row(serves, offset, name, _holes(addresses, stencil, offset), decoded(offset, behind), cold))
-        if behind < end != tables:
+        found = read_holes(library, stencil, code[offset:behind], made.entry + offset)
+        tables |= {each.value - made.entry for each in found if each.holes[0].value == Value.TABLE}
+        holes = tuple(_shown(addresses, name, each) for each in found)
+        result.append(Row(serves, offset, name, holes, decoded(offset, behind), cold))
+        if behind < end != len(code):
             result.append(Row(None, behind, "alignment", (), decoded(behind, end)))
-    if tables < len(code):
-        entries = [Instruction(each.offset, each.code, addresses.named(each.text)) for each in quads(code, tables)]
-        result.append(Row(None, tables, "jump table", (), tuple(entries if decode else ()), cold))
+    for start, entries in _behind(made, -(-behind // _QUAD) * _QUAD, sorted(tables)):
+        named = [Instruction(each.offset, each.code, addresses.named(each.text)) for each in entries if decode]
+        result.append(Row(None, start, "jump table" if start in tables else "constants", (), tuple(named), cold))
     return result
+
+
+def _behind(made: NativeFunction, start: int, tables: list[int]) -> Iterator[tuple[int, list[Instruction]]]:
+    """What is behind the instructions: where each part starts, and its rows. Constants, then jump tables."""
+    code = made.code
+    ends = [*tables, len(code)]
+    if start < ends[0]:
+        yield start, quads(code, start, ends[0])
+    for table, end in zip(tables, ends[1:]):
+        yield table, distances(code, table, end, made.entry)
 
 
 class _Addresses:
@@ -110,9 +126,10 @@ def _form_in_use(library: Library, index: int, code: bytes) -> Stencil:
     """The stencil itself or its short form: the one whose bytes, but for the holes, are those of the code."""
     stencil = library.stencil(index)
     for candidate in (stencil, library.stencil(stencil.short_form)) if stencil.short_form else ():
-        patched = {at for hole in candidate.holes for at in range(hole.offset, hole.offset + hole.width)}
-        fixed = [at for at in range(candidate.size) if at not in patched]
-        if candidate.size <= len(code) and all(candidate.code[at] == code[at] for at in fixed):
+        filled = patched_bits(library, candidate)
+        if candidate.size <= len(code) and all(
+            (here ^ there) & ~bits & 0xFF == 0 for here, there, bits in zip(candidate.code, code, filled)
+        ):
             return candidate
     return stencil
 
@@ -167,35 +184,34 @@ def _readable(name: str) -> str:
     return op + space + placement
 
 
-def _holes(addresses: _Addresses, stencil: Stencil, start: int) -> tuple[str, ...]:
-    """Holes in the order of the code, two halves of one value together."""
-    shown = []
-    code = addresses.code
-    holes = sorted(stencil.holes, key=lambda hole: hole.offset)
-    highs = {start + hole.offset for hole in holes if hole.flags & HoleFlag.HIGH_HALF}
-    for hole in holes:
-        if not hole.flags & HoleFlag.HIGH_HALF:
-            at = start + hole.offset
-            end = at + hole.width + 4 * (at + hole.width in highs)
-            field = int.from_bytes(code[at:end], "little", signed=True)
-            shown.append(f"{hole.value.name.lower()}={_value(addresses, hole, field, at)}")
-    return tuple(shown)
+def _shown(addresses: _Addresses, name: str, patched: Patched) -> str:
+    """A value that holes were patched with: `immediate_b=1`. `name` is that of the stencil."""
+    return f"{patched.holes[0].value.name.lower()}={_value(addresses, name, patched)}"
 
 
-def _value(addresses: _Addresses, hole: Hole, field: int, at: int) -> str:
-    """What a hole was patched with: the field, with what the hole adds to the value taken off again."""
-    value = field - hole.addend
-    if hole.flags & HoleFlag.PC_RELATIVE:
-        value += addresses.entry + at
+def _value(addresses: _Addresses, name: str, patched: Patched) -> str:
+    hole, value = patched.holes[0], patched.value
+    if hole.value in ADDRESSES:
         exact = hole.value != Value.LIBRARY or hole.extra in addresses.library.exports.values()
         return addresses.name(value) if exact else f"constant {hole.extra:#x}"
+    if patched.pooled:
+        start = value - addresses.entry
+        value = int.from_bytes(addresses.code[start : start + _QUAD], "little", signed=True)
     if hole.value == Value.TRAP_PLACE:
         return str(TrapKind(value & 15)).replace(" ", "_")
-    if hole.value == Value.TABLE:
-        return addresses.name(value)
     if hole.value in _FRAME_OFFSETS:
         return f"{value:+d}"
+    bits = _pattern(addresses.library, name, hole.value)
+    if bits:
+        return f"{logical_value(value, bits):#x}"
     return str(value) if abs(value) < _LARGE else f"{value:#x}"
+
+
+def _pattern(library: Library, name: str, value: Value) -> int:
+    """How many bits of an immediate its 13 bits stand for; 0 if they are no pattern."""
+    place = f" {value.name[-1].lower()}=" if value in _IMMEDIATES else ""
+    found = name.partition(place)[2].partition(" ")[0] if place else ""
+    return next((pattern for each, *_, pattern in library.classes if each == found), 0)
 
 
 def stencils_text(made: NativeFunction) -> str:
