@@ -329,7 +329,7 @@ def documented_bytes(*words: str) -> bytes:
         word = line.partition(" ")[0]
         inside = word in words or (inside and not word)
         if inside:
-            columns = re.match(r"\S* +((?:(?:[0-9a-f]{2}){1,2} {1,2})+)", line)
+            columns = re.match(r"\S* +((?:(?:[0-9a-f]{2}){1,2}(?: {1,2}|$))+)", line)
             found += columns[1] if columns else ""
     return bytes.fromhex(found)
 
