@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import shutil
+import subprocess
 from pathlib import Path
+
+import pytest
 
 from cnp.build.clang import Clang, find_clang
 from cnp.build.compile import Compiler
@@ -11,6 +15,7 @@ from cnp.build.extract import Code, Rules, extract
 from cnp.build.pipeline import Settings, Statistics, build_library
 from cnp.build.placements import PRELUDE
 from cnp.build.progress import Silent
+from cnp.errors import BuildError
 from cnp.stencil.sources import stencils_directory
 from cnp.target.x86_64 import X86_64
 
@@ -45,3 +50,18 @@ def compile_stencil(workspace: Path, body: str, rules: Rules | None = None, befo
     compiler = Compiler(find_clang(), X86_64, stencils_directory(), frozenset(("cnp_trap",)), workspace)
     functions = compiler.functions("it", f"{PRELUDE}{before}\nCNP_STENCIL(it) {{ {body} }}\n")
     return extract(functions["it"], X86_64, rules or Rules())
+
+
+def load_c(workspace: Path, text: str) -> ctypes.CDLL:
+    """Compile C that may include the core's sources for this machine, and load it. Skips where there is no clang."""
+    try:
+        command = find_clang().command
+    except BuildError as error:
+        pytest.skip(f"NOT TESTED: {error}")
+    source, library = workspace / "tested.c", workspace / "tested.so"
+    source.write_text(text)
+    flags = ["-std=gnu2x", "-w", "-O1", "-fwrapv", "-fPIC", "-shared", "-ffreestanding", "-nostdlib"]
+    flags += [f'-DCNP_TARGET_HEADER="{X86_64.header}"', "-I", str(stencils_directory())]
+    made = subprocess.run([*command, *flags, source, "-o", library], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    return ctypes.CDLL(str(library))
