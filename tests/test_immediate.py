@@ -6,7 +6,6 @@ import ctypes
 import random
 from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
 
 import pytest
 from stencil_fixtures import load_c
