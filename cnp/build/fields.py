@@ -21,7 +21,7 @@ from cnp.target.record import Target
 REGISTER_FIELDS = {size: PatchKind(f"registers{8 * size}", (Segment(0, 32, 0),), width=size) for size in (2, 4)}
 """By an instruction's size. A row of FIELDS is all that is put in, by exclusive or, into the four bytes that end it."""
 _WORD = 32
-_MOST_FIELDS = 2  # of one register in an instruction: a rotation names its source twice
+_MOST_FIELDS = 3  # of one register in an instruction: a rotation names its source twice, a sum may be d = d + d
 
 
 class FieldTable:
