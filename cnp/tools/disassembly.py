@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cnp.errors import MissingExtra, Unsupported
 
-_ADDRESS = 8  # bytes of an entry of a jump table
+_ALIGNMENT, _WORD = 8, 4  # of what follows the instructions; what it is shown by
 
 
 @dataclass(frozen=True)
@@ -19,47 +19,39 @@ class Instruction:
     text: str
 
 
-def instructions(code: bytes, address: int, target: str) -> list[Instruction]:
-    """Decode `code` as it runs at `address`: instructions, then the entries of jump tables as `.quad`.
+def instructions(code: bytes, address: int, target: str, end: int) -> list[Instruction]:
+    """Decode `code` as it runs at `address`: instructions up to `end`, then the pool and jump tables as words.
 
-    Bytes that are neither become `.byte`. MissingExtra without capstone, Unsupported for a target it is not set up for
-    here.
+    Bytes that are neither become `.byte`. MissingExtra without capstone, Unsupported for a target that it cannot decode.
     """
     try:
         import capstone
     except ImportError:
         raise MissingExtra("disassembly needs capstone: pip install 'cnp[disassembly]'") from None
-    modes = {"x86_64": (capstone.CS_ARCH_X86, capstone.CS_MODE_64)}
-    if target not in modes:
-        raise Unsupported(f"no disassembly for target {target!r}; accepted: {', '.join(modes)}")
-    decoder = capstone.Cs(*modes[target])
+    modes = {
+        "x86_64": ("CS_ARCH_X86", capstone.CS_MODE_64),
+        "aarch64": ("CS_ARCH_ARM64", 0),
+        "riscv64": ("CS_ARCH_RISCV", capstone.CS_MODE_RISCV64 | capstone.CS_MODE_RISCVC),
+        "loongarch64": ("CS_ARCH_LOONGARCH", getattr(capstone, "CS_MODE_LOONGARCH64", 0)),  # capstone 6
+    }
+    if target not in modes or not hasattr(capstone, modes[target][0]):
+        known = ", ".join(name for name, (arch, _) in modes.items() if hasattr(capstone, arch))
+        raise Unsupported(f"capstone {capstone.__version__} does not decode {target!r}; accepted: {known}")
+    arch, mode = modes[target]
+    decoder = capstone.Cs(getattr(capstone, arch), mode)
     decoder.skipdata = True
-    end = jump_tables(code, address)
     decoded = [
         Instruction(each.address - address, bytes(each.bytes), f"{each.mnemonic} {each.op_str}".rstrip())
         for each in decoder.disasm(code[:end], address)
     ]
-    return decoded + quads(code, end)
+    return decoded + words(code, end)
 
 
-def quads(code: bytes, start: int) -> list[Instruction]:
-    """The entries of jump tables, which reach from `start` to the end."""
-    entries = [(offset, code[offset : offset + _ADDRESS]) for offset in range(start, len(code), _ADDRESS)]
-    return [Instruction(offset, each, f".quad {int.from_bytes(each, 'little'):#x}") for offset, each in entries]
-
-
-def jump_tables(code: bytes, address: int) -> int:
-    """Where the jump tables behind the instructions begin; len(code) if there are none.
-
-    They are what is at the end, in whole words, and made of addresses inside the code itself: no instruction is.
-    """
-    start = len(code)
-    while start % _ADDRESS == 0 and start >= _ADDRESS:
-        entry = int.from_bytes(code[start - _ADDRESS : start], "little")
-        if not address <= entry < address + len(code):
-            break
-        start -= _ADDRESS
-    return start
+def words(code: bytes, end: int) -> list[Instruction]:
+    """What follows the instructions: the pool and jump tables, from a multiple of eight on."""
+    start = end + -end % _ALIGNMENT
+    entries = [(offset, code[offset : offset + _WORD]) for offset in range(start, len(code), _WORD)]
+    return [Instruction(offset, each, f".word {int.from_bytes(each, 'little'):#x}") for offset, each in entries]
 
 
 def text(decoded: Sequence[Instruction], address: int) -> str:
@@ -67,6 +59,6 @@ def text(decoded: Sequence[Instruction], address: int) -> str:
     return "".join(f"{address + each.offset:#x}  {each.code.hex(' '):30}  {each.text}\n" for each in decoded)
 
 
-def disassemble(code: bytes, address: int, target: str) -> str:
+def disassemble(code: bytes, address: int, target: str, end: int) -> str:
     """An instruction a line: address, bytes, text. MissingExtra and Unsupported as for `instructions`."""
-    return text(instructions(code, address, target), address)
+    return text(instructions(code, address, target, end), address)

@@ -97,6 +97,8 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
 #define CNP_MOVE_32(register, name)                                                                           \
     "movz " register ", #:abs_g0_nc:" #name "\n movk " register ", #:abs_g1_nc:" #name "\n"
 
+#define CNP_LANDING_PAD() __asm__ volatile("hint #38") /* bti jc */
+
 #define CNP_RETURN()                                                                                          \
     __asm__ volatile("ret" : : "r"(frame));                                                                   \
     __builtin_unreachable()
