@@ -95,7 +95,7 @@ def _width(hole: Hole) -> int:
 def _strip(title: str, stencil: Stencil, target: str) -> Strip:
     holes = sorted(stencil.holes, key=lambda each: each.offset)
     words = []
-    for each in instructions(stencil.code, 0, target):
+    for each in instructions(stencil.code, 0, target, stencil.size):
         inside = [hole for hole in holes if each.offset <= hole.offset < each.offset + len(each.code)]
         operands = each.text.rpartition(" ")[0] if inside else each.text
         words.append(" ".join([operands, *(hole.value.name for hole in inside)]))

@@ -13,6 +13,12 @@ CNP_HOLE(SIGNATURE);   /* struct signature of a function called through the C co
 
 /* TARGET, NEXT and the holes of operands are declared by the build beside the placements. */
 
+/* Where an indirect call or jump may arrive, for processors that check it. */
+CONTROL(landing_pad) {
+    CNP_LANDING_PAD();
+    CNP_GO(NEXT);
+}
+
 CONTROL(jump) { CNP_GO(TARGET); }
 
 CONTROL(ret) { CNP_RETURN(); }

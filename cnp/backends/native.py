@@ -30,12 +30,12 @@ def core() -> Core:
         with _core_lock:
             if _core is None:
                 check_platform()
-                _core = Core(default_library(), CodeMemory(), Register, Label, _raise_trap)
+                _core = Core(default_library(), CodeMemory(), Register, Label, raise_trap)
     return _core
 
 
-def _raise_trap(word: int) -> NoReturn:
-    """Called by the core: a trap word as an exception."""
+def raise_trap(word: int) -> NoReturn:
+    """A trap word as an exception. The core calls it."""
     function, op, kind = function_of(word >> 32), word >> 4 & 0xFFFFFFF, TrapKind(word & 15)
     # The stack overflows where a function is entered, which is no op's doing.
     name = ""
@@ -52,19 +52,28 @@ def compile(
     safepoints: bool = True,
     trace: bool = False,
     pins: bytes | None = None,
-) -> NativeFunction:
+    landing_pads: bool = False,
+) -> Any:
     """Compile `function` and every Function that it calls and that has not been compiled yet.
 
     `nogil` releases the GIL while the function runs. `safepoints` lets Ctrl-C stop loops and recursion; without them
     loops are a little faster. `trace` keeps what listings need. `pins`, for tests, says where each
-    register of `function` is to be: see Group. VerifyError if a function is not well formed,
-    Unsupported for a target other than this machine's.
+    register of `function` is to be: see Group. `landing_pads` marks where the code is entered and where a jump table
+    leads, for processors that check it (BTI on AArch64, IBT on x86-64). VerifyError if a function is not well formed.
+
+    For a target other than this machine's it gives a ForeignFunction: LibraryError if there is no library for it.
     """
     running = core()
+    trace = trace or listeners.wants_trace
     if target is not None and target != running.library.target:
-        raise Unsupported(f"target {target!r}: only {running.library.target!r}, this machine's, can run here")
+        from cnp.backends import foreign
+
+        return foreign.compile(
+            running, function, _reached(function), target,
+            safepoints=safepoints, trace=trace, pins=pins, landing_pads=landing_pads,
+        )  # fmt: skip
     group = Group(
-        running, _reached(function), _compiled, safepoints=safepoints, trace=trace or listeners.wants_trace, pins=pins
+        running, _reached(function), _compiled, safepoints=safepoints, trace=trace, pins=pins, landing_pads=landing_pads
     )
     code = group.compile()
     made = make_callable(function, code, 0, nogil)

@@ -8,25 +8,34 @@ from cnp.errors import InternalError
 from cnp.ir.function import Extern, Function, callee_signature
 from cnp.runtime.code import Code, Part
 from cnp.runtime.core import MISSING_STENCIL, NEED_SCRATCH
-from cnp.runtime.layout import CALLEE_C, CALLEE_CODE, CALLEE_MEMBER, Callee, Request
+from cnp.runtime.layout import CALLEE_C, CALLEE_CODE, CALLEE_MEMBER, NO_CALLEE, Callee, External, Request
 from cnp.types import NO_TYPE
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
+    from typing import Any, Protocol
 
-    from cnp.runtime.callable import NativeFunction
     from cnp.runtime.core import Core
+    from cnp.runtime.layout import Library
 
-    Resolve = Callable[[Any], NativeFunction]
+    class Compiled(Protocol):
+        """What other code may call."""
+
+        @property
+        def entry(self) -> int: ...
+
+    Resolve = Callable[[Any], Compiled]
+
+
+_SLACK = 16  # what is copied in chunks of so many bytes may reach
 
 
 class Group:
-    """Functions to be compiled into one block. `resolve` gives the native code of callees from outside the group.
+    """Functions to be compiled into one block. `resolve` gives the compiled code of callees from outside the group.
 
     `pins` takes the place of register allocation in the first function, for tests: a signed byte for each register,
-    the hardware register to be in, or -1 for a frame slot.
+    the hardware register to be in, or -1 for a frame slot. `tables` are those of another library than the core's own.
     """
 
     def __init__(
@@ -38,10 +47,13 @@ class Group:
         safepoints: bool,
         trace: bool,
         pins: bytes | None,
+        landing_pads: bool = False,
+        tables: Library | None = None,
     ) -> None:
         self._core = core
+        self._tables = tables
         self._resolve = resolve
-        self._safepoints, self._trace, self._pins = safepoints, trace, pins
+        self._safepoints, self._trace, self._pins, self._landing_pads = safepoints, trace, pins, landing_pads
         self._functions = functions
         self._member = {id(function): index for index, function in enumerate(functions)}
         self._keeps: list[Any] = []
@@ -50,23 +62,52 @@ class Group:
         """VerifyError if a function is not well formed, CodeMemoryFull if there is no room."""
         core = self._core
         with core.compiling(len(self._functions)) as scratch:
-            parts = [Part(function) for function in self._functions]
-            requests = [self._prepare(index, part, scratch) for index, part in enumerate(parts)]
-            size = 0
-            for part in parts:
-                part.offset = (size + part.alignment - 1) & -part.alignment
-                size = part.offset + part.code_size
+            parts, requests, size = self._lay_out(scratch)
             block = core.memory.allocate(size, max([part.alignment for part in parts]))
             code = Code(core, parts, self._keeps, block)
             for part, (request, callees) in zip(parts, requests):
-                for row in callees or ():
-                    if row.kind == CALLEE_MEMBER:
-                        row.address = code.entry(row.address)
-                writable = block.writable_address + part.offset
-                if core.emit(ctypes.addressof(request), writable, block.executable_address + part.offset):
-                    raise InternalError(f"function {part.function.name!r}: a call does not reach its target")
+                self._emit(part, request, callees, block.writable_address, block.executable_address, parts)
             core.memory.commit(block)
         return code
+
+    def image(self) -> tuple[bytes, list[Part], list[tuple[int, External, Any]]]:
+        """The same as bytes, as they run at address 0 with the library's blob there too, the parts, and what else they refer
+        to: a part's number, where and how, and the callee (None for a place in the blob)."""
+        core = self._core
+        externals = []
+        with core.compiling(len(self._functions)) as scratch:
+            parts, requests, size = self._lay_out(scratch)
+            buffer = ctypes.create_string_buffer(size + _SLACK)
+            for number, (part, (request, callees)) in enumerate(zip(parts, requests)):
+                self._emit(part, request, callees, ctypes.addressof(buffer), 0, parts)
+                address = ctypes.addressof(request)
+                rows = (External * core.externals(address, None, 0))()
+                core.externals(address, ctypes.addressof(rows), len(rows))
+                for row in rows:
+                    callee = None if row.callee == NO_CALLEE else part.function._callees[row.callee]
+                    if not isinstance(callee, Function):
+                        externals.append((number, row, callee))
+        return bytes(buffer)[:size], parts, externals
+
+    def _lay_out(self, scratch: int) -> tuple[list[Part], list[tuple[Request, Any]], int]:
+        """Compile everything; the parts get their offsets. Returns how large it is altogether, too."""
+        parts = [Part(function) for function in self._functions]
+        requests = [self._prepare(index, part, scratch) for index, part in enumerate(parts)]
+        size = 0
+        for part in parts:
+            part.offset = (size + part.alignment - 1) & -part.alignment
+            size = part.offset + part.code_size
+        return parts, requests, size
+
+    def _emit(
+        self, part: Part, request: Request, callees: Any, writable: int, executable: int, parts: Sequence[Part]
+    ) -> None:
+        for row in callees or ():
+            if row.kind == CALLEE_MEMBER:
+                row.address = executable + parts[row.address].offset
+        address = ctypes.addressof(request)
+        if self._core.emit(address, writable + part.offset, executable + part.offset):
+            raise InternalError(f"function {part.function.name!r}: a call does not reach its target")
 
     def _prepare(self, index: int, part: Part, scratch: int) -> tuple[Request, Any]:
         """Everything but the copying. The request's scratch holds the result until it is emitted."""
@@ -80,7 +121,7 @@ class Group:
         request.n_parameters = len(function.parameter_types)
         request.n_labels = function._label_count
         request.result_type = NO_TYPE if result is None else result
-        request.safepoints, request.trace = self._safepoints, self._trace
+        request.safepoints, request.trace, request.landing_pads = self._safepoints, self._trace, self._landing_pads
         if self._pins is not None and index == 0:
             pinned = ctypes.create_string_buffer(self._pins.ljust(len(function._types), b"\xff"))
             request.pins = ctypes.addressof(pinned)
@@ -102,7 +143,7 @@ class Group:
         size = 0
         while True:
             request.scratch, request.scratch_size = self._core.scratch(scratch, size)
-            error = self._core.compile(request)
+            error = self._core.compile(request, self._tables)
             if error != NEED_SCRATCH:
                 return error
             size = request.scratch_used
@@ -119,7 +160,7 @@ class Group:
             elif isinstance(callee, Function):
                 row.kind, row.address = CALLEE_MEMBER, self._member[id(callee)]
             else:
-                native = self._resolve(callee)
-                self._keeps.append(native)
-                row.kind, row.address = CALLEE_CODE, native.entry
+                compiled = self._resolve(callee)
+                self._keeps.append(compiled)
+                row.kind, row.address = CALLEE_CODE, compiled.entry
         return rows

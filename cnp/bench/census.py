@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 from cnp.bench.figure import Unavailable
@@ -90,20 +90,19 @@ _STENCIL = Trace.stencil.offset // 4
 
 def _instructions(library: Library, index: int) -> int:
     """Of one stencil; its holes are empty, which changes nothing about their number."""
-    return _count(disassembly.instructions, library.stencil(index).code, 0, library.target)
+    code = library.stencil(index).code
+    return _count(code, 0, library.target, len(code))
 
 
 def _decoded(prepared: Prepared) -> int:
     """Of the whole function, as it was emitted."""
-    target = prepared.core.library.target
-    return _count(disassembly.function_instructions, prepared.code, prepared.compiled.entry, target)
+    made = prepared.compiled
+    return _count(prepared.code, made.entry, prepared.core.library.target, made._code.parts[made._index].code_end)
 
 
-def _count(
-    decode: Callable[[bytes, int, str], list[disassembly.Instruction]], code: bytes, address: int, target: str
-) -> int:
+def _count(code: bytes, address: int, target: str, end: int) -> int:
     try:
-        rows = decode(code, address, target)
+        rows = disassembly.instructions(code, address, target, end)
     except MissingExtra as error:
         raise Unavailable(str(error)) from None
     return sum(not each.text.startswith(_NO_WORK) for each in rows)

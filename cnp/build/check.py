@@ -23,7 +23,7 @@ def check_convention(compiler: Compiler) -> None:
     source, result = compiler.objects / "probe.c", compiler.objects / "probe.s"
     source.write_text(text)
     compiler.run([*arguments(compiler.target.flags), "-S", str(source), "-o", str(result)])
-    found = tuple(register for _, register in re.findall(r"#cnp p(\d+) %(\w+)", result.read_text()))
+    found = tuple(register for _, register in re.findall(r"\bcnp p(\d+) [%$]?(\w+)", result.read_text()))
     if found != order:
         raise BuildError(
             f"{compiler.clang.version} passes preserve_none arguments in {' '.join(found)}, but "
@@ -44,7 +44,7 @@ def find_survivors(compiler: Compiler) -> list[int]:
     source, result = compiler.objects / "survivors.c", compiler.objects / "survivors.s"
     source.write_text(text)
     compiler.run([*arguments(target.flags), "-S", str(source), "-o", str(result)])
-    found = re.findall(r"#cnp p(\d+) %(\w+)", result.read_text())
+    found = re.findall(r"\bcnp p(\d+) [%$]?(\w+)", result.read_text())
     in_place = {register for number, register in found if order[int(number)] == register}
     return [guest for guest, register in enumerate(target.integer_registers) if register in in_place]
 

@@ -39,7 +39,8 @@ class Compiler:
     def run(self, flags: Sequence[str]) -> None:
         """Run clang where the op sources are, so that its messages name them shortly."""
         header = f'-DCNP_TARGET_HEADER="{self.target.header}"'
-        self.clang.run(self.clang.arguments(self.target, [header, "-I", ".", *flags]), self.stencils)
+        kinds = [f"-DCNP_KIND_{kind.name}={number}" for number, kind in enumerate(self.target.kinds)]
+        self.clang.run(self.clang.arguments(self.target, [header, *kinds, "-I", ".", *flags]), self.stencils)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ _NOTES = (".note", ".comment")
 _UNDEFINED = 0
 _FUNCTION, _SECTION_SYMBOL = 2, 3
 _GLOBAL = 1
+_NONE = 0
+"""The relocation that does nothing, on every target: it marks a field of the patch kind that its addend numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,8 @@ def _whole(row: Relocation, rows: Sequence[Relocation], target: Target) -> Reloc
 
 def _reference(file: ObjectFile, function: Symbol, row: Relocation, target: Target) -> Reference:
     offset = row.offset - function.value
+    if row.type == _NONE and row.symbol.section == _UNDEFINED and row.addend < len(target.kinds):
+        return Reference(offset, row.type, row.symbol.name, 0, target.kinds[row.addend])
     if row.symbol.section == _UNDEFINED:
         return Reference(offset, row.type, row.symbol.name, row.addend)
     section = file.sections.get(row.symbol.section)

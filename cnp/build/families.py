@@ -38,7 +38,7 @@ def variants(op: BuildOp) -> list[Variant]:
 def family_placements(op: BuildOp, target: Target) -> Iterator[Placement]:
     """What is compiled to learn the families of an op: `Placement.index` is the number of its variant."""
     for number, variant in enumerate(variants(op)):
-        for registers in _array(_sizes(op, variant, target)):
+        for registers in _array(_sizes(op, variant, target), target):
             yield placement_of(op, target, number, variant, registers)
 
 
@@ -62,20 +62,26 @@ def _sizes(op: BuildOp, variant: Variant, target: Target) -> Registers:
     return (1 if variant.immediate else target.registers(type)), places, places
 
 
-def _array(sizes: Registers) -> list[Registers]:
-    """Every pair of registers at every two positions, some in all combinations, and lines where one varies alone."""
+def _array(sizes: Registers, target: Target) -> list[Registers]:
+    """Every pair of registers at every two positions, some in all combinations, and lines where one varies alone.
+
+    Where all registers share stencils anyway, some pairs do.
+    """
     first, base, index = sizes
-    rows = {(x % first, y, (x + y) % index) for x in range(max(first, base)) for y in range(base)}
-    rows |= {(x, y, z) for x in _some(first) for y in _some(base) for z in _some(index)}
+    rows: set[Registers] = set()
+    if target.groups is None:
+        rows |= {(x % first, y, (x + y) % index) for x in range(max(first, base)) for y in range(base)}
+    step = 3 if target.groups is None else max(sizes)
+    rows |= {(x, y, z) for x in _some(first, step) for y in _some(base, step) for z in _some(index, step)}
     for fixed in _references(sizes):
         for position, size in enumerate(sizes):
             rows |= {_with(fixed, position, register) for register in range(size)}
     return sorted(rows)
 
 
-def _some(size: int) -> list[int]:
-    """Every third alternative and the last: some of each group."""
-    return sorted({*range(0, size, 3), size - 1})
+def _some(size: int, step: int) -> list[int]:
+    """Every so many alternatives and the last two: some of each group."""
+    return sorted({*range(0, size, step), max(size - 2, 0), size - 1} if step > 3 else {*range(0, size, step), size - 1})
 
 
 def _references(sizes: Registers) -> list[Registers]:
@@ -155,7 +161,7 @@ def learn_op(op: BuildOp, target: Target, codes: Mapping[Key, Code]) -> list[Lea
     """
     found: list[Learned] = []
     for number, variant in enumerate(variants(op)):
-        registers = _array(_sizes(op, variant, target))
+        registers = _array(_sizes(op, variant, target), target)
         keys = {each: placement_of(op, target, number, variant, each).key for each in registers}
         if not all(key in codes for key in keys.values()):
             return []

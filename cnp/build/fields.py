@@ -8,6 +8,7 @@ registers, and refuses a placement whose codes differ in anything else.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,7 +22,9 @@ from cnp.target.record import Target
 REGISTER_FIELDS = {size: PatchKind(f"registers{8 * size}", (Segment(0, 32, 0),), width=size) for size in (2, 4)}
 """By an instruction's size. A row of FIELDS is all that is put in, by exclusive or, into the four bytes that end it."""
 _WORD = 32
-_MOST_FIELDS = 3  # of one register in an instruction: a rotation names its source twice, a sum may be d = d + d
+Shifts = tuple[tuple[int, ...], ...]
+"""By instruction, the bits at which a register's number starts."""
+_MOST_FIELDS = 3  # of one register in an instruction: it may be the destination and both operands
 
 
 class FieldTable:
@@ -59,69 +62,101 @@ class Learner:
     name: str
 
     def learn(self, codes: Mapping[Registers, Code]) -> Code:
-        """One stencil for all registers. BuildError, naming registers, where codes differ in more than fields."""
-        reference = next(iter(codes))
+        """One stencil for all registers. BuildError, naming registers, where codes differ in more than fields.
+
+        Where clang needs registers of its own, which ones it takes may depend on those that it is given: then the code
+        that most agree on, but for fields, serves all. It keeps all registers but the destination, as any code does.
+        """
+        error: BuildError | None = None
+        for reference in codes:
+            base = codes[reference]
+            alike = {
+                registers: code
+                for registers, code in codes.items()
+                if len(code.data) == len(base.data) and code.holes == base.holes
+            }
+            try:
+                return self._learn(reference, alike, len(codes))
+            except BuildError as each:
+                error = error or each
+        assert error is not None
+        raise error
+
+    def _learn(self, reference: Registers, codes: Mapping[Registers, Code], wanted: int) -> Code:
         base = codes[reference]
-        for registers, code in codes.items():
-            if len(code.data) != len(base.data) or code.holes != base.holes:
-                raise BuildError(f"{self.name}: the code of registers {registers} is not that of {reference}")
         positions = [position for position, register in enumerate(reference) if register >= 0]
         leaders = [p for p in positions if not any(self._is_tied(codes, p, other) for other in positions if other < p)]
+        instructions = [(each.offset + each.size, each.size) for each in self.target.decode(base.data)]
+        shifts = [self._most_common(reference, codes, p, leaders, instructions) for p in leaders]
+        explained = [row for row, code in codes.items() if self._explains(reference, base, row, code, leaders, shifts, instructions)]
+        if len(explained) * 2 <= wanted:
+            raise BuildError(f"{self.name}: the code of registers {reference} differs from others in more than fields")
         data, holes = bytearray(base.data), list(base.holes)
-        for instruction in self.target.decode(base.data):
-            end = instruction.offset + instruction.size
-            words = {registers: _word(code.data, end, instruction.size) for registers, code in codes.items()}
-            fields = self._fields(words, reference, leaders, instruction.size)
-            if fields is None:
-                shown = base.data[instruction.offset : end].hex(" ")
-                raise BuildError(f"{self.name}: {shown} at offset {instruction.offset} has more than register fields")
-            if not any(fields.values()):
+        for index, (end, whole) in enumerate(instructions):
+            fields = {p: rows[index] for p, rows in zip(leaders, shifts) if rows[index]}
+            if not fields:
                 continue
-            word = words[reference]
-            for position, shifts in fields.items():
-                for shift in shifts:
-                    word ^= self._number(reference, position) << shift & 0xFFFFFFFF
-            size = min(instruction.size, 4)
+            word = _word(base.data, end, whole)
+            for position, row in fields.items():
+                word ^= _combined(self._number(reference, position), row)
+            size = min(whole, 4)
             data[end - size : end] = word.to_bytes(4, "little")[4 - size :]
             holes += self._holes(fields, end, size)
         short = None
         if base.short is not None:
-            short = self.learn({registers: code.short for registers, code in codes.items() if code.short is not None})
+            shorts = {row: codes[row].short for row in explained}
+            short = self.learn({row: code for row, code in shorts.items() if code is not None})
         return replace(base, data=bytes(data), holes=tuple(sorted(holes, key=lambda each: each.offset)), short=short)
+
+    def _most_common(
+        self,
+        reference: Registers,
+        codes: Mapping[Registers, Code],
+        position: int,
+        leaders: Sequence[int],
+        instructions: Sequence[tuple[int, int]],
+    ) -> Shifts:
+        """By instruction, where the register of a position is, as most of the rows in which it changes alone have it."""
+        base = codes[reference]
+        found: Counter[Shifts] = Counter()
+        for registers, code in codes.items():
+            if [p for p in leaders if registers[p] != reference[p]] != [position]:
+                continue
+            change = self._number(registers, position) ^ self._number(reference, position)
+            rows = [
+                _shifts(_word(code.data, end, size) ^ _word(base.data, end, size), change, max(_WORD - 8 * size, 0))
+                for end, size in instructions
+            ]
+            if all(row is not None for row in rows):
+                found[tuple(row for row in rows if row is not None)] += 1
+        if not found:
+            raise BuildError(f"{self.name}: no other code has the fields of registers {reference} at position {position}")
+        return found.most_common(1)[0][0]
+
+    def _explains(
+        self,
+        reference: Registers,
+        base: Code,
+        registers: Registers,
+        code: Code,
+        leaders: Sequence[int],
+        shifts: Sequence[Shifts],
+        instructions: Sequence[tuple[int, int]],
+    ) -> bool:
+        for index, (end, size) in enumerate(instructions):
+            word = _word(code.data, end, size) ^ _word(base.data, end, size)
+            for position, rows in zip(leaders, shifts):
+                change = self._number(registers, position) ^ self._number(reference, position)
+                word ^= _combined(change, rows[index])
+            if word & 0xFFFFFFFF:
+                return False
+        return True
 
     def _is_tied(self, codes: Mapping[Registers, Code], p: int, other: int) -> bool:
         return self.files[p] == self.files[other] and all(registers[p] == registers[other] for registers in codes)
 
     def _number(self, registers: Registers, position: int) -> int:
         return self.table.number(self.files[position], registers[position])
-
-    def _fields(
-        self, words: Mapping[Registers, int], reference: Registers, leaders: Sequence[int], size: int
-    ) -> dict[int, tuple[int, ...]] | None:
-        """Where each position's register is in an instruction; None if that does not explain all words."""
-        differences = {
-            registers: (word ^ words[reference], [self._number(registers, p) ^ self._number(reference, p) for p in leaders])
-            for registers, word in words.items()
-        }
-        lowest = max(_WORD - 8 * size, 0)
-        found: list[tuple[int, ...]] = []
-        for index in range(len(leaders)):
-            alone = [
-                (word, changes[index])
-                for word, changes in differences.values()
-                if changes[index] and not any(changes[:index]) and not any(changes[index + 1 :])
-            ]
-            shifts = _shifts(alone, lowest) if alone else None
-            if shifts is None:
-                return None
-            found.append(shifts)
-        for word, changes in differences.values():
-            for change, shifts in zip(changes, found):
-                for shift in shifts:
-                    word ^= change << shift & 0xFFFFFFFF
-            if word:
-                return None
-        return dict(zip(leaders, found))
 
     def _holes(self, fields: Mapping[int, tuple[int, ...]], end: int, size: int) -> list[CodeHole]:
         holes = []
@@ -140,13 +175,13 @@ def _word(data: bytes, end: int, size: int) -> int:
     return int.from_bytes(data[end - min(size, 4) : end].rjust(4, b"\0"), "little")
 
 
-def _shifts(alone: Sequence[tuple[int, int]], lowest: int) -> tuple[int, ...] | None:
-    """Where a register's number is, from how a word changes with it alone; () if it is nowhere."""
-    if not any(word for word, _ in alone):
+def _shifts(word: int, change: int, lowest: int) -> tuple[int, ...] | None:
+    """Where a register's number is, from how a word changes with it; () if it is nowhere, None if that is not all."""
+    if not word:
         return ()
     for n in range(1, _MOST_FIELDS + 1):
         for shifts in itertools.combinations(range(lowest, _WORD), n):
-            if all(word == _combined(change, shifts) for word, change in alone):
+            if word == _combined(change, shifts):
                 return shifts
     return None
 

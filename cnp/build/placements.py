@@ -352,8 +352,10 @@ class Writer:
         terms = [self._source(p, position, immediates)]
         if p.variant:
             terms.append(self._shifted_index(p, p.variant, immediates))
-        if offset:
-            terms.append(offset)
+        number = self._class(p, "ABC"[len(p.op.row.operand_types)])
+        if number is not None:
+            each = self.target.classes[number]
+            terms.append(offset or f"(s64){self.target.holes.get(each.name, 'HOLE32')}(OFFSET)")
         return f"(ptr)({' + '.join(terms)})"
 
     def _shifted_index(self, p: Placement, variant: Variant, immediates: Mapping[str, str]) -> str:
@@ -438,8 +440,13 @@ class Writer:
         each = self.target.classes[number]
         if each.low == each.high == 0:
             return "0"
-        value = immediates.get(position) or f"HOLE64({self._hole(p, position)})"
-        return f"cnp_{type.name}_of({value})" if type.is_float else f"({type.name}){value}"
+        if each.high < each.low:
+            return f"(i64)(frame + HOLE32({self._hole(p, position)}))"
+        hole = self._hole(p, position)
+        if type.is_float:
+            return f"HOLE_{type.name.upper()}({hole})"
+        macro = self.target.holes.get(each.name, "HOLE64")
+        return f"({type.name}){immediates.get(position) or f'{macro}({hole})'}"
 
     def _result_register(self, p: Placement) -> str | None:
         """The register that the result goes to, or None if that is a slot."""

@@ -118,13 +118,20 @@ def _choices(type: Type, group: int, target: Target) -> tuple[int, ...]:
 
 
 def _assign(variables: Sequence[Variable], which: int) -> list[int]:
-    """A register for each variable, different ones in a file; two assignments have none in common."""
-    taken: list[tuple[bool, int]] = []
+    """A register for each variable, different ones in a file; two assignments have few in common.
+
+    Of several the last one is high, so that registers between it and the others keep their order: clang exchanges the
+    operands of a commutative op where they are not in the order of its parameters.
+    """
+    taken: set[tuple[bool, int]] = set()
+    result = []
     for number, variable in enumerate(variables):
-        choices = variable.choices[::-1] if which else variable.choices
-        free = [each for each in choices if (variable.is_float, each) not in taken]
-        taken.append((variable.is_float, (free or list(choices))[0]))
-    return [number for _, number in taken]
+        is_last = number == len(variables) - 1 and number > 0
+        choices = variable.choices[::-1] if is_last else variable.choices
+        free = [each for each in choices if (variable.is_float, each) not in taken] or list(choices)
+        result.append(free[min(which, len(free) - 1)])
+        taken.add((variable.is_float, result[-1]))
+    return result
 
 
 def _other(variable: Variable, fixed: int) -> tuple[int, ...]:

@@ -99,6 +99,8 @@ def _value_op(source: SourceOp, target: Target) -> BuildOp:
         flags |= OpFlag.COMPARISON
     if source.traps:
         flags |= OpFlag.MAY_TRAP
+    if SHIFT.fullmatch(source.name):
+        flags |= OpFlag.SHIFT
     if source.shape == Shape.STORE and _accessed(source, operands) == 1:
         flags |= OpFlag.STORES_BYTE
     hidden = source.attribute in ("MOVE", "TABLE", "MAGIC") or source.name.endswith("_select")

@@ -36,11 +36,24 @@ def function_of(number: int) -> Described | None:
     return _alive.get(number)
 
 
+def announce(parts: list[Part]) -> None:
+    """Traps in these functions can be told from now on, until `forget`."""
+    for part in parts:
+        _alive[part.number] = part.function
+
+
+def forget(parts: list[Part]) -> None:
+    """The functions are gone."""
+    for part in parts:
+        _alive.pop(part.number, None)
+
+
 class Part:
     """One function of a piece of code."""
 
     __slots__ = (
         "alignment",
+        "code_end",
         "code_size",
         "frame_size",
         "function",
@@ -56,6 +69,7 @@ class Part:
         self.number = next(_numbers) & 0xFFFFFFFF
         self.offset = 0  # in the block
         self.code_size = self.frame_size = 0
+        self.code_end = 0  # behind the instructions: the pool and jump tables follow
         self.alignment = 16  # of its first byte
         self.is_bare = False
         self.traces: list[tuple[int, int, int]] = []  # (op, stencil, offset), when asked for
@@ -65,6 +79,7 @@ class Part:
         """Take over what the core found out."""
         self.code_size, self.frame_size = request.code_size, request.frame_size
         self.is_bare = bool(request.is_bare)
+        self.code_end = request.code_end
         self.alignment = request.alignment
         if request.trace:
             self.traces, self.intervals = request.read_traces(), request.read_intervals()
@@ -81,8 +96,7 @@ class Code:
         self._keeps = keeps  # what this code calls
         self._block = block
         self._reservations = [reserve(core, block)]
-        for part in parts:
-            _alive[part.number] = part.function
+        announce(parts)
 
     def entry(self, index: int) -> int:
         """Where a member begins."""
@@ -106,5 +120,4 @@ class Code:
         return block
 
     def __del__(self) -> None:
-        for part in self.parts:
-            _alive.pop(part.number, None)
+        forget(self.parts)

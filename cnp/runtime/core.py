@@ -70,6 +70,9 @@ class Core:
         self.emit_entry = ctypes.PYFUNCTYPE(
             ctypes.c_uint32, pointer, ctypes.c_uint32, ctypes.c_uint64, pointer, ctypes.c_uint64
         )(self.routine("cnp_emit_entry"))
+        self.externals = ctypes.PYFUNCTYPE(ctypes.c_uint32, pointer, pointer, ctypes.c_uint32)(
+            self.routine("cnp_externals")
+        )
         self._library_address = ctypes.addressof(self.tables)
         self.host_address = ctypes.addressof(self.host)
         self.lock = threading.RLock()
@@ -175,9 +178,13 @@ class Core:
             raise LibraryError(f"{library.path}: the core needs {missing.args[0]!r}, which is not in it") from None
         return tables
 
-    def compile(self, request: Request) -> int:
-        """Run the core's passes over a request. Returns 0, or the code of what is wrong; the request has details."""
-        error: int = self._compile(self._library_address, self.host_address, ctypes.addressof(request))
+    def compile(self, request: Request, tables: Library | None = None) -> int:
+        """Run the core's passes over a request, for its own library or another one's tables.
+
+        Returns 0, or the code of what is wrong; the request has details.
+        """
+        library = self._library_address if tables is None else ctypes.addressof(tables)
+        error: int = self._compile(library, self.host_address, ctypes.addressof(request))
         return error
 
     @contextmanager

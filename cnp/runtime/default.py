@@ -24,6 +24,28 @@ def machine() -> str:
     return platform.machine()
 
 
+_foreign: dict[str, Library] = {}
+
+
+def library_for(target: str) -> Library:
+    """The package's library for any target. LibraryError, naming those there are, if it is missing or damaged."""
+    if target not in _foreign:
+        path = os.path.join(DATA, f"{target}.cnpl")
+        if not os.path.exists(path):
+            raise LibraryError(_missing(target, path))
+        _foreign[target] = Library.open(path, target=target, abi_hash=ABI_HASH)
+    return _foreign[target]
+
+
+def _missing(target: str, path: str) -> str:
+    names = os.listdir(DATA) if os.path.isdir(DATA) else []
+    have = ", ".join(sorted(each.removesuffix(".cnpl") for each in names if each.endswith(".cnpl"))) or "none"
+    return (
+        f"there is no stencil library for {target} at {path} (there are libraries for: {have}); "
+        "build one with `make` or `python build_stencils.py`"
+    )
+
+
 def default_library() -> Library:
     """This machine's library, opened when it is first asked for: the package's, or what CNP_LIBRARY names.
 
@@ -35,12 +57,7 @@ def default_library() -> Library:
         own = os.environ.get(VARIABLE)
         path = own or os.path.join(DATA, f"{target}.cnpl")
         if not own and not os.path.exists(path):
-            names = os.listdir(DATA) if os.path.isdir(DATA) else []
-            have = ", ".join(sorted(each for each in names if each.endswith(".cnpl"))) or "none"
-            raise LibraryError(
-                f"there is no stencil library for {target} at {path} (there: {have}); "
-                "build one with `make` or `python build_stencils.py`"
-            )
+            raise LibraryError(_missing(target, path))
         library = Library.open(path, target=target, abi_hash=ABI_HASH)
         lacking = missing_features([name for name, _ in library.symbols[SymbolKind.FEATURE]])
         if lacking:

@@ -32,6 +32,7 @@ KNOWN_CONTROLS = (
     *("jump", "ret", "count", "count_large_frame", "poll", "poll_before_call", "poll_large_frame"),
     *("trap_exit", "trap", "call", "call_small_frame", "call_large_frame"),
     *("call_c", "call_c_stack", "call_c_large_frame", "call_c_stack_large_frame", "c_entry_integer", "c_entry_float"),
+    "landing_pad",
 )
 """Control stencils, in the order of `enum known_control`."""
 
@@ -169,6 +170,22 @@ class Trace(ctypes.Structure):
     _fields_ = (("op", c_uint32), ("stencil", c_uint32), ("offset", c_uint32), ("item", c_uint32))
 
 
+class External(ctypes.Structure):
+    """`struct external`: what a function refers to outside itself."""
+
+    _fields_ = (
+        ("position", c_uint32),
+        ("field", c_uint32),
+        ("callee", c_uint32),
+        ("offset", c_uint32),
+        ("addend", c_int32),
+    )
+
+
+NO_CALLEE = 0xFFFFFFFF
+"""In place of a callee's number: what is referred to lies in the blob."""
+
+
 class Request(ctypes.Structure):
     """`struct request`. Its `kept` is what its pointers point to."""
 
@@ -190,6 +207,8 @@ class Request(ctypes.Structure):
         ("safepoints", c_uint8),
         ("trace", c_uint8),
         ("is_plain", c_uint8),
+        ("landing_pads", c_uint8),
+        ("zero", c_uint8 * 3),
         ("pins", c_void_p),
         ("error", c_uint32),
         ("error_op", c_uint32),
@@ -200,6 +219,7 @@ class Request(ctypes.Structure):
         ("n_traces", c_uint32),
         ("is_bare", c_uint32),
         ("alignment", c_uint32),
+        ("code_end", c_uint32),
         ("scratch_used", c_uint64),
         ("compilation", c_void_p),
         ("traces", c_void_p),
@@ -217,5 +237,5 @@ class Request(ctypes.Structure):
         return [(row.start, row.end, row.place, row.slot) for row in rows]
 
 
-STRUCTURES = (Library, Host, Signature, Callee, Request, Interval, Trace)
+STRUCTURES = (Library, Host, Signature, Callee, Request, Interval, Trace, External)
 """Those whose sizes the core is asked for when it starts, in the order of cnp_size_of."""

@@ -66,12 +66,12 @@ holes, whether the next row is its short form."""
 RUN = struct.Struct("<I")  # chunk
 SYMBOL = struct.Struct("<III")  # SymbolKind, name, value
 HOLE = struct.Struct("<BBBxiIHxx")  # chunk, value, kind, addend, extra, offset
-# flags, width, number of segments; bias, scale; low, high; then SEGMENT for each of up to four.
-KIND = struct.Struct("<BBBxiI4xqQ")
+# flags, width, number of segments; bias, scale; low, high, both as signed numbers; then SEGMENT for each of up to four.
+KIND = struct.Struct("<BBBxiI4xqq")
 SEGMENT = struct.Struct("<BBBB")  # start, bits, to, flags
 MOST_SEGMENTS = 4
 KIND_SIZE = KIND.size + MOST_SEGMENTS * SEGMENT.size
-CLASS = struct.Struct("<8sqQII")  # name, low, high, scale, pattern
+CLASS = struct.Struct("<8sqqII")  # name, low, high, scale, pattern
 FIELD = struct.Struct("<32I")  # by register: what it contributes to four bytes, by exclusive or
 CHUNK = struct.Struct("<16sq")  # code, right-aligned; minus its size
 # Fields of 32 registers at each of three positions; stencils by group of each; groups of 32 registers at each position.

@@ -39,6 +39,7 @@ class OpFlag(enum.IntFlag):
     MAY_TRAP = 4  # its stencils have EXIT holes
     HIDDEN = 8  # the core chooses it; users cannot name it
     STORES_BYTE = 16  # of its value, only the lowest byte matters
+    SHIFT = 32  # takes operand b modulo the width
 
 
 class Form(enum.IntEnum):

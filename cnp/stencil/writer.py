@@ -45,6 +45,9 @@ from cnp.stencil.records import Family, Hole, Op, Stencil
 from cnp.target.immediate import ImmediateClass
 from cnp.target.patch import PatchKind
 
+_MOST = 2**63 - 1
+"""What a number of 64 bits without a sign is at the most, as one with a sign: all of them are in range."""
+
 
 @dataclass(frozen=True, slots=True)
 class Contents:
@@ -87,7 +90,7 @@ def library_bytes(contents: Contents) -> bytes:
         SectionName.FAMILIES: b"".join(map(_family_row, contents.families)),
         SectionName.KINDS: b"".join(map(_kind_row, contents.kinds)),
         SectionName.CLASSES: b"".join(
-            CLASS.pack(each.name.encode(), each.low, each.high & 2**64 - 1, each.scale, each.pattern)
+            CLASS.pack(each.name.encode(), each.low, min(each.high, _MOST), each.scale, each.pattern)
             for each in contents.classes
         ),
         SectionName.FIELDS: b"".join(FIELD.pack(*_filled(row)) for row in contents.fields),
@@ -150,7 +153,7 @@ def _op_row(op: Op, names: _Names) -> bytes:
 
 def _kind_row(kind: PatchKind) -> bytes:
     head = KIND.pack(
-        kind.flags, kind.width, len(kind.segments), kind.bias, kind.scale, kind.low, kind.high & 2**64 - 1
+        kind.flags, kind.width, len(kind.segments), kind.bias, kind.scale, kind.low, min(kind.high, _MOST)
     )
     return (head + b"".join(SEGMENT.pack(each.start, each.bits, each.to, each.flags) for each in kind.segments)).ljust(
         KIND_SIZE, b"\0"

@@ -121,6 +121,7 @@ class Target:
     classes: tuple[ImmediateClass, ...]
     immediates: Callable[[Role, Access], tuple[str, ...]]
     samples: Callable[[str, str], tuple[int, ...]]  # class, position
+    holes: Mapping[str, str]  # by class, the macro of the header that makes a number of an immediate; else HOLE64
     # By class, the kind of its field where code is any row of bytes; None where an instruction's end is a field's too.
     sample_kinds: Mapping[str, str] | None
     sampled_slots: str  # the class of frame offsets if they are sampled like immediates, else "": they are relocations

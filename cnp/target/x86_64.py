@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cnp.target.flags import COMMON_FLAGS, CORE_FLAGS, STENCIL_FLAGS
 from cnp.target.immediate import ImmediateClass
 from cnp.target.patch import KindFlag, PatchKind, RelocationKind, Segment
 from cnp.target.record import Access, Flag, JumpForm, Role, Target
@@ -30,43 +31,18 @@ _RELOCATIONS = {
 }
 
 _COMMON_FLAGS = (
-    Flag("-std=gnu2x", "statement expressions and enums as the sources use them"),
-    Flag("-ffreestanding", "the code runs without a C library"),
-    Flag("-fno-builtin", "no loop may become a call of memcpy or memset"),
-    Flag("-fno-stack-protector", "its canary is a hidden extern symbol and a frame"),
     Flag("-fcf-protection=none", "endbr64 at the head of every stencil would be executed for nothing"),
-    Flag("-fno-asynchronous-unwind-tables", "unwind tables of snippets describe nothing that exists at run time"),
-    Flag("-fno-unwind-tables", "the same, as zig asks for them"),
-    Flag("-fomit-frame-pointer", "a frame pointer costs a prologue (and zig asks for one)"),
-    Flag("-fno-jump-tables", "jump tables are hidden relocations into data"),
     Flag("-mno-red-zone", "compiled code is entered and left in the middle of frames"),
-    Flag("-fno-strict-aliasing", "guest memory has no C types"),
-    Flag("-fwrapv", "signed overflow wraps in every op"),
-    Flag("-ffp-contract=off", "a fused multiply-add rounds once where WebAssembly rounds twice"),
-    Flag("-Xclang", "the next flag is of the compiler proper"),
-    Flag("-no-enable-noundef-analysis", "registers that hold nothing are passed on undefined, which is no mistake"),
-    Flag("-fno-math-errno", "sqrt is one instruction, not a call"),
-    Flag("-Wall", "an op's mistakes should show at build time"),
-    Flag("-Wextra", "the same"),
-    Flag("-Wno-unused", "a stencil has all registers as parameters and uses few"),
-    Flag("-Wno-uninitialized", "registers that a call destroys are passed on undefined, on purpose"),
-    Flag("-Wno-unknown-warning-option", "the same list serves clang 19 and later"),
-    Flag("-Wno-sign-compare", "literal samples are signed where an operand is not"),
+    *COMMON_FLAGS,
 )
 
 _STENCIL_FLAGS = (
-    Flag("-Os", "-O2 duplicates tails and turns one division into two paths; smaller also copies faster"),
+    *STENCIL_FLAGS,
     Flag("-mcmodel=kernel", "an extern symbol's address is a sign-extended 32-bit immediate: a hole"),
-    Flag("-mllvm -disable-vector-combine", "an f32 in a vector register would be computed as four"),
-    Flag("-fno-slp-vectorize", "for the same reason"),
-    Flag("-fno-pic", "no global offset table between a stencil and its holes"),
-) + _COMMON_FLAGS
+    *_COMMON_FLAGS,
+)
 
-_CORE_FLAGS = (
-    Flag("-O2", "the core's loops are what compile time is made of"),
-    Flag("-fPIC", "the core is copied to wherever code memory is"),
-    Flag("-fvisibility=hidden", "and reaches its own parts directly, without a global offset table"),
-) + _COMMON_FLAGS
+_CORE_FLAGS = (*CORE_FLAGS, *_COMMON_FLAGS)
 
 # What x86-64-v2 adds to the baseline, as /proc/cpuinfo spells it.
 _FEATURES = ("cx16", "lahf_lm", "popcnt", "sse4_1", "sse4_2", "ssse3")
@@ -172,6 +148,7 @@ X86_64 = Target(
     classes=_CLASSES,
     immediates=_immediates,
     samples=_samples,
+    holes={},
     sample_kinds={"I8": "imm8", "U32": "low32", "I32": "imm32"},
     sampled_slots="",
     narrow_immediate=narrow_immediate,

@@ -2,79 +2,72 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnp.errors import MissingExtra, Unsupported
 
-_DISTANCE = 4  # bytes of a row of a jump table
-_QUAD = 8
-_RELATIVE = {"x86_64": re.compile(r"\[rip ([+-] (?:0x)?[0-9a-f]+)\]")}
-"""By target: an operand at a distance from the end of its instruction."""
+ALIGNMENT = 8
+"""Of what follows a function's instructions."""
+_WORD, _QUAD = 4, 8
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """One machine instruction, or one row of what is behind a function's code."""
+    """One machine instruction, or one row of what follows them."""
 
     offset: int  # from the start of the code
     code: bytes
     text: str
 
 
-def instructions(code: bytes, address: int, target: str) -> list[Instruction]:
-    """Decode `code` as it runs at `address`. Bytes that are no instruction become `.byte`.
+def instructions(code: bytes, address: int, target: str, end: int) -> list[Instruction]:
+    """Decode `code` as it runs at `address`: instructions up to `end`, then the pool and jump tables as words.
 
-    MissingExtra without capstone, Unsupported for a target it is not set up for here.
+    Bytes that are neither become `.byte`. MissingExtra without capstone, Unsupported for a target that it cannot decode.
     """
     try:
         import capstone
     except ImportError:
         raise MissingExtra("disassembly needs capstone: pip install 'cnp[disassembly]'") from None
-    modes = {"x86_64": (capstone.CS_ARCH_X86, capstone.CS_MODE_64)}
-    if target not in modes:
-        raise Unsupported(f"no disassembly for target {target!r}; accepted: {', '.join(modes)}")
-    decoder = capstone.Cs(*modes[target])
+    modes = {
+        "x86_64": ("CS_ARCH_X86", capstone.CS_MODE_64),
+        "aarch64": ("CS_ARCH_ARM64", 0),
+        "riscv64": ("CS_ARCH_RISCV", capstone.CS_MODE_RISCV64 | capstone.CS_MODE_RISCVC),
+        "loongarch64": ("CS_ARCH_LOONGARCH", getattr(capstone, "CS_MODE_LOONGARCH64", 0)),  # capstone 6
+    }
+    if target not in modes or not hasattr(capstone, modes[target][0]):
+        known = ", ".join(name for name, (arch, _) in modes.items() if hasattr(capstone, arch))
+        raise Unsupported(f"capstone {capstone.__version__} does not decode {target!r}; accepted: {known}")
+    arch, mode = modes[target]
+    decoder = capstone.Cs(getattr(capstone, arch), mode)
     decoder.skipdata = True
-    return [
+    decoded = [
         Instruction(each.address - address, bytes(each.bytes), f"{each.mnemonic} {each.op_str}".rstrip())
-        for each in decoder.disasm(code, address)
+        for each in decoder.disasm(code[:end], address)
     ]
+    return decoded + words(code, end)
 
 
-def function_instructions(code: bytes, address: int, target: str) -> list[Instruction]:
-    """The same for a whole function: its instructions, then the rows of the jump tables behind them.
-
-    The tables are where instructions say that they are: nothing else in its own code does a function refer to.
-    """
-    found: list[Instruction] = []
-    tables: set[int] = set()
-    for each in instructions(code, address, target):
-        end = each.offset + len(each.code)
-        if tables and end > min(tables):
-            break
-        found.append(each)
-        for distance in _RELATIVE[target].findall(each.text):
-            place = end + int(distance.replace(" ", ""), 0)
-            if end <= place < len(code):
-                tables.add(place)
-    ends = [*sorted(tables)[1:], len(code)]
-    return found + [row for start, end in zip(sorted(tables), ends) for row in distances(code, start, end, address)]
+def words(code: bytes, end: int) -> list[Instruction]:
+    """What follows the instructions: the pool and jump tables, from a multiple of eight on."""
+    start = end + -end % ALIGNMENT
+    entries = [(offset, code[offset : offset + _WORD]) for offset in range(start, len(code), _WORD)]
+    return [Instruction(offset, each, f".word {int.from_bytes(each, 'little'):#x}") for offset, each in entries]
 
 
 def distances(code: bytes, start: int, end: int, address: int) -> list[Instruction]:
-    """The rows of a jump table: what it holds of each is how far it is from the table's start."""
+    """The rows of a jump table: how far each place is from the table's start."""
     rows = []
-    for offset in range(start, end, _DISTANCE):
-        row = code[offset : offset + _DISTANCE]
+    for offset in range(start, end, _WORD):
+        row = code[offset : offset + _WORD]
         to = address + start + int.from_bytes(row, "little", signed=True)
-        rows.append(Instruction(offset, row, f".long {to:#x} - {address + start:#x}"))
+        rows.append(Instruction(offset, row, f".word {to:#x} - {address + start:#x}"))
     return rows
 
 
 def quads(code: bytes, start: int, end: int) -> list[Instruction]:
-    """The rows of a pool of constants."""
+    """The rows of a function's pool."""
     rows = [(offset, code[offset : offset + _QUAD]) for offset in range(start, end, _QUAD)]
     return [Instruction(offset, each, f".quad {int.from_bytes(each, 'little'):#x}") for offset, each in rows]
 
@@ -84,6 +77,6 @@ def text(decoded: Sequence[Instruction], address: int) -> str:
     return "".join(f"{address + each.offset:#x}  {each.code.hex(' '):30}  {each.text}\n" for each in decoded)
 
 
-def disassemble(code: bytes, address: int, target: str) -> str:
-    """A function as an instruction a line: address, bytes, text. MissingExtra and Unsupported as for `instructions`."""
-    return text(function_instructions(code, address, target), address)
+def disassemble(code: bytes, address: int, target: str, end: int) -> str:
+    """An instruction a line: address, bytes, text. MissingExtra and Unsupported as for `instructions`."""
+    return text(instructions(code, address, target, end), address)

@@ -129,11 +129,15 @@ class Emulator:
         if self.native:
             self._ask(Command.FLUSH, address // _PAGE * _PAGE, _aligned(address + size, _PAGE))
 
-    def place(self, code: bytes, alignment: int = 16) -> int:
-        """Address of a copy of code that does not depend on where it is."""
-        address = self.allocate(len(code), alignment)
+    def write(self, address: int, code: bytes) -> None:
+        """Put code where `allocate` has made room."""
         ctypes.memmove(address, code, len(code))
         self.commit(address, len(code))
+
+    def place(self, code: bytes, alignment: int = 16) -> int:
+        """Put code anywhere: its address."""
+        address = self.allocate(len(code), alignment)
+        self.write(address, code)
         return address
 
     def array(self, size: int, alignment: int = 64) -> ctypes.Array[ctypes.c_char]:

@@ -14,7 +14,7 @@ from cnp.ir.text import print_function
 from cnp.runtime.layout import NO_OP_NUMBER
 from cnp.stencil.model import Form, Value
 from cnp.stencil.naming import form_size, placement_name
-from cnp.tools.disassembly import Instruction, disassemble, distances, instructions, quads
+from cnp.tools.disassembly import ALIGNMENT, Instruction, distances, instructions, quads
 from cnp.tools.holes import ADDRESSES, Patched, logical_value, patched_bits, read_holes
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _FRAME_OFFSETS = {Value.SLOT_D, Value.SLOT_A, Value.SLOT_B, Value.SLOT_C, Value.
 _IMMEDIATES = {Value.IMMEDIATE_A, Value.IMMEDIATE_B, Value.IMMEDIATE_C}
 _POLLS = ("poll", "poll_before_call", "poll_large_frame")
 _LARGE = 4096  # from here on numbers are shown in hexadecimal
-_QUAD = 8  # bytes of a row of the pool, and what it is aligned to
+_QUAD = 8  # bytes of a row of the pool
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,12 @@ def rows(made: NativeFunction, decode: bool = True) -> list[Row]:
     def decoded(start: int, end: int) -> tuple[Instruction, ...]:
         if start == end or not decode:
             return ()
-        found = instructions(code[start:end], made.entry + start, library.target)
+        found = instructions(code[start:end], made.entry + start, library.target, end - start)
         return tuple(Instruction(start + each.offset, each.code, addresses.named(each.text)) for each in found)
 
     result: list[Row] = []
-    ends = [offset for _, _, offset in part.traces[1:]] + [len(code)]
-    behind, cold = 0, False
+    ends = [offset for _, _, offset in part.traces[1:]] + [part.code_end]
+    cold = False
     for (op, index, offset), end in zip(part.traces, ends):
         control = namer.control(index)
         cold = cold or control in _POLLS or (control == "trap_exit" and made.function.ops[op][0] != Code.TRAP)
@@ -83,9 +83,9 @@ def rows(made: NativeFunction, decode: bool = True) -> list[Row]:
         tables |= {each.value - made.entry for each in found if each.holes[0].value == Value.TABLE}
         holes = tuple(_shown(addresses, name, each) for each in found)
         result.append(Row(serves, offset, name, holes, decoded(offset, behind), cold))
-        if behind < end != len(code):
+        if behind < end:
             result.append(Row(None, behind, "alignment", (), decoded(behind, end)))
-    for start, entries in _behind(made, -(-behind // _QUAD) * _QUAD, sorted(tables)):
+    for start, entries in _behind(made, -(-part.code_end // ALIGNMENT) * ALIGNMENT, sorted(tables)):
         named = [Instruction(each.offset, each.code, addresses.named(each.text)) for each in entries if decode]
         result.append(Row(None, start, "jump table" if start in tables else "constants", (), tuple(named), cold))
     return result
@@ -238,7 +238,7 @@ def allocation_text(made: NativeFunction) -> str:
 
 
 def _machine_code_text(made: NativeFunction) -> str:
-    return disassemble(made.code, made.entry, made._code.core.library.target)
+    return made.disassemble()
 
 
 STAGES: dict[str, tuple[str, Callable[[NativeFunction], str]]] = {

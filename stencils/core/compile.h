@@ -42,6 +42,7 @@ struct block {
     u16 depth;
     u8 reachable;
     u8 loop_head; /* LOOP or INNERMOST_LOOP */
+    u8 is_landed_on; /* from a jump table, in code that marks such places */
     s32 loop_end; /* of a loop head: the block behind the loop */
 };
 

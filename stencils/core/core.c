@@ -49,6 +49,7 @@ static int compile(const struct library *library, const struct python *python, s
     }
     if (analyse_flow(c) && find_intervals(c) && allocate_registers(c) && select_function(c)) {
         request->n_items = c->n_items;
+        request->code_end = c->code_end;
         request->n_traces = c->n_traces;
         request->traces = c->traces;
         request->intervals = c->intervals;
@@ -67,6 +68,6 @@ int cnp_compile(const struct library *library, const struct python *python, stru
 /* For the run time to see that it and the core speak of the same structures. */
 u32 cnp_size_of(u32 structure) {
     static const u16 sizes[] = {sizeof(struct library), sizeof(struct host), sizeof(struct signature), sizeof(struct callee),
-                                sizeof(struct request), sizeof(struct interval), sizeof(struct trace)};
+                                sizeof(struct request), sizeof(struct interval), sizeof(struct trace), sizeof(struct external)};
     return structure < sizeof sizes / sizeof *sizes ? sizes[structure] : 0;
 }

@@ -75,6 +75,23 @@ int cnp_emit(struct request *request, char *writable, i64 executable) {
     return OK;
 }
 
+/* What cnp_emit takes addresses for: at most `most` rows of it. Returns how many there are. */
+u32 cnp_externals(const struct request *request, struct external *rows, u32 most) {
+    const struct compilation *c = request->compilation;
+    u32 n = 0;
+    for (u32 k = 0; k < c->n_externals; k++) {
+        const struct event *event = &c->externals[k];
+        if (event->kind == TABLE_EVENT)
+            continue;
+        if (n < most)
+            rows[n] = (struct external){.position = event->position, .field = event->field, .offset = event->extra,
+                                        .callee = event->kind == CALLEE_EVENT ? (u32)event->target : NO_CALLEE,
+                                        .addend = event->addend + (s32)event->position};
+        n++;
+    }
+    return n;
+}
+
 /* One hand-written stencil on its own: the way in from C. Returns its size; writes nothing if writable is NULL. */
 u32 cnp_emit_entry(const struct library *library, u32 is_float, i64 signature, char *writable, i64 executable) {
     const struct stencil *stencil = &library->stencils[library->control[is_float ? C_ENTRY_FLOAT : C_ENTRY_INTEGER]];

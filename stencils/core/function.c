@@ -104,6 +104,8 @@ static s32 select_block(struct selection *s, s32 b) {
         s->position += (is_innermost ? CACHE_LINE : LOOP_ALIGNMENT) - 1;
     }
     bind(s, b);
+    if (__builtin_expect(block->is_landed_on, 0))
+        put_control(s, LANDING_PAD);
     if (b == s->check)
         put_check(s);
     s->saved[0] = s->saved[1] = s->lost[0] = s->lost[1] = 0;
@@ -207,6 +209,15 @@ static int lay_out_frame(struct selection *s) {
     return 1;
 }
 
+/* Blocks that a jump table leads to. */
+static void mark_landings(const struct compilation *c) {
+    for (u32 n = 0; n < c->n_controls; n++) {
+        const struct instruction *at = &c->instructions[c->controls[n]];
+        for (s32 k = 0; at->kind == TABLE_OP && k <= at->operand[1]; k++)
+            c->blocks[block_of(c, list_at(c, at->other)[k])].is_landed_on = 1;
+    }
+}
+
 static int select_function(struct compilation *c) {
     struct selection *s = (struct selection *)c->next;
     if (!ALLOCATE(c, s, 1))
@@ -237,6 +248,10 @@ static int select_function(struct compilation *c) {
         return 0;
     if (tracks_registers(c))
         occupy(s, 0);
+    if (c->request->landing_pads) {
+        mark_landings(c);
+        put_control(s, LANDING_PAD);
+    }
     if (is_large)
         put_check(s);
     put_entry(s);

@@ -30,6 +30,6 @@ static s64 logical_immediate(u64 value, u32 bits) {
 static inline int takes(const struct immediate_class *class, s64 value) {
     if (__builtin_expect(class->pattern != 0, 0))
         return logical_immediate((u64)value, class->pattern) >= 0;
-    return value >= class->low && (value < 0 || (u64)value <= class->high) && !(value & (class->scale - 1));
+    return value >= class->low && value <= class->high && !(value & (class->scale - 1));
 }
 #endif

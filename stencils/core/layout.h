@@ -28,7 +28,7 @@ struct op {
     u8 zeros[4];
 };
 enum shape { VALUE, LOAD, STORE, BRANCH, TABLE, MAGIC };
-enum op_flag { COMMUTATIVE = 1, COMPARISON = 2, MAY_TRAP = 4, HIDDEN = 8, STORES_BYTE = 16 };
+enum op_flag { COMMUTATIVE = 1, COMPARISON = 2, MAY_TRAP = 4, HIDDEN = 8, STORES_BYTE = 16, SHIFT = 32 };
 enum form { FREE, TIED, REVERSED, FREE_IMMEDIATE, SLOT_RESULT, SCRATCH };
 #define HAS(op, form) ((op)->forms >> (form) & 1)
 #define NO_OP 0xFFFF
@@ -36,8 +36,7 @@ enum form { FREE, TIED, REVERSED, FREE_IMMEDIATE, SLOT_RESULT, SCRATCH };
 /* A class of immediates: an op's stencils offer some of the target's, and a value is of the narrowest that it fits. */
 struct immediate_class {
     char name[8];
-    s64 low;
-    u64 high;
+    s64 low, high;
     u32 scale;
     u32 pattern; /* 32 or 64: see logical_immediate */
 };
@@ -79,8 +78,7 @@ struct patch_kind {
     u8 flags, width, n_segments, zero;
     s32 bias;
     u32 scale, zeros;
-    s64 low;
-    u64 high;
+    s64 low, high;
     struct segment {
         u8 start, bits, to, flags;
     } segment[MOST_SEGMENTS];
@@ -128,7 +126,7 @@ enum known_op {
 enum known_control {
     JUMP_STENCIL, RETURN_STENCIL, COUNT_STENCIL, COUNT_LARGE_FRAME, POLL_STENCIL, POLL_BEFORE_CALL, POLL_LARGE_FRAME,
     TRAP_EXIT_STENCIL, TRAP_STENCIL, CALL_STENCIL, CALL_SMALL_FRAME, CALL_LARGE_FRAME, CALL_C_STENCIL, CALL_C_STACK,
-    CALL_C_LARGE_FRAME, CALL_C_STACK_LARGE_FRAME, C_ENTRY_INTEGER, C_ENTRY_FLOAT, KNOWN_CONTROLS
+    CALL_C_LARGE_FRAME, CALL_C_STACK_LARGE_FRAME, C_ENTRY_INTEGER, C_ENTRY_FLOAT, LANDING_PAD, KNOWN_CONTROLS
 };
 
 struct library {
@@ -299,12 +297,15 @@ struct request {
     u8 safepoints;
     u8 trace;
     u8 is_plain; /* result: nothing was folded or moved, because a message would have blamed another op */
+    u8 landing_pads; /* a mark where the code is entered, and where a jump table leads, for processors that want one */
+    u8 zero[3];
     const s8 *pins; /* NULL, or the hardware register of each register of the function, -1 for its slot: for tests */
     /* results */
     u32 error, error_op, error_operand;
     u32 code_size, frame_size, n_items, n_traces;
     u32 is_bare;
     u32 alignment; /* of the function's first byte */
+    u32 code_end;  /* behind the instructions: the pool and jump tables follow, at a multiple of eight */
     u64 scratch_used; /* or, when it was too small, how much to bring next time */
     struct compilation *compilation; /* in the scratch, for cnp_emit */
     const struct trace *traces;
@@ -316,6 +317,16 @@ struct item {
     u32 chunk; /* byte offset into the chunks */
     u32 value;
 };
+
+/* What lies outside the function, for who emits it elsewhere: see cnp_externals. */
+struct external {
+    u32 position; /* of the field, from the start of the function */
+    u32 field;    /* row of the patch kinds */
+    u32 callee;   /* its number, or NO_CALLEE: then it is in the blob */
+    u32 offset;   /* there */
+    s32 addend;   /* to the distance from the field */
+};
+#define NO_CALLEE 0xffffffffu
 
 /* For listings: which stencil stands where, and for which op; NO_OP_NUMBER in front of a function's first call. */
 struct trace {

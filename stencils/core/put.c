@@ -80,7 +80,7 @@ static inline u32 field_mask(const struct patch_kind *kind) {
 }
 
 static inline int fits(const struct patch_kind *kind, s64 value) {
-    return value >= kind->low && (value < 0 || (u64)value <= kind->high) && !(value & (kind->scale - 1));
+    return value >= kind->low && value <= kind->high && !(value & (kind->scale - 1));
 }
 
 /* Eight bytes that the function keeps behind its code, each value once among the latest. */

@@ -39,7 +39,7 @@ static inline int convert_integer(const struct signature *signature, u32 k, obje
     }
     if (is_i32 && x != (s32)x)
         return out_of_range(signature, k, value);
-    *to = is_i32 ? (i64)(u32)x : (i64)x;
+    *to = is_i32 ? CNP_EXTEND_I32(x) : (i64)x;
     return 1;
 }
 
@@ -209,7 +209,7 @@ struct cnp_result cnp_enter_from_c(const struct signature *signature, i64 *integ
     for (u32 k = 0, n = 0; k < signature->n_parameters; k++)
         if (!IS_FLOAT(signature->parameter_type[k])) {
             if (signature->parameter_type[k] == TYPE_I32) /* C leaves the upper half of a register undefined */
-                integers[n] = (u32)integers[n];
+                integers[n] = CNP_EXTEND_I32(integers[n]);
             n++;
         }
     i64 trap = enter(signature, integers, floats, &result);

@@ -27,7 +27,7 @@ static void select_value(struct selection *s, const struct instruction *at) {
     if (b.is_constant && s->library->reducible[row >> 6 & 3] >> (row & 63) & 1) {
         row = reduce_strength(s, row, &b.value);
         op = &s->library->ops[row];
-        if (op->n_b == s->library->alternative[0][s->library->integer_registers] + 2) /* shifts take their count modulo the width */
+        if (op->flags & SHIFT) /* takes its count modulo the width */
             b.value &= op->result_type == TYPE_I32 ? 31 : 63;
         else if (!a.is_constant && (put_small_multiple(s, row, d, a, b.value) || put_division(s, row, d, a, b.value)))
             return;

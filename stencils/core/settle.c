@@ -28,7 +28,7 @@ static void choose_short_branches(struct compilation *c) {
         enum { SLACK = 16 };
         const struct hole *hole = target_hole(c->library, &c->library->stencils[event->extra]);
         const struct patch_kind *kind = &c->library->kinds[hole->kind];
-        event->is_short = distance - SLACK > kind->low && distance + SLACK < (s64)kind->high;
+        event->is_short = distance - SLACK > kind->low && distance + SLACK < kind->high;
     }
 }
 

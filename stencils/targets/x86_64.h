@@ -16,6 +16,9 @@
 #define CNP_STENCIL(name) CNP_CONVENTION struct cnp_result name(CNP_PARAMETERS)
 #define CNP_GO(target) __attribute__((musttail)) return target(CNP_ARGUMENTS)
 
+/* How an i32 lies in an integer register. */
+#define CNP_EXTEND_I32(x) ((i64)(u32)(x))
+
 /* An f32 lives in the low half of a float register. Going through a vector costs no instruction; the upper half is left
  * undefined, which makes the code shortest. */
 typedef f64 cnp_f64x2 __attribute__((vector_size(16)));
@@ -77,6 +80,8 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
 #define CNP_CALL_C(name) CNP_CALL_ALIGNED("", name)
 #define CNP_CALL_C_STACK(name) CNP_CALL_ALIGNED(" pushq %%rax\n pushq %%r11\n", name)
 
+#define CNP_LANDING_PAD() __asm__ volatile("endbr64")
+
 /* Compiled code leaves its result in r10 or f0. */
 #define CNP_RETURN() return (struct cnp_result){r10, f0}
 
@@ -115,6 +120,9 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
                            "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",       \
                            "xmm15", "memory", "cc");                                                          \
     } while (0)
+
+#define HOLE_F64(name) cnp_f64_of(HOLE64(name))
+#define HOLE_F32(name) cnp_f32_of(HOLE64(name))
 
 /* x * name, where clang would load the number into a register first. */
 #define TIMES_HOLE32(x, name)                                                                                 \

@@ -1,0 +1,149 @@
+"""Functions -> machine code for another target: what `compile(target=...)` gives where that is not this machine's."""
+
+from __future__ import annotations
+
+import threading
+
+from cnp.backends.requests import Group
+from cnp.errors import LibraryError, Unsupported
+from cnp.ir.function import Extern, Function
+from cnp.runtime.code import announce, forget
+from cnp.runtime.default import library_for
+from cnp.stencil.layout import SymbolKind
+
+TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, NoReturn
+
+    from cnp.runtime.code import Part
+    from cnp.runtime.core import Core
+    from cnp.runtime.layout import Library as Tables
+    from cnp.stencil.library import Library
+
+_tables: dict[str, Tables] = {}
+_lock = threading.Lock()
+
+
+class Relocation:
+    """A field of an image that holds the distance to something outside it."""
+
+    __slots__ = ("addend", "kind", "offset", "symbol")
+
+    def __init__(self, offset: int, kind: int, symbol: Any, addend: int) -> None:
+        self.offset = offset  # of the field, in the image
+        self.kind = kind  # row of the library's patch kinds
+        self.symbol = symbol  # the name of a routine of the core, or a ForeignFunction
+        self.addend = addend
+
+
+class ForeignFunction:
+    """A function compiled for another target, with all that it calls: an image, which runs wherever it is linked to.
+
+    It cannot be called here: `cnp.tools.emulator` runs it where qemu is installed, `cnp emit` writes it to an object file.
+    """
+
+    backend = "native"
+
+    def __init__(self, function: Function, library: Library, image: bytes, parts: list[Part]) -> None:
+        self.function = function
+        """What was compiled."""
+        self.library = library
+        self.image = image
+        """Code of all functions, this one first. Fields of relocations hold distances from address 0."""
+        self.parts = parts
+        self.relocations: list[Relocation] = []
+        announce(parts)
+
+    def __del__(self) -> None:
+        forget(self.parts)
+
+    entry = 0
+    """Where the function begins in its image."""
+
+    @property
+    def target(self) -> str:
+        """The name of the target."""
+        return self.library.target
+
+    @property
+    def code(self) -> bytes:
+        """The function's own machine code, its pool and jump tables included."""
+        return self.image[: self.parts[0].code_size]
+
+    @property
+    def frame_size(self) -> int:
+        """Bytes of the frame stack that an activation takes."""
+        return self.parts[0].frame_size
+
+    def linked(self, address: int, routines: Mapping[str, int], loaded: Mapping[int, int]) -> bytes:
+        """The image as it runs at an address. `routines` are addresses of the core's routines by name, `loaded` those of
+        images that this one calls, by id(). OverflowError if something is out of reach."""
+        from cnp.stencil.patching import patch
+
+        data = bytearray(self.image)
+        for each in self.relocations:
+            to = routines[each.symbol] if isinstance(each.symbol, str) else loaded[id(each.symbol)]
+            patch(data, each.offset, self.library.kinds[each.kind], to + each.addend - (address + each.offset))
+        return bytes(data)
+
+    def disassemble(self) -> str:
+        """The machine code as text, an instruction a line. MissingExtra without capstone."""
+        from cnp.tools.disassembly import disassemble
+
+        return disassemble(self.code, 0, self.target, self.parts[0].code_end)
+
+    def __call__(self, *_: object) -> NoReturn:
+        raise Unsupported(
+            f"function {self.function.name!r} is compiled for {self.target}, which this machine does not run; "
+            "cnp.tools.emulator runs it under qemu"
+        )
+
+    def __repr__(self) -> str:
+        return f"<function {self.function.name} for {self.target}, {len(self.code)} bytes of code>"
+
+
+def tables_for(core: Core, library: Library) -> Tables:
+    """What the core wants to know of a foreign library. LibraryError if its ops are not those of the core's own."""
+    target = library.target
+    with _lock:
+        if target not in _tables:
+            if [row.method for row in library.ops] != [row.method for row in core.library.ops]:
+                raise LibraryError(
+                    f"{library.path} has other ops than {core.library.path}; rebuild both with `python build_stencils.py`"
+                )
+            _tables[target] = core.make_tables(library, 0)
+        return _tables[target]
+
+
+def compile(
+    core: Core,
+    function: Function,
+    functions: list[Function],
+    target: str,
+    *,
+    safepoints: bool,
+    trace: bool,
+    pins: bytes | None,
+    landing_pads: bool,
+) -> ForeignFunction:
+    """Compile `functions`, the first of which is `function`, for another target than the core's."""
+    library = library_for(target)
+
+    def resolve(callee: Any) -> ForeignFunction:
+        if isinstance(callee, ForeignFunction) and callee.target == target:
+            return callee
+        raise Unsupported(f"code for {target} cannot call {callee!r}; accepted: a Function, or one compiled for {target}")
+
+    group = Group(
+        core, functions, resolve, safepoints=safepoints, trace=trace, pins=pins, landing_pads=landing_pads,
+        tables=tables_for(core, library),
+    )  # fmt: skip
+    image, parts, externals = group.image()
+    made = ForeignFunction(function, library, image, parts)
+    routines = {offset: name for name, offset in library.symbols[SymbolKind.EXPORT]}
+    for number, row, callee in externals:
+        symbol = routines[row.offset] if callee is None else callee
+        assert not isinstance(symbol, Extern)
+        made.relocations.append(Relocation(parts[number].offset + row.position, row.field, symbol, row.addend))
+    return made

@@ -1,0 +1,225 @@
+"""AArch64: registers, compiler flags, patch kinds, relocations and jumps."""
+
+from __future__ import annotations
+
+from cnp.target.aarch64_decode import decode, invert
+from cnp.target.flags import COMMON_FLAGS, CORE_FLAGS, STENCIL_FLAGS
+from cnp.target.immediate import ImmediateClass
+from cnp.target.patch import INVERT, NEGATE, KindFlag, PatchKind, RelocationKind, Segment
+from cnp.target.record import Access, Flag, JumpForm, Role, Target
+from cnp.types import Type
+
+_MIB = 1 << 20
+
+
+def _distance(name: str, bits: int, to: int) -> PatchKind:
+    """A signed number of instructions from the field's own."""
+    reach = 1 << bits + 1
+    return PatchKind(name, (Segment(2, bits, to),), -reach, reach - 4, scale=4, flags=KindFlag.PC_RELATIVE)
+
+
+_B26, _B19, _B14 = _distance("b26", 26, 0), _distance("b19", 19, 5), _distance("b14", 14, 5)
+_ADR21 = PatchKind("adr21", (Segment(0, 2, 29), Segment(2, 19, 5)), -_MIB, _MIB - 1, flags=KindFlag.PC_RELATIVE)
+
+_IMM12 = PatchKind("imm12", (Segment(0, 12, 10),), 0, 4095)
+_IMM9 = PatchKind("imm9", (Segment(0, 9, 12),), -256, 255)
+_LOW16, _HIGH16, _THIRD16, _FOURTH16 = (
+    PatchKind(f"bits{start}", (Segment(start, 16, 5),)) for start in (0, 16, 32, 48)
+)
+_SCALED = tuple(
+    PatchKind(f"imm12x{1 << shift}", (Segment(shift, 12, 10),), 0, 4095 << shift, scale=1 << shift)
+    for shift in (1, 2, 3)
+)
+# What clang makes of an immediate that is negative, wide, a count, or a pattern. A shift to the left is ubfm, whose
+# fields are the count's opposite and complement; a rotation to the left one to the right.
+_SAMPLED = (
+    PatchKind("minus12", (Segment(0, 12, 10, NEGATE),), -4095, 0),
+    PatchKind("imm16", (Segment(0, 16, 5),), 0, 0xFFFF),
+    PatchKind("not16", (Segment(0, 16, 5, INVERT),), -0x10000, -1),
+    PatchKind("notbits0", (Segment(0, 16, 5, INVERT),)),
+    PatchKind("logical", (Segment(0, 13, 10),), 0, 0x1FFF),
+    PatchKind("lsl64", (Segment(0, 6, 16, NEGATE), Segment(0, 6, 10, INVERT)), 0, 63),
+    PatchKind("lsl32", (Segment(0, 5, 16, NEGATE), Segment(0, 5, 10, INVERT)), 0, 31),
+    PatchKind("shr", (Segment(0, 6, 16),), 0, 63),
+    PatchKind("ror", (Segment(0, 6, 10),), 0, 63),
+    PatchKind("rol64", (Segment(0, 6, 10, NEGATE),), 0, 63),
+    PatchKind("rol32", (Segment(0, 5, 10, NEGATE),), 0, 31),
+)
+_KINDS = (_B26, _B19, _B14, _ADR21, _IMM12, _IMM9, *_SCALED, *_SAMPLED, _LOW16, _HIGH16, _THIRD16, _FOURTH16)
+
+# Numbers and meanings: ELF for the Arm 64-bit Architecture, "Static AArch64 relocations".
+_RELOCATIONS = {
+    263: RelocationKind("R_AARCH64_MOVW_UABS_G0", ((0, _LOW16),)),
+    264: RelocationKind("R_AARCH64_MOVW_UABS_G0_NC", ((0, _LOW16),)),
+    265: RelocationKind("R_AARCH64_MOVW_UABS_G1", ((0, _HIGH16),)),
+    266: RelocationKind("R_AARCH64_MOVW_UABS_G1_NC", ((0, _HIGH16),)),
+    267: RelocationKind("R_AARCH64_MOVW_UABS_G2", ((0, _THIRD16),)),
+    268: RelocationKind("R_AARCH64_MOVW_UABS_G2_NC", ((0, _THIRD16),)),
+    269: RelocationKind("R_AARCH64_MOVW_UABS_G3", ((0, _FOURTH16),)),
+    273: RelocationKind("R_AARCH64_LD_PREL_LO19", ((0, _B19),)),
+    274: RelocationKind("R_AARCH64_ADR_PREL_LO21", ((0, _ADR21),)),
+    279: RelocationKind("R_AARCH64_TSTBR14", ((0, _B14),)),
+    280: RelocationKind("R_AARCH64_CONDBR19", ((0, _B19),)),
+    282: RelocationKind("R_AARCH64_JUMP26", ((0, _B26),)),
+    283: RelocationKind("R_AARCH64_CALL26", ((0, _B26),)),
+}
+
+_TINY = Flag("-mcmodel=tiny", "constants and the core's own parts are within 1 MiB: one instruction reaches them")
+_CPU = Flag("-mno-outline-atomics", "the core links against nothing")
+_STENCIL_FLAGS = (*STENCIL_FLAGS, _TINY, _CPU, *COMMON_FLAGS)
+_CORE_FLAGS = (*CORE_FLAGS, _TINY, _CPU, *COMMON_FLAGS)
+
+
+def _word(instruction: int) -> bytes:
+    return instruction.to_bytes(4, "little")
+
+
+def _jumps(condition: int | None) -> tuple[JumpForm, ...]:
+    always = _word(0x14000000)
+    if condition is None:
+        return (JumpForm(always, _B26),)
+    near = _B14 if condition & 0x7E000000 == 0x36000000 else _B19
+    over = _word(invert(condition) | near.encode(8))
+    return JumpForm(over + always, _B26), JumpForm(_word(condition), near)
+
+
+_CLASSES = (
+    ImmediateClass("ZERO", 0, 0),
+    # Without what a comparison with one more or one less would need.
+    ImmediateClass("C12", 1, 4094),
+    ImmediateClass("CN12", -4094, -2),
+    ImmediateClass("U12", 0, 4095),
+    ImmediateClass("N12", -4095, -1),
+    ImmediateClass("U12X2", 0, 4095 * 2, scale=2),
+    ImmediateClass("U12X4", 0, 4095 * 4, scale=4),
+    ImmediateClass("U12X8", 0, 4095 * 8, scale=8),
+    ImmediateClass("N9", -256, -1),
+    ImmediateClass("LOGICAL32", 0, 0, pattern=32),
+    ImmediateClass("LOGICAL64", 0, 0, pattern=64),
+    ImmediateClass("COUNT", 0, 63),
+    ImmediateClass("U16", 0, 0xFFFF),
+    ImmediateClass("N16", -0x10000, -1),
+    ImmediateClass("U32", 1, (1 << 32) - 2),
+    ImmediateClass("N32", -(1 << 32) + 2, -2),
+    ImmediateClass("FRAME", 1, 0),  # no constant: a slot that is out of reach
+    ImmediateClass("I64", -(1 << 63), (1 << 64) - 1),
+)
+_ARITHMETIC = frozenset(f"i{bits}_{op}" for bits in (32, 64) for op in ("add", "sub"))
+_LOGICAL = frozenset(f"i{bits}_{op}" for bits in (32, 64) for op in ("and", "or", "xor"))
+_COMPARED = ("_eq", "_ne", "_lt", "_gt", "_le", "_ge")
+
+
+def _immediates(role: Role, access: Access) -> tuple[str, ...]:
+    wide = access.type == Type.i64
+    if role == Role.SHIFT:
+        return ("COUNT",)
+    if role == Role.BASE:
+        return ("FRAME", "I64")
+    if role == Role.OFFSET:
+        scaled = "U12" if access.bytes == 1 else f"U12X{access.bytes}"
+        return (scaled, "N9", "U32", "N32")
+    if role == Role.STORED:
+        return () if access.type.is_float else ("ZERO",)
+    if role in (Role.INDEXED_OFFSET, Role.INDEXED_STORED):
+        return ()
+    if role == Role.MOVE:
+        return ("ZERO", "I64") if access.type.is_float else ("ZERO", "U16", "N16", "LOGICAL64", "U32", "N32", "I64")
+    if access.type.is_float:
+        return ("I64",)
+    loaded = ("U16", "N16", "U32", "N32", "I64")
+    if role == Role.REVERSED:
+        return loaded
+    if "_div_" in access.op or "_rem_" in access.op:
+        return ("I64",)
+    if access.op in _ARITHMETIC:
+        return ("U12", "N12", *loaded)
+    if access.op in _LOGICAL:
+        return ("LOGICAL64" if wide else "LOGICAL32", *loaded)
+    if any(each in access.op for each in _COMPARED):
+        return ("ZERO", "C12", "CN12", "U32", "N32", "I64")
+    return loaded
+
+
+_SAMPLES = {
+    "C12": ((1447, 2649), (1367, 2733), (1253, 2869)),
+    "CN12": ((-1447, -2649), (-1367, -2733), (-1253, -2869)),
+    "U12": ((1447, 2649), (1367, 2733), (1253, 2869)),
+    "N12": ((-1447, -2649), (-1367, -2733), (-1253, -2869)),
+    "U12X2": ((2894, 5298), (2734, 5466), (2506, 5738)),
+    "U12X4": ((5788, 10596), (5468, 10932), (5012, 11476)),
+    "U12X8": ((11576, 21192), (10936, 21864), (10024, 22952)),
+    "N9": ((-107, -213), (-91, -187), (-85, -171)),
+    "LOGICAL32": ((0x0FFFF000, 0x3F3F3F3F), (0x07FFF800, 0x1F1F1F1F), (0x03FFFC00, 0x7E7E7E7E)),
+    "LOGICAL64": (
+        (0x00007FFFFFF80000, 0x3F3F3F3F3F3F3F3F),
+        (0x0003FFFFFE000000, 0x1F1F1F1F1F1F1F1F),
+        (0x00FFFFFF80000000, 0x7E7E7E7E7E7E7E7E),
+    ),
+    "COUNT": ((13, 22), (13, 22), (13, 22)),
+}
+# In reach of a load of a single byte, too.
+_SLOTS = {"SLOT_D": (0x558, 0xAA0), "SLOT_A": (0xA58, 0x5A0), "SLOT_B": (0x338, 0xCC0), "SLOT_C": (0x970, 0x688)}
+
+
+def _samples(name: str, position: str) -> tuple[int, ...]:
+    if position in _SLOTS:
+        return _SLOTS[position]
+    return _SAMPLES[name][0 if position == "SHIFT" else "ABC".index(position)] if name in _SAMPLES else ()
+
+
+_NOP = _word(0xD503201F)
+_INTEGER_REGISTERS = tuple(f"x{n}" for n in (*range(22, 29), *range(8), *range(10, 15), 9, 15))
+_FLOAT_REGISTERS = tuple(f"d{n}" for n in range(8))
+
+AARCH64 = Target(
+    name="aarch64",
+    triple="aarch64-unknown-linux-gnu",
+    clang_cpu="-march=armv8-a",
+    zig_triple="aarch64-linux-musl",
+    zig_cpu="-mcpu=generic",
+    header="targets/aarch64.h",
+    flags=_STENCIL_FLAGS,
+    core_flags=_CORE_FLAGS,
+    general_flags=(),
+    integer_registers=_INTEGER_REGISTERS,
+    float_registers=_FLOAT_REGISTERS,
+    frame_register="x20",
+    elf_machine="EM_AARCH64",
+    relocations=_RELOCATIONS,
+    kinds=_KINDS,
+    decode=decode,
+    invert=invert,
+    jumps=_jumps,
+    jump_addend=0,
+    classes=_CLASSES,
+    immediates=_immediates,
+    samples=_samples,
+    holes={name: f"HOLE_{name}" for name in ("U16", "N16", "U32", "N32")},
+    sample_kinds=None,
+    sampled_slots="U12",
+    narrow_immediate=None,
+    fold_immediate=None,
+    register_numbers={f"{letter}{n}": n for letter in "xd" for n in range(32)},
+    groups=((tuple(range(len(_INTEGER_REGISTERS))),), (tuple(range(len(_FLOAT_REGISTERS))),)),
+    named=(len(_INTEGER_REGISTERS), len(_FLOAT_REGISTERS)),
+    typed_registers=False,
+    padding=tuple(_NOP * (size // 4) if size % 4 == 0 else b"" for size in range(16)),
+    three_address=None,
+    three_address_immediate=frozenset(),
+    indexed_offsets=1,
+    add_scales=(1, 2, 3),
+    indirect_jump="",
+    float_constraint="",
+    convention_order=("x20", "x21", *_INTEGER_REGISTERS),
+    # From r7 on they are the integer arguments of C.
+    integer_arguments=(*range(7, 22), *range(7)),
+    integer_result=7,
+    float_result=0,
+    scratch_registers=(),
+    limits={
+        "slot_reach": 4096, "first_slot": 8, "c_arguments": 8, "wide_bits": 13, "longest_padding": 12,
+        "extends_signs": 0, "pools": 1, "reaches_far": 1,
+    },
+    features=(),
+    missing_features=tuple,
+)  # fmt: skip

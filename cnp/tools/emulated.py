@@ -1,0 +1,97 @@
+"""Functions compiled for another target, as Python callables: arguments and results go to and from an Emulator."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from cnp.backends import native
+from cnp.backends.foreign import ForeignFunction
+from cnp.backends.reference import convert
+from cnp.errors import UserError
+from cnp.ir.function import Function
+from cnp.runtime.buffer import Buffer
+from cnp.tools.emulator import Emulator
+from cnp.types import PointerType, Type
+
+_BOXED = 0xFFFFFFFF << 32
+"""The upper half of a float register that holds an f32, where the C convention says what it is."""
+
+
+class EmulatedFunction:
+    """A compiled function that runs in an Emulator, called as native code is, some thousand times slower.
+
+    Buffers have to be arrays of the emulator's, since it sees no other memory. Crash if its process dies.
+    """
+
+    def __init__(self, emulator: Emulator, compiled: ForeignFunction) -> None:
+        self.emulator = emulator
+        self.compiled = compiled
+        self.entry = load(emulator, compiled)
+        """The address of the code, there."""
+
+    @property
+    def function(self) -> Function:
+        """What was compiled."""
+        return self.compiled.function
+
+    @property
+    def code(self) -> bytes:
+        """The machine code."""
+        return self.compiled.code
+
+    def __call__(self, *arguments: Any) -> int | float | None:
+        function = self.function
+        name, types = function.name, function.parameter_types
+        if len(arguments) != len(types):
+            raise TypeError(f"{name}() takes exactly {len(types)} arguments ({len(arguments)} given)")
+        integers: list[int] = []
+        floats: list[int] = []
+        buffers: list[Buffer] = []
+        try:
+            for number, (type, value) in enumerate(zip(types, arguments), 1):
+                each = convert(name, number, type, value, buffers)
+                plain = Type.i64 if isinstance(type, PointerType) else type
+                (floats if plain.is_float else integers).append(self._as_register(plain, each))
+            trap, integer, float_ = self.emulator.run(self.entry, integers, floats, number=self.compiled.parts[0].number)
+        finally:
+            for buffer in buffers:
+                buffer.release()
+        if trap:
+            native.raise_trap(trap)
+        return from_register(function.result, integer, float_)
+
+    def _as_register(self, type: Type, value: int | float) -> int:
+        if type == Type.f64:
+            (word,) = struct.unpack("<Q", struct.pack("<d", value))
+            return int(word)
+        if type == Type.f32:
+            (word,) = struct.unpack("<I", struct.pack("<f", value))
+            return int(word) | _BOXED
+        if type == Type.i32 and not self.emulator.library.limits["extends_signs"]:
+            return int(value) & 0xFFFFFFFF
+        return int(value)
+
+
+def from_register(type: Type | None, integer: int, float_: int) -> int | float | None:
+    """A result out of the register that it is in."""
+    if type is None:
+        return None
+    formats = {Type.i32: ("<I", "<i"), Type.i64: ("<Q", "<q"), Type.f32: ("<I", "<f"), Type.f64: ("<Q", "<d")}
+    bits, value = formats[type]
+    word = float_ if type.is_float else integer
+    (result,) = struct.unpack(value, struct.pack(bits, word & (1 << 8 * struct.calcsize(bits)) - 1))
+    return result  # type: ignore[no-any-return]
+
+
+def load(emulator: Emulator, compiled: ForeignFunction) -> int:
+    """Put an image, and those that it calls, into an emulator: the address of its first function."""
+    if compiled.target != emulator.library.target:
+        raise UserError(f"{compiled!r} is not for {emulator.library.target}, which the emulator runs")
+    routines = {name: emulator.routine(name) for name in emulator.library.exports}
+    called = {id(each.symbol): each.symbol for each in compiled.relocations if isinstance(each.symbol, ForeignFunction)}
+    loaded = {number: load(emulator, each) for number, each in called.items()}
+    alignment = max(part.alignment for part in compiled.parts)
+    address = emulator.allocate(len(compiled.image), alignment)
+    emulator.write(address, compiled.linked(address, routines, loaded))
+    return address
