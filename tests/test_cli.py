@@ -262,7 +262,7 @@ def test_objdump_puts_places_and_routines_into_words(main: Main) -> None:
     out = main("objdump", str(PROGRAMS / "branch_table.cnp")).out
     (table,) = re.findall(r"count=3 table=([0-9a-f]{4})", out)
     entries = re.findall(
-        rf"^ +([0-9a-f]{{4}})  ((?:[0-9a-f]{{2}} ){{4}}) +\.long ([0-9a-f]{{4}}) - {table}\b", out, re.MULTILINE
+        rf"^ +([0-9a-f]{{4}})  ((?:[0-9a-f]{{2}} ){{4}}) +\.word ([0-9a-f]{{4}}) - {table}\b", out, re.MULTILINE
     )
     assert [int(offset, 16) for offset, _, _ in entries] == [int(table, 16) + 4 * each for each in range(4)]
     for _, held, entry in entries:

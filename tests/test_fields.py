@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
@@ -133,12 +134,14 @@ def test_rows_let_every_register_change_alone_and_all_change_once(
 
 
 @pytest.mark.parametrize(("it", "form", "alternatives", "letters"), SHAPES)
-def test_where_all_is_in_registers_every_position_takes_every_register(
+def test_where_all_is_in_registers_every_position_takes_nearly_every_register(
     it: Any, form: Form, alternatives: Registers, letters: str
 ) -> None:
+    """Those that other positions have in both of the rows that others are made from are left out."""
     rows = register_rows(it, form, alternatives, 0, target())
     for position in positions(letters):
-        assert {row[position] for row in rows} == set(range(NAMED[files(it)[position]]))
+        missing = set(range(NAMED[files(it)[position]])) - {row[position] for row in rows}
+        assert len(missing) <= max(len(letters) - 2, 0), (position, missing)
 
 
 @pytest.mark.parametrize(("it", "form", "alternatives", "letters"), WITH_SLOTS)
@@ -207,7 +210,7 @@ def add(registers: Registers) -> Code:
 
 
 def mixed(registers: Registers) -> Code:
-    """Four instructions, one of two bytes: d and a are floats, b is an integer; a hole beside fields; b twice in one."""
+    """Four instructions, one of two bytes: d and a are floats, b an integer; a hole beside fields; b twice in one."""
     d, a, b = number(registers[0], True), number(registers[1], True), number(registers[2])
     hole = CodeHole(4, Value.OFFSET, IMMEDIATE, 0, 0)
     rotated, loaded = word(0x00000053, (b, 7), (b, 20)), word(0x00000013, (b, 15))
@@ -346,7 +349,7 @@ def test_rows_of_fields_are_kept_once() -> None:
     assert table.number(False, 3) == NUMBERS["x3"] and table.number(True, 3) == NUMBERS["v3"]
 
 
-# ---- what is refused
+# ---- what is outvoted, and what is refused
 
 
 def all_codes(
@@ -356,56 +359,75 @@ def all_codes(
     return {row: encoder(row) for row in rows}
 
 
-@pytest.mark.parametrize("alternatives", [(0, 0, 0, 0), (0, 0, SLOT, 0)])
+def learned(codes: dict[Registers, Code]) -> tuple[Code, FieldTable]:
+    table = FieldTable(target())
+    return Learner(target(), table, files(ADD), "op it").learn(codes), table
+
+
+@pytest.mark.parametrize("alternatives", [(0, 0, 0, 0), (0, 0, SLOT, 0), (SLOT, 0, 0, 0)])
 @pytest.mark.parametrize("pattern", [0, 1])
-def test_a_single_bit_that_differs_in_a_single_code_is_refused(alternatives: Registers, pattern: int) -> None:
+def test_a_single_bit_that_differs_in_a_single_code_is_not_believed(alternatives: Registers, pattern: int) -> None:
     codes = all_codes(alternatives=alternatives, pattern=pattern)
-    Learner(target(), FieldTable(target()), files(ADD), "op it").learn(codes)
-    for registers, bit in itertools.product(codes, range(2, 32)):
+    if not codes:
+        pytest.skip("there is no such pattern")
+    honest, table = learned(codes)
+    for registers, bit in itertools.product(list(codes)[:: max(len(codes) // 12, 1)], range(2, 32)):
         changed = int.from_bytes(codes[registers].data, "little") ^ 1 << bit
-        message = refusal({**codes, registers: Code(changed.to_bytes(4, "little"), ())})
-        assert "op it: " in message and "at offset 0 has more than register fields" in message
+        try:
+            found, found_table = learned({**codes, registers: Code(changed.to_bytes(4, "little"), ())})
+        except BuildError:
+            continue
+        for row in codes:
+            assert filled(found, found_table, row) == filled(honest, table, row) == codes[row].data, (registers, bit)
 
 
-def test_another_length_or_other_holes_are_refused() -> None:
+def test_a_code_of_another_length_or_with_other_holes_is_outvoted() -> None:
     codes = all_codes()
+    honest, _ = learned(codes)
     odd = list(codes)[7]
-    longer = refusal({**codes, odd: Code(codes[odd].data + word(0x13), ())})
-    assert longer == f"op it: the code of registers {odd} is not that of {next(iter(codes))}"
-    held = refusal({**codes, odd: Code(codes[odd].data, (CodeHole(0, Value.OFFSET, IMMEDIATE, 0, 0),))})
-    assert held == longer
+    assert learned({**codes, odd: Code(codes[odd].data + word(0x13), ())})[0] == honest
+    assert learned({**codes, odd: Code(codes[odd].data, (CodeHole(0, Value.OFFSET, IMMEDIATE, 0, 0),))})[0] == honest
+    first = next(iter(codes))
+    assert learned({**codes, first: Code(codes[first].data + word(0x13), ())})[0] == honest
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        lambda r: Code(word(0x33, (number(r[0]), 7), (int(r[0] == 5), 31)), ()),  # a register is special
+        lambda r: add((r[0], min(r[1], r[2]), max(r[1], r[2]), -1)),  # operands change places
+        lambda r: add(r) if r[0] != 5 else Code(word(0x73) + add(r).data, ()),  # one needs more
+    ],
+)
+def test_the_code_that_most_agree_on_is_taken_whole(encoder: Encoder) -> None:
+    codes = all_codes(encoder)
+    code, table = learned(codes)
+    agreeing = [row for row in codes if filled(code, table, row) == codes[row].data]
+    assert len(agreeing) * 2 > len(codes)
+
+
+def test_half_of_the_codes_are_not_enough() -> None:
+    codes = all_codes()
+    for odd in list(codes)[::2]:
+        codes[odd] = Code(codes[odd].data + word(0x13 | hash(odd) % 7 << 8), ())
+    evens = sum(len(each.data) == 4 for each in codes.values())
+    assert evens * 2 <= len(codes)
+    assert "op it: " in refusal(codes)
 
 
 @pytest.mark.parametrize(
     ("encoder", "why"),
     [
-        (lambda r: Code(word(0x33, (number(r[0]) + 1, 7)), ()), "not the number itself"),
-        (lambda r: Code(word(0x33, (number(r[0]) & 15, 7)), ()), "half of it"),
-        (lambda r: Code(word(0x33, (max(number(r[0]), number(r[1])), 7)), ()), "which depends on another"),
+        (lambda r: Code(word(0x33, (number(r[0]) * 5 % 32, 7)), ()), "something made of it"),
+        (lambda r: Code(word(0x33, (number(r[0]) & number(r[1]), 7)), ()), "which depends on another"),
         (lambda r: Code(word(0x33, *((number(r[0]), at) for at in (7, 12, 17, 22))), ()), "four times"),
-        (lambda r: Code(word(0x33, (number(r[0]), 7), (int(r[0] == 5), 31)), ()), "one register is special"),
-        (lambda r: Code(word(0x33, (number(r[0]), 7), (int(r[0] > r[1]), 31)), ()), "an order"),
     ],
 )
 def test_what_is_no_field_is_refused(encoder: Encoder, why: str) -> None:
-    assert "at offset 0 has more than register fields" in refusal(all_codes(encoder)), why
+    message = refusal(all_codes(encoder))
+    assert re.match(r"op it: (no other code has the fields|the code) of registers \(0, 1, 17, -1\)", message), why
 
 
-def test_operands_that_change_places_are_no_fields() -> None:
-    """As clang may write a commutative operation."""
-
-    def ordered(registers: Registers) -> Code:
-        d, a, b, c = registers
-        return add((d, min(a, b), max(a, b), c))
-
-    assert "has more than register fields" in refusal(all_codes(ordered))
-
-
-def test_a_register_that_never_changes_alone_is_refused() -> None:
-    codes = all_codes()
-    first, *others = codes
-    together = {
-        row: codes[row] for row in (first, *others) if row == first or row[0] != first[0] and row[1] != first[1]
-    }
-    assert len(together) > 1
-    assert "has more than register fields" in refusal(together)
+def test_registers_that_never_change_alone_are_refused() -> None:
+    codes = {(n, n + 1, 17, -1): add((n, n + 1, 17, -1)) for n in range(8)}
+    assert refusal(codes) == "op it: no other code has the fields of registers (0, 1, 17, -1) at position 0"

@@ -270,8 +270,6 @@ def test_targets_keep_to_the_limits_of_the_rows() -> None:
     for target in TARGETS.values():
         assert len(target.classes) <= 32 and len({each.name for each in target.classes}) == len(target.classes)
         assert all(len(each.name.encode()) <= 8 for each in target.classes)
-        # The file has them as unsigned numbers: what ends below zero would end nowhere.
-        assert all(each.high >= 0 for each in (*target.classes, *target.kinds))
         assert len({each.name for each in target.kinds}) == len(target.kinds) <= 256
         for kind in target.kinds:
             assert 0 < len(kind.segments) <= file_layout.MOST_SEGMENTS and kind.width in (1, 2, 4), kind.name

@@ -51,6 +51,8 @@ from cnp.target.x86_64 import X86_64
 from cnp.types import Type
 
 ABI = 0x1122334455667788
+MOST = (1 << 63) - 1
+"""In place of anything above it: values are signed."""
 HEADER_FIELDS = {
     "magic": 0, "version": 8, "header size": 12, "target": 16, "ABI hash": 32, "digest": 40, "file size": 72,
     "sections": 80, "integer registers": 84, "float registers": 88, "checksum": 92, "section table": 96,
@@ -139,9 +141,9 @@ def test_what_is_written_is_read_back(library: Path) -> None:
         assert read.kinds == [
             (1, 4, 0, 1, -(1 << 31), (1 << 31) - 1, 0, 32, 0, 0),
             (1, 1, 0, 1, -128, 127, 0, 8, 24, 0),
-            (3, 2, -2048, 4, -(1 << 63), (1 << 64) - 1, 3, 2, 5, 1, 12, 20, 0, 0, 0, 1, 31, 2, 5, 6, 24, 0),
+            (3, 2, -2048, 4, -(1 << 63), MOST, 3, 2, 5, 1, 12, 20, 0, 0, 0, 1, 31, 2, 5, 6, 24, 0),
         ]
-        assert read.classes == [tuple(each) for each in CLASSES]
+        assert read.classes == [tuple(each._replace(high=min(each.high, MOST))) for each in CLASSES]
         assert read.register_alternatives == ([0, 1], [0])
         assert read.register_names == (["x9", "x10"], ["v0"])
         assert read.limits == {"slot_reach": 32760, "pools": 1}
@@ -343,12 +345,12 @@ def test_the_real_library_is_sound() -> None:
     with Library.open(library_path("x86_64"), abi_hash=abi_hash(stencils_directory()), verify_digest=True) as library:
         assert library.op_by_method["i64_add"].name == "i64.add"
         assert library.register_names == (list(X86_64.integer_registers), list(X86_64.float_registers))
-        assert library.classes == [tuple(each) for each in X86_64.classes]
+        assert library.classes == [tuple(each._replace(high=min(each.high, MOST))) for each in X86_64.classes]
         for kind, row in zip(X86_64.kinds, library.kinds):
             segments = [
                 each for segment in kind.segments for each in (segment.start, segment.bits, segment.to, segment.flags)
             ]
-            assert row == (kind.flags, kind.width, kind.bias, kind.scale, kind.low, kind.high, *segments)
+            assert row == (kind.flags, kind.width, kind.bias, kind.scale, kind.low, min(kind.high, MOST), *segments)
         assert library.limits == dict(X86_64.limits)
         for stencil in library.stencils():
             ends = [sum(len(chunk.code) for chunk in stencil.chunks[: n + 1]) for n in range(len(stencil.chunks))]

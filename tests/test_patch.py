@@ -49,7 +49,7 @@ ODD = PatchKind(
 )
 MADE_UP = (*MOVE_WIDE, SCALED, BRANCH, ADRP, SHIFT_LEFT, HIGH_20, LOW_12, STORE_12, AUIPC, PC_LOW_12, CONDITION, SHORT,
            MINUS, ODD)  # fmt: skip
-KINDS = (*MADE_UP, *(each for target in TARGETS.values() for each in target.kinds))
+KINDS = tuple(dict.fromkeys((*MADE_UP, *(each for target in TARGETS.values() for each in target.kinds))))
 
 
 def values(kind: PatchKind) -> list[int]:
@@ -159,7 +159,9 @@ u32 mask_of(const struct patch_kind *kind) { return field_mask(kind); }
 
 
 def row(kind: PatchKind) -> Any:
-    head = KIND.pack(kind.flags, kind.width, len(kind.segments), kind.bias, kind.scale, kind.low, kind.high & 2**64 - 1)
+    head = KIND.pack(
+        kind.flags, kind.width, len(kind.segments), kind.bias, kind.scale, kind.low, min(kind.high, LARGEST)
+    )
     segments = b"".join(SEGMENT.pack(each.start, each.bits, each.to, each.flags) for each in kind.segments)
     return ctypes.create_string_buffer((head + segments).ljust(KIND_SIZE, b"\0"), KIND_SIZE)
 

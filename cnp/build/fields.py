@@ -46,6 +46,10 @@ class FieldTable:
         """The hardware number of a guest register."""
         return self._numbers[is_float][register]
 
+    def width(self, is_float: bool) -> int:
+        """Bits of the hardware numbers of a file."""
+        return max(self._numbers[is_float]).bit_length()
+
     @property
     def rows(self) -> list[tuple[int, ...]]:
         """All rows, by index."""
@@ -118,13 +122,16 @@ class Learner:
     ) -> Shifts:
         """By instruction, where the register of a position is, as most of the rows in which it changes alone have it."""
         base = codes[reference]
+        highest = _WORD - self.table.width(self.files[position])
         found: Counter[Shifts] = Counter()
         for registers, code in codes.items():
             if [p for p in leaders if registers[p] != reference[p]] != [position]:
                 continue
             change = self._number(registers, position) ^ self._number(reference, position)
             rows = [
-                _shifts(_word(code.data, end, size) ^ _word(base.data, end, size), change, max(_WORD - 8 * size, 0))
+                _shifts(
+                    _word(code.data, end, size) ^ _word(base.data, end, size), change, max(_WORD - 8 * size, 0), highest
+                )
                 for end, size in instructions
             ]
             if all(row is not None for row in rows):
@@ -175,12 +182,15 @@ def _word(data: bytes, end: int, size: int) -> int:
     return int.from_bytes(data[end - min(size, 4) : end].rjust(4, b"\0"), "little")
 
 
-def _shifts(word: int, change: int, lowest: int) -> tuple[int, ...] | None:
-    """Where a register's number is, from how a word changes with it; () if it is nowhere, None if that is not all."""
+def _shifts(word: int, change: int, lowest: int, highest: int) -> tuple[int, ...] | None:
+    """Where a register's number is, from how a word changes with it; () if it is nowhere, None if that is not all.
+
+    It lies within the word: a bit of it at the word's end could be anything else.
+    """
     if not word:
         return ()
     for n in range(1, _MOST_FIELDS + 1):
-        for shifts in itertools.combinations(range(lowest, _WORD), n):
+        for shifts in itertools.combinations(range(lowest, highest + 1), n):
             if word == _combined(change, shifts):
                 return shifts
     return None
