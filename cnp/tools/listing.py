@@ -18,10 +18,14 @@ from cnp.tools.disassembly import ALIGNMENT, Instruction, distances, instruction
 from cnp.tools.holes import ADDRESSES, Patched, logical_value, patched_bits, read_holes
 
 if TYPE_CHECKING:
+    from cnp.backends.foreign import ForeignFunction
     from cnp.ir.function import Function
     from cnp.runtime.callable import NativeFunction
+    from cnp.runtime.code import Part
     from cnp.stencil.library import Library
     from cnp.stencil.records import Stencil
+
+    Made = NativeFunction | ForeignFunction
 
 _MOVES = {
     Code.MOVE: ("i64_move", "f64_move"),
@@ -51,13 +55,12 @@ class Row:
     out_of_line: bool = False  # behind the code: reached by a trap, or when a safepoint's count has run out
 
 
-def rows(made: NativeFunction, decode: bool = True) -> list[Row]:
+def rows(made: Made, decode: bool = True) -> list[Row]:
     """The stencils of a function compiled with trace=True, in the order of the code; without instructions if told so.
 
     UserError without the trace, MissingExtra without capstone.
     """
-    part = made._code.parts[made._index]
-    library = made._code.core.library
+    part, library = _part(made), _library(made)
     if not part.traces:
         raise UserError(f"function {made.function.name!r} was compiled without trace=True, which listings need")
     code, addresses, namer = made.code, _Addresses(made), _Namer(library)
@@ -81,7 +84,7 @@ def rows(made: NativeFunction, decode: bool = True) -> list[Row]:
         behind = offset + stencil.size
         found = read_holes(library, stencil, code[offset:behind], made.entry + offset)
         tables |= {each.value - made.entry for each in found if each.holes[0].value == Value.TABLE}
-        holes = tuple(_shown(addresses, name, each) for each in found)
+        holes = tuple(_shown(addresses, name, offset, each) for each in found)
         result.append(Row(serves, offset, name, holes, decoded(offset, behind), cold))
         if behind < end:
             result.append(Row(None, behind, "alignment", (), decoded(behind, end)))
@@ -91,7 +94,19 @@ def rows(made: NativeFunction, decode: bool = True) -> list[Row]:
     return result
 
 
-def _behind(made: NativeFunction, start: int, tables: list[int]) -> Iterator[tuple[int, list[Instruction]]]:
+def _part(made: Made) -> Part:
+    from cnp.backends.foreign import ForeignFunction
+
+    return made.parts[0] if isinstance(made, ForeignFunction) else made._code.parts[made._index]
+
+
+def _library(made: Made) -> Library:
+    from cnp.backends.foreign import ForeignFunction
+
+    return made.library if isinstance(made, ForeignFunction) else made._code.core.library
+
+
+def _behind(made: Made, start: int, tables: list[int]) -> Iterator[tuple[int, list[Instruction]]]:
     """What is behind the instructions: where each part starts, and its rows. Constants, then jump tables."""
     code = made.code
     ends = [*tables, len(code)]
@@ -104,10 +119,21 @@ def _behind(made: NativeFunction, start: int, tables: list[int]) -> Iterator[tup
 class _Addresses:
     """Says what addresses in a function's code are: offsets in the function, other functions, routines of the core."""
 
-    def __init__(self, made: NativeFunction) -> None:
-        code, core = made._code, made._code.core
-        self.library = core.library
+    def __init__(self, made: Made) -> None:
+        from cnp.backends.foreign import ForeignFunction
+
+        self.library = _library(made)
         self.entry, self.code = made.entry, made.code
+        self.relocated: dict[int, str] = {}
+        """What fields are for that nothing has been put into yet, by offset: of code that is not linked."""
+        if isinstance(made, ForeignFunction):
+            self._names = {part.offset: part.function.name for part in made.parts}
+            self.relocated = {
+                each.offset: each.symbol if isinstance(each.symbol, str) else each.symbol.function.name
+                for each in made.relocations
+            }
+            return
+        code, core = made._code, made._code.core
         self._names = {core.routine(name): str(name) for name in self.library.exports}
         self._names |= {code.entry(index): each.function.name for index, each in enumerate(code.parts)}
 
@@ -184,9 +210,11 @@ def _readable(name: str) -> str:
     return op + space + placement
 
 
-def _shown(addresses: _Addresses, name: str, patched: Patched) -> str:
-    """A value that holes were patched with: `immediate_b=1`. `name` is that of the stencil."""
-    return f"{patched.holes[0].value.name.lower()}={_value(addresses, name, patched)}"
+def _shown(addresses: _Addresses, name: str, start: int, patched: Patched) -> str:
+    """A value that holes were patched with: `immediate_b=1`. `name` is that of the stencil, which begins at `start`."""
+    hole = patched.holes[0]
+    value = addresses.relocated.get(start + hole.offset) or _value(addresses, name, patched)
+    return f"{hole.value.name.lower()}={value}"
 
 
 def _value(addresses: _Addresses, name: str, patched: Patched) -> str:
@@ -214,7 +242,7 @@ def _pattern(library: Library, name: str, value: Value) -> int:
     return next((pattern for each, *_, pattern in library.classes if each == found), 0)
 
 
-def stencils_text(made: NativeFunction) -> str:
+def stencils_text(made: Made) -> str:
     """A stencil a line: offset, op number, placement, holes."""
     return "".join(
         f"{row.offset:04x}  op {'-' if row.op is None else row.op:>4}  {row.stencil:44} {' '.join(row.holes)}".rstrip()
@@ -223,10 +251,10 @@ def stencils_text(made: NativeFunction) -> str:
     )
 
 
-def allocation_text(made: NativeFunction) -> str:
+def allocation_text(made: Made) -> str:
     """A register a line: the range of positions it lives in (two an op), and where."""
     function = made.function
-    part = made._code.parts[made._index]
+    part = _part(made)
     lines = []
     for index, (type, interval) in enumerate(zip(function.register_types, part.intervals)):
         start, end, place, slot = interval
@@ -237,7 +265,7 @@ def allocation_text(made: NativeFunction) -> str:
     return "".join(lines)
 
 
-def _machine_code_text(made: NativeFunction) -> str:
+def _machine_code_text(made: Made) -> str:
     return made.disassemble()
 
 
