@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,9 @@ from cnp.errors import BuildError, TrapKind
 from cnp.stencil.library import Library
 from cnp.stencil.model import Form, Value
 from cnp.stencil.sources import stencils_directory
+from cnp.target.immediate import logical_immediate
+from cnp.target.patch import NEGATE, KindFlag, PatchKind, Segment
+from cnp.target.record import Instruction
 from cnp.target.x86_64 import X86_64, missing_features
 from cnp.target.x86_64_decode import decode
 
@@ -256,6 +260,101 @@ def test_other_differences_are_not_a_hole(samples: tuple[str, str]) -> None:
 def test_literal_that_the_op_ignores_leaves_no_hole() -> None:
     merged = merge_samples([function("90"), function("90")], [immediate("I8", 107, -109)], X86_64)
     assert merged is not None and merged.references == ()
+
+
+# Where an instruction is a word, a field is told from the kinds that could have made the difference.
+
+IMM12 = PatchKind("imm12", (Segment(0, 12, 10),), 0, 4095)
+SCALED = PatchKind("imm12x8", (Segment(3, 12, 10),), 0, 4095 * 8, 8)
+MINUS12 = PatchKind("minus12", (Segment(0, 12, 10, NEGATE),), -4095, 0)
+LOGICAL = PatchKind("logical", (Segment(0, 13, 10),), 0, 0x1FFF)
+LOW16, HIGH16 = (PatchKind(f"bits{start}", (Segment(start, 16, 5),)) for start in (0, 16))
+BRANCH = PatchKind("b19", (Segment(2, 19, 5),), -(1 << 20), (1 << 20) - 4, 4, flags=KindFlag.PC_RELATIVE)
+WORDS = replace(
+    X86_64,
+    sample_kinds=None,
+    kinds=(IMM12, SCALED, MINUS12, LOGICAL, LOW16, HIGH16, BRANCH),
+    decode=lambda code: [Instruction(offset, 4) for offset in range(0, len(code), 4)],
+)
+ADD, SUB, AND, MOV, MOVK, COMPARE = 0x91000000, 0xD1000000, 0x92000000, 0xD2800000, 0xF2A00000, 0xF1000000
+
+
+def code_of_words(*words: int) -> Function:
+    return Function("it", b"".join(word.to_bytes(4, "little") for word in words), ())
+
+
+def merged_words(
+    make: Callable[[int], Sequence[int]], each: Immediate
+) -> tuple[bytes, list[tuple[int, PatchKind | None, int]]] | None:
+    """The common code and (offset, kind, addend) of what was found; None if the samples are refused."""
+    found = merge_samples([code_of_words(*make(literal)) for literal in each.literals], [each], WORDS)
+    return found and (found.code, [(row.offset, row.kind, row.addend) for row in found.references])
+
+
+def word_bytes(*words: int) -> bytes:
+    return b"".join(word.to_bytes(4, "little") for word in words)
+
+
+def test_a_field_of_a_word_is_a_hole_of_the_kind_that_explains_it() -> None:
+    each = immediate("U12", 1447, 2649)
+    assert merged_words(lambda n: [ADD | n << 10, 0xD503201F], each) == (word_bytes(ADD, 0xD503201F), [(0, IMM12, 0)])
+    each = immediate("N12", -1447, -2649)
+    assert merged_words(lambda n: [0xD503201F, SUB | -n << 10], each) == (
+        word_bytes(0xD503201F, SUB),
+        [(4, MINUS12, 0)],
+    )
+    each = immediate("U12X8", 8 * 1447, 8 * 2649)
+    assert merged_words(lambda n: [ADD | n // 8 << 10], each) == (word_bytes(ADD), [(0, SCALED, 0)])
+
+
+def test_a_value_may_be_in_several_words() -> None:
+    each = immediate("U32", 0x5B7D3F17, 0x9A6C57B1)
+    found = merged_words(lambda n: [MOV | (n & 0xFFFF) << 5, MOVK | n >> 16 << 5], each)
+    assert found == (word_bytes(MOV, MOVK), [(0, LOW16, 0), (4, HIGH16, 0)])
+
+
+def test_a_pattern_is_a_hole_for_its_encoding() -> None:
+    literals = (0x00FFFFFFF0000000, 0x3F3F3F3F3F3F3F3F)
+    each = Immediate("B", "IMMEDIATE_B", "LOG64", 64, literals, False)
+
+    def make(value: int) -> list[int]:
+        encoded = logical_immediate(value, 64)
+        assert encoded is not None
+        return [AND | encoded << 10]
+
+    assert merged_words(make, each) == (word_bytes(AND), [(0, LOGICAL, 0)])
+    assert merged_words(lambda n: [AND | (n & 0x1FFF) << 10], each) is None, "the value itself is no encoding"
+
+
+@pytest.mark.parametrize("delta", [1, -1])
+def test_one_more_or_less_is_an_addend_where_the_class_leaves_room(delta: int) -> None:
+    def make(value: int) -> list[int]:
+        return [COMPARE | value + delta << 10]
+
+    assert merged_words(make, immediate("C12", 1447, 2649, may_shift=True)) == (
+        word_bytes(COMPARE),
+        [(0, IMM12, delta)],
+    )
+    assert merged_words(make, immediate("U12", 1447, 2649)) is None
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n: [ADD | n + 2 << 10],  # two more
+        lambda n: [ADD | n << 10 | (n > 2000)],  # another bit as well
+        lambda n: [ADD | n << 11],  # elsewhere
+        lambda n: [ADD | n << 10] + [0xD503201F] * (n > 2000),  # another length
+        lambda n: [BRANCH.mask & 0, 0x58000000 | n << 7],  # a distance is never an immediate
+        lambda n: [ADD | n << 10, 0x12345678 + (n > 2000)],  # an instruction beside it differs
+    ],
+)
+def test_other_differences_of_words_are_no_hole(make: Callable[[int], Sequence[int]]) -> None:
+    assert merged_words(make, immediate("U12", 1447, 2649, may_shift=True)) is None
+
+
+def test_words_have_one_strategy() -> None:
+    assert [each.modes for each in strategies([immediate("U12", 1, 2)] * 2, WORDS)] == [(0, 0)]
 
 
 def test_strategies_begin_with_literals_and_end_with_what_always_works() -> None:
@@ -508,9 +607,17 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_command_reports_errors_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["--clang", str(tmp_path / "nowhere"), "--output", str(tmp_path / "x")]) == 1
+    words = ["--target", "x86_64", "--clang", str(tmp_path / "nowhere"), "--output", str(tmp_path / "x")]
+    assert command.main(words) == 1
     assert capsys.readouterr().err.startswith("error: cannot run ")
     assert not (tmp_path / "x").exists()
+
+
+def test_one_file_is_for_one_target(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        command.main(["--target", "all", "--output", str(tmp_path / "x")])
+    assert caught.value.code == 2
+    assert "--output names one file: choose one --target" in capsys.readouterr().err
 
 
 def test_missing_processor_features(tmp_path: Path) -> None:
