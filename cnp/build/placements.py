@@ -438,7 +438,7 @@ class Writer:
             slot = f"*({type.name}_slot *){self._slot(f'SLOT_{position}', immediates)}"
             return self._kept_apart(p, slot) if p.variant else slot
         each = self.target.classes[number]
-        if each.low == each.high == 0:
+        if each.low == each.high == 0 and not each.pattern:
             return "0"
         if each.high < each.low:
             return f"(i64)(frame + HOLE32({self._hole(p, position)}))"
