@@ -19,6 +19,12 @@ CONTROL(landing_pad) {
     CNP_GO(NEXT);
 }
 
+/* The rest of the way to what a call or jump does not reach. */
+CONTROL(veneer) {
+    CNP_GO_FAR(ADDRESS);
+    __builtin_unreachable();
+}
+
 CONTROL(jump) { CNP_GO(TARGET); }
 
 CONTROL(ret) { CNP_RETURN(); }

@@ -48,10 +48,12 @@ class Group:
         trace: bool,
         pins: bytes | None,
         landing_pads: bool = False,
+        far_calls: bool = False,
         tables: Library | None = None,
     ) -> None:
         self._core = core
         self._tables = tables
+        self._far_calls = far_calls
         self._resolve = resolve
         self._safepoints, self._trace, self._pins, self._landing_pads = safepoints, trace, pins, landing_pads
         self._functions = functions
@@ -62,11 +64,16 @@ class Group:
         """VerifyError if a function is not well formed, CodeMemoryFull if there is no room."""
         core = self._core
         with core.compiling(len(self._functions)) as scratch:
-            parts, requests, size = self._lay_out(scratch)
-            block = core.memory.allocate(size, max([part.alignment for part in parts]))
-            code = Code(core, parts, self._keeps, block)
-            for part, (request, callees) in zip(parts, requests):
-                self._emit(part, request, callees, block.writable_address, block.executable_address, parts)
+            while True:
+                parts, requests, size = self._lay_out(scratch)
+                block = core.memory.allocate(size, max([part.alignment for part in parts]))
+                code = Code(core, parts, self._keeps, block)
+                writable, executable = block.writable_address, block.executable_address
+                if all([self._emit(part, *request, writable, executable, parts) for part, request in zip(parts, requests)]):
+                    break
+                if self._far_calls:
+                    raise InternalError(f"function {parts[0].function.name!r}: a call does not reach its target")
+                self._far_calls = True
             core.memory.commit(block)
         return code
 
@@ -79,7 +86,8 @@ class Group:
             parts, requests, size = self._lay_out(scratch)
             buffer = ctypes.create_string_buffer(size + _SLACK)
             for number, (part, (request, callees)) in enumerate(zip(parts, requests)):
-                self._emit(part, request, callees, ctypes.addressof(buffer), 0, parts)
+                if not self._emit(part, request, callees, ctypes.addressof(buffer), 0, parts):
+                    raise InternalError(f"function {part.function.name!r}: a call does not reach its target")
                 address = ctypes.addressof(request)
                 rows = (External * core.externals(address, None, 0))()
                 core.externals(address, ctypes.addressof(rows), len(rows))
@@ -101,13 +109,13 @@ class Group:
 
     def _emit(
         self, part: Part, request: Request, callees: Any, writable: int, executable: int, parts: Sequence[Part]
-    ) -> None:
+    ) -> bool:
+        """Copy and patch. False if a call does not reach its target."""
         for row in callees or ():
             if row.kind == CALLEE_MEMBER:
                 row.address = executable + parts[row.address].offset
         address = ctypes.addressof(request)
-        if self._core.emit(address, writable + part.offset, executable + part.offset):
-            raise InternalError(f"function {part.function.name!r}: a call does not reach its target")
+        return not self._core.emit(address, writable + part.offset, executable + part.offset)
 
     def _prepare(self, index: int, part: Part, scratch: int) -> tuple[Request, Any]:
         """Everything but the copying. The request's scratch holds the result until it is emitted."""
@@ -121,7 +129,8 @@ class Group:
         request.n_parameters = len(function.parameter_types)
         request.n_labels = function._label_count
         request.result_type = NO_TYPE if result is None else result
-        request.safepoints, request.trace, request.landing_pads = self._safepoints, self._trace, self._landing_pads
+        request.safepoints, request.trace = self._safepoints, self._trace
+        request.landing_pads, request.far_calls = self._landing_pads, self._far_calls
         if self._pins is not None and index == 0:
             pinned = ctypes.create_string_buffer(self._pins.ljust(len(function._types), b"\xff"))
             request.pins = ctypes.addressof(pinned)

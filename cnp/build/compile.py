@@ -185,7 +185,7 @@ def compile_controls(compiler: Compiler, source: str, names: Sequence[str]) -> d
     """The hand-written stencils. BuildError names the one that breaks a rule, or that is missing."""
     compiled = compiler.functions("control", f'{PRELUDE}#include "{source}"\n')
     # Numbers of functions and places of traps are the only immediates that are not sign-extended.
-    rules = Rules(hand_written=True, low_half_only=True, routines=compiler.routines)
+    rules = Rules(hand_written=True, indirect_jump=True, low_half_only=True, routines=compiler.routines)
     result = {}
     for name in names:
         if name not in compiled:

@@ -34,8 +34,8 @@ def compile_core(compiler: Compiler) -> Blob:
     return link(read_object(path, compiler.target.elf_machine), compiler)
 
 
-def link(file: ObjectFile, compiler: Compiler) -> Blob:
-    """Lay out the sections, code first, and apply the relocations among them."""
+def link(file: ObjectFile, compiler: Compiler, exported: str = _EXPORT_PREFIX) -> Blob:
+    """Lay out the sections, code first, and apply the relocations among them. `exported` begins the names of exports."""
     starts: dict[int, int] = {}
     data = bytearray()
     for index, section in sorted(file.sections.items(), key=lambda each: (not each[1].code, each[0])):
@@ -58,7 +58,7 @@ def link(file: ObjectFile, compiler: Compiler) -> Blob:
     exports = {
         symbol.name: starts[symbol.section] + symbol.value
         for symbol in file.symbols
-        if symbol.exported and symbol.section in starts and symbol.name.startswith(_EXPORT_PREFIX)
+        if symbol.exported and symbol.section in starts and symbol.name.startswith(exported)
     }
     return Blob(bytes(data), dict(sorted(exports.items())), {})
 

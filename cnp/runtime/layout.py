@@ -32,7 +32,7 @@ KNOWN_CONTROLS = (
     *("jump", "ret", "count", "count_large_frame", "poll", "poll_before_call", "poll_large_frame"),
     *("trap_exit", "trap", "call", "call_small_frame", "call_large_frame"),
     *("call_c", "call_c_stack", "call_c_large_frame", "call_c_stack_large_frame", "c_entry_integer", "c_entry_float"),
-    "landing_pad",
+    *("landing_pad", "veneer"),
 )
 """Control stencils, in the order of `enum known_control`."""
 
@@ -208,7 +208,8 @@ class Request(ctypes.Structure):
         ("trace", c_uint8),
         ("is_plain", c_uint8),
         ("landing_pads", c_uint8),
-        ("zero", c_uint8 * 3),
+        ("far_calls", c_uint8),
+        ("zero", c_uint8 * 2),
         ("pins", c_void_p),
         ("error", c_uint32),
         ("error_op", c_uint32),

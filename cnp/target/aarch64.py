@@ -94,7 +94,7 @@ _CLASSES = (
     ImmediateClass("U12X4", 0, 4095 * 4, scale=4),
     ImmediateClass("U12X8", 0, 4095 * 8, scale=8),
     ImmediateClass("N9", -256, -1),
-    ImmediateClass("LOGICAL32", 0, 0, pattern=32),
+    ImmediateClass("MASK", 0, 0, pattern=64),
     ImmediateClass("LOGICAL64", 0, 0, pattern=64),
     ImmediateClass("COUNT", 0, 63),
     ImmediateClass("U16", 0, 0xFFFF),
@@ -134,7 +134,10 @@ def _immediates(role: Role, access: Access) -> tuple[str, ...]:
     if access.op in _ARITHMETIC:
         return ("U12", "N12", *loaded)
     if access.op in _LOGICAL:
-        return ("LOGICAL64" if wide else "LOGICAL32", *loaded)
+        if wide:
+            return ("LOGICAL64", *loaded)
+        # In 64 bits, whose upper half is zero: clang does so, and it makes no difference but to an or and an xor.
+        return ("MASK", *loaded) if access.op == "i32_and" else loaded
     if any(each in access.op for each in _COMPARED):
         return ("ZERO", "C12", "CN12", "U32", "N32", "I64")
     return loaded
@@ -149,7 +152,7 @@ _SAMPLES = {
     "U12X4": ((5788, 10596), (5468, 10932), (5012, 11476)),
     "U12X8": ((11576, 21192), (10936, 21864), (10024, 22952)),
     "N9": ((-107, -213), (-91, -187), (-85, -171)),
-    "LOGICAL32": ((0x0FFFF000, 0x3F3F3F3F), (0x07FFF800, 0x1F1F1F1F), (0x03FFFC00, 0x7E7E7E7E)),
+    "MASK": ((0x0FFFF000, 0x3FFC0000), (0x07FFF800, 0x1FF80000), (0x03FFFC00, 0x0FE00000)),
     "LOGICAL64": (
         (0x00007FFFFFF80000, 0x3F3F3F3F3F3F3F3F),
         (0x0003FFFFFE000000, 0x1F1F1F1F1F1F1F1F),

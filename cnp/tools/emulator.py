@@ -32,7 +32,7 @@ class Emulator:
 
     The memory is at the same addresses in both, so an address means the same here and there. It has room for code,
     and for data. memory_size: bytes of both; pages that nobody has written to cost nothing. code_size: bytes for
-    code, at most 120 MB. native: run without an emulator, where the target is this machine's.
+    code, at most 120 MB. options: of qemu. native: run without an emulator, where the target is this machine's.
 
     Unsupported where nothing can run the target, LibraryError where the library has no runner beside it. A context
     manager. Whatever `array` returned must not be used after `close`. One thread at a time may use it, but any may set
@@ -40,10 +40,11 @@ class Emulator:
     """
 
     def __init__(
-        self, library: Library, memory_size: int = 1 << 30, *, code_size: int = CODE_SIZE, native: bool = False
+        self, library: Library, memory_size: int = 1 << 30, *, code_size: int = CODE_SIZE, native: bool = False, options: Sequence[str] = ()
     ) -> None:
         self.library = library
         self.native = native
+        self._options = options
         command = self._command()
         blob = bytes(library.section(SectionName.BLOB))
         start = _aligned(ctypes.sizeof(Desk), _PAGE)
@@ -84,7 +85,7 @@ class Emulator:
             raise LibraryError(f"there is no runner at {runner}; rebuild the library with `python build_stencils.py`")
         if self.native and self.library.target != os.uname().machine:
             raise Unsupported(f"native=True: this machine is {os.uname().machine}, not {self.library.target}")
-        return [runner] if self.native else [*find_emulator(self.library.target), runner]
+        return [runner] if self.native else [*find_emulator(self.library.target), *self._options, runner]
 
     def _begin(self, file: int) -> None:
         """Maps the memory there too, and asks for what the process has to offer."""

@@ -10,6 +10,7 @@ enum event_kind {
     POLL_EVENT,    /* the same, to a safepoint's slow path, which comes back to target + 1 */
     CHECK_EVENT,   /* the same, in front of the first call */
     EXIT_EVENT,    /* item holds a displacement to a trap's place out of line: op number and kind in extra */
+    VENEER_EVENT,  /* item holds a displacement to a veneer out of line, which goes on to the address in extra and addend */
     LIBRARY_EVENT, /* item holds a displacement to extra, an offset in the blob */
     CALLEE_EVENT,  /* the same, to callee number target */
     POOL_EVENT,    /* item holds (part of) the distance to the pool's row target */

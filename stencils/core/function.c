@@ -148,12 +148,13 @@ static void put_poll(struct selection *s, int before_call) {
     s->value[FUNCTION_VALUE] = s->c->request->function_number;
 }
 
-/* Slow paths, behind the code: each exit of a trap, and each safepoint's way to the host and back. */
+/* Slow paths, behind the code: each exit of a trap, each safepoint's way to the host and back, and what calls go through
+ * that do not reach their target. */
 static int put_cold(struct selection *s) {
     struct compilation *c = s->c;
     for (u32 k = 0; s->n_cold; k++) {
         const struct event event = *event_at(c, k);
-        if (event.kind < POLL_EVENT || event.kind > EXIT_EVENT)
+        if (event.kind < POLL_EVENT || event.kind > VENEER_EVENT)
             continue;
         if (!has_room(s))
             return 0;
@@ -162,6 +163,9 @@ static int put_cold(struct selection *s) {
         if (event.kind == EXIT_EVENT) {
             s->number = event.extra >> 4;
             put_trap(s, event.extra);
+        } else if (event.kind == VENEER_EVENT) {
+            s->value[ADDRESS_VALUE] = c->pool[event.extra];
+            put_control(s, VENEER_STENCIL);
         } else {
             put_poll(s, event.kind == CHECK_EVENT);
             jump_to(s, event.target + 1);
@@ -227,7 +231,7 @@ static int select_function(struct compilation *c) {
     if (!lay_out_frame(s))
         return 0;
     c->n_pool = 0;
-    if (c->library->constants && !ALLOCATE(c, c->pool, c->n_constants + 4 * c->n_instructions + 16))
+    if ((c->library->constants || c->request->far_calls) && !ALLOCATE(c, c->pool, c->n_constants + 4 * c->n_instructions + 16))
         return 0;
     char *temporary = c->next;
     u32 *stack;

@@ -126,7 +126,7 @@ enum known_op {
 enum known_control {
     JUMP_STENCIL, RETURN_STENCIL, COUNT_STENCIL, COUNT_LARGE_FRAME, POLL_STENCIL, POLL_BEFORE_CALL, POLL_LARGE_FRAME,
     TRAP_EXIT_STENCIL, TRAP_STENCIL, CALL_STENCIL, CALL_SMALL_FRAME, CALL_LARGE_FRAME, CALL_C_STENCIL, CALL_C_STACK,
-    CALL_C_LARGE_FRAME, CALL_C_STACK_LARGE_FRAME, C_ENTRY_INTEGER, C_ENTRY_FLOAT, LANDING_PAD, KNOWN_CONTROLS
+    CALL_C_LARGE_FRAME, CALL_C_STACK_LARGE_FRAME, C_ENTRY_INTEGER, C_ENTRY_FLOAT, LANDING_PAD, VENEER_STENCIL, KNOWN_CONTROLS
 };
 
 struct library {
@@ -298,7 +298,8 @@ struct request {
     u8 trace;
     u8 is_plain; /* result: nothing was folded or moved, because a message would have blamed another op */
     u8 landing_pads; /* a mark where the code is entered, and where a jump table leads, for processors that want one */
-    u8 zero[3];
+    u8 far_calls;    /* calls to what is not of this request, and to the core, go through veneers, which reach anywhere */
+    u8 zero[2];
     const s8 *pins; /* NULL, or the hardware register of each register of the function, -1 for its slot: for tests */
     /* results */
     u32 error, error_op, error_operand;

@@ -103,6 +103,7 @@ static void put_pooled(struct selection *s, const struct hole *hole, u32 index, 
 }
 static void put_address(struct selection *s, const struct stencil *stencil, const struct hole *hole, u32 index, u32 position) {
     struct event *event;
+    int is_far;
     switch (hole->value) {
     case TARGET_VALUE:
         event = add_event(s, s->branch_kind, index, position, s->branch_target);
@@ -116,14 +117,24 @@ static void put_address(struct selection *s, const struct stencil *stencil, cons
         s->n_cold++;
         break;
     case LIBRARY_VALUE:
-        event = add_event(s, LIBRARY_EVENT, index, position, 0);
+        event = add_event(s, s->c->request->far_calls ? VENEER_EVENT : LIBRARY_EVENT, index, position, -1);
         event->extra = hole->extra;
         break;
-    case CALLEE_VALUE: event = add_event(s, CALLEE_EVENT, index, position, s->callee); break;
+    case CALLEE_VALUE:
+        is_far = s->c->request->far_calls && s->c->request->callees[s->callee].kind != CALLEE_MEMBER;
+        event = add_event(s, is_far ? VENEER_EVENT : CALLEE_EVENT, index, position, s->callee);
+        break;
     default: event = add_event(s, TABLE_EVENT, index, position, (s32)s->instruction); break;
     }
     event->addend = hole->addend;
     event->field = hole->kind;
+    if (event->kind == VENEER_EVENT) {
+        const struct library *library = s->library;
+        i64 to = event->target < 0 ? library->blob + event->extra : (i64)s->c->request->callees[event->target].address;
+        event->extra = in_pool(s->c, to);
+        event->target = s->n_targets++;
+        s->n_cold++;
+    }
 }
 
 static inline int is_address(u32 value) { return 1u << value & (1u << TARGET_VALUE | 1u << EXIT_VALUE | 1u << LIBRARY_VALUE | 1u << CALLEE_VALUE | 1u << TABLE_VALUE); }

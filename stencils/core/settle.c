@@ -142,7 +142,7 @@ static int fill_in(struct compilation *c) {
         struct event *event = event_at(c, k);
         s64 from = (s64)event->position - event->addend;
         switch (event->kind) {
-        case BRANCH_EVENT: case POLL_EVENT: case CHECK_EVENT: case EXIT_EVENT:
+        case BRANCH_EVENT: case POLL_EVENT: case CHECK_EVENT: case EXIT_EVENT: case VENEER_EVENT:
             if (!put_distance(c, event, (s64)c->target_position[event->target] - from))
                 return fail(c, TOO_LARGE, 0, 0);
             continue;

@@ -97,6 +97,7 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
 #define CNP_MOVE_32(register, name)                                                                           \
     "movz " register ", #:abs_g0_nc:" #name "\n movk " register ", #:abs_g1_nc:" #name "\n"
 
+#define CNP_GO_FAR(name) CNP_IN_PLACE("ldr x16, " #name "\n br x16")
 #define CNP_LANDING_PAD() __asm__ volatile("hint #38") /* bti jc */
 
 #define CNP_RETURN()                                                                                          \

@@ -80,6 +80,7 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
 #define CNP_CALL_C(name) CNP_CALL_ALIGNED("", name)
 #define CNP_CALL_C_STACK(name) CNP_CALL_ALIGNED(" pushq %%rax\n pushq %%r11\n", name)
 
+#define CNP_GO_FAR(name) CNP_IN_PLACE("movabsq %1, %%r10\n jmp *%%r10", "i"(name))
 #define CNP_LANDING_PAD() __asm__ volatile("endbr64")
 
 /* Compiled code leaves its result in r10 or f0. */
