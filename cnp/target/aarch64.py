@@ -31,7 +31,8 @@ _SCALED = tuple(
     for shift in (1, 2, 3)
 )
 # What clang makes of an immediate that is negative, wide, a count, or a pattern. A shift to the left is ubfm, whose
-# fields are the count's opposite and complement; a rotation to the left one to the right.
+# fields are the count's opposite and complement; a rotation to the left one to the right. Bit 6 of a count is 0: so is the
+# highest bit of a field of 32 bits, which tells it from one of 64.
 _SAMPLED = (
     PatchKind("minus12", (Segment(0, 12, 10, NEGATE),), -4095, 0),
     PatchKind("imm16", (Segment(0, 16, 5),), 0, 0xFFFF),
@@ -39,11 +40,13 @@ _SAMPLED = (
     PatchKind("notbits0", (Segment(0, 16, 5, INVERT),)),
     PatchKind("logical", (Segment(0, 13, 10),), 0, 0x1FFF),
     PatchKind("lsl64", (Segment(0, 6, 16, NEGATE), Segment(0, 6, 10, INVERT)), 0, 63),
-    PatchKind("lsl32", (Segment(0, 5, 16, NEGATE), Segment(0, 5, 10, INVERT)), 0, 31),
+    PatchKind(
+        "lsl32", (Segment(0, 5, 16, NEGATE), Segment(6, 1, 21), Segment(0, 5, 10, INVERT), Segment(6, 1, 15)), 0, 31
+    ),
     PatchKind("shr", (Segment(0, 6, 16),), 0, 63),
     PatchKind("ror", (Segment(0, 6, 10),), 0, 63),
     PatchKind("rol64", (Segment(0, 6, 10, NEGATE),), 0, 63),
-    PatchKind("rol32", (Segment(0, 5, 10, NEGATE),), 0, 31),
+    PatchKind("rol32", (Segment(0, 5, 10, NEGATE), Segment(6, 1, 15)), 0, 31),
 )
 _KINDS = (_B26, _B19, _B14, _ADR21, _IMM12, _IMM9, *_SCALED, *_SAMPLED, _LOW16, _HIGH16, _THIRD16, _FOURTH16)
 
