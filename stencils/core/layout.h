@@ -51,7 +51,7 @@ struct stencil {
     union {
         u32 shape;
         struct {
-            u32 hole : 16, size : 11, holes : 4;
+            u32 hole : 16, size : 10, holes : 5;
             u32 has_short_form : 1; /* the next stencil, whose last jump has a displacement of one byte */
         };
     };
@@ -73,7 +73,7 @@ struct hole {
 /* How a value becomes a field: runs of its bits go to the four bytes that end with the field. */
 enum kind_flag { PC_RELATIVE = 1, PAGES = 2 };
 enum segment_flag { NEGATE = 1, INVERT = 2 };
-enum { MOST_SEGMENTS = 4 };
+enum { MOST_SEGMENTS = 8 };
 struct patch_kind {
     u8 flags, width, n_segments, zero;
     s32 bias;
