@@ -64,7 +64,7 @@ _RELOCATIONS = {
     279: RelocationKind("R_AARCH64_TSTBR14", ((0, _B14),)),
     280: RelocationKind("R_AARCH64_CONDBR19", ((0, _B19),)),
     282: RelocationKind("R_AARCH64_JUMP26", ((0, _B26),)),
-    283: RelocationKind("R_AARCH64_CALL26", ((0, _B26),)),
+    283: RelocationKind("R_AARCH64_CALL26", ((0, _B26),), of_call=True),
 }
 
 _TINY = Flag("-mcmodel=tiny", "constants and the core's own parts are within 1 MiB: one instruction reaches them")

@@ -166,6 +166,16 @@ class Target:
             return tuple((number,) for number in range(self.registers(type)))
         return self.groups[type.is_float]
 
+    def call_relocation(self, kind: str) -> tuple[int, int] | None:
+        """Type of the ELF relocation that fills in the fields of a call, the first of which is of this patch kind; and where
+        that field is, from the offset the relocation names. None if it is another one of them. KeyError if there is none.
+        """
+        for number, each in self.relocations.items():
+            for index, (offset, field) in enumerate(each.fields if each.of_call else ()):
+                if field.name == kind:
+                    return None if index else (number, offset)
+        raise KeyError(kind)
+
     def class_mask(self, role: Role, access: Access) -> int:
         """Bit per class that an immediate may be of."""
         names = self.immediates(role, access)

@@ -126,7 +126,8 @@ enum known_op {
 enum known_control {
     JUMP_STENCIL, RETURN_STENCIL, COUNT_STENCIL, COUNT_LARGE_FRAME, POLL_STENCIL, POLL_BEFORE_CALL, POLL_LARGE_FRAME,
     TRAP_EXIT_STENCIL, TRAP_STENCIL, CALL_STENCIL, CALL_SMALL_FRAME, CALL_LARGE_FRAME, CALL_C_STENCIL, CALL_C_STACK,
-    CALL_C_LARGE_FRAME, CALL_C_STACK_LARGE_FRAME, C_ENTRY_INTEGER, C_ENTRY_FLOAT, LANDING_PAD, VENEER_STENCIL, KNOWN_CONTROLS
+    CALL_C_LARGE_FRAME, CALL_C_STACK_LARGE_FRAME, C_ENTRY_INTEGER, C_ENTRY_FLOAT, LANDING_PAD, VENEER_STENCIL,
+    CALL_SYMBOL, CALL_SYMBOL_STACK, CALL_SYMBOL_LARGE_FRAME, CALL_SYMBOL_STACK_LARGE_FRAME, KNOWN_CONTROLS
 };
 
 struct library {
@@ -280,7 +281,9 @@ struct callee {
     u8 zero[5];
     u8 parameter_type[16];
 };
-enum callee_kind { CALLEE_CODE, CALLEE_C, CALLEE_MEMBER };
+/* The last is a C function that a linker will find: code for an object file calls it as directly as compiled code. */
+enum callee_kind { CALLEE_CODE, CALLEE_C, CALLEE_MEMBER, CALLEE_SYMBOL };
+static inline int is_c_function(const struct callee *callee) { return callee->kind == CALLEE_C || callee->kind == CALLEE_SYMBOL; }
 
 /* One function to compile. `ops` is the Python list of tuples that cnp.ir.Function collects. */
 struct compilation;
