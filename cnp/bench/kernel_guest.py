@@ -26,9 +26,10 @@ from cnp.tools.emulated import EmulatedFunction, from_register
 from cnp.tools.emulator import Emulator
 from cnp.types import Type
 
-_CLANG_FLAGS = ("-O2", "-fno-vectorize", "-fno-slp-vectorize", "-std=gnu2x", "-ffreestanding")
-_CLANG_FLAGS += ("-fwrapv", "-ffp-contract=off", "-fno-math-errno", "-fno-stack-protector", "-fomit-frame-pointer", "-fPIC")
-_CLANG_FLAGS += ("-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-fno-builtin")
+_CLANG_FLAGS = (
+    *("-O2", "-fno-vectorize", "-fno-slp-vectorize", "-std=gnu2x", "-fwrapv", "-ffp-contract=off", "-fno-math-errno"),
+    *("-fno-stack-protector", "-fomit-frame-pointer", "-fPIC", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables"),
+)
 _COUNTED = ("-singlestep", "-d", "exec,nochain")  # qemu logs each instruction as a block of its own
 _RESULTS = {None: None, ctypes.c_int32: Type.i32, ctypes.c_int64: Type.i64, ctypes.c_double: Type.f64}
 
