@@ -231,7 +231,8 @@ def _value(addresses: _Addresses, name: str, patched: Patched) -> str:
         return f"{value:+d}"
     bits = _pattern(addresses.library, name, hole.value)
     if bits:
-        return f"{logical_value(value, bits):#x}"
+        value = logical_value(value, bits)
+        value -= (value >> bits - 1) << bits
     return str(value) if abs(value) < _LARGE else f"{value:#x}"
 
 
