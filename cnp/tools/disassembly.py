@@ -24,7 +24,7 @@ class Instruction:
 def instructions(code: bytes, address: int, target: str, end: int) -> list[Instruction]:
     """Decode `code` as it runs at `address`: instructions up to `end`, then the pool and jump tables as words.
 
-    Bytes that are neither become `.byte`. MissingExtra without capstone, Unsupported for a target that it cannot decode.
+    Bytes that are neither become `.byte`. MissingExtra without capstone, Unsupported for a target it does not decode.
     """
     try:
         import capstone

@@ -124,6 +124,7 @@ class _Addresses:
 
         self.library = _library(made)
         self.entry, self.code = made.entry, made.code
+        self._names: dict[int, str] = {}
         self.relocated: dict[int, str] = {}
         """What fields are for that nothing has been put into yet, by offset: of code that is not linked."""
         if isinstance(made, ForeignFunction):
