@@ -1,4 +1,4 @@
-"""The command line: cnp build, run, objdump, doctor, and what else surrounds the library."""
+"""The command line: cnp build, run, emit, objdump, doctor, and what else surrounds the library."""
 
 from __future__ import annotations
 
@@ -42,6 +42,17 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     run.add_argument(
         "arguments", nargs="*", metavar="ARG", help="integers, floats, or @FILE for a pointer to its bytes"
     )
+
+    emit = commands.add_parser("emit", help="compile a .cnp file to an object file that C code can be linked with")
+    emit.add_argument("file", type=Path, metavar="FILE", help="functions in text form")
+    emit.add_argument(
+        "-o", "--output", type=Path, metavar="OBJECT", help="where to write it (default: FILE's name with .o, in this directory)"
+    )
+    emit.add_argument("--target", metavar="NAME", help="the machine that it is for (default: this one)")
+    emit.add_argument(
+        "--function", action="append", metavar="NAME", help="C can call this one (may be given again; default: all)"
+    )
+    emit.add_argument("--header", type=Path, metavar="HEADER", help="write a C header that declares them, too")
 
     objdump = commands.add_parser("objdump", help="show ops, stencils, holes and machine code side by side")
     objdump.add_argument("file", type=Path, metavar="FILE", help="functions in text form")
@@ -151,6 +162,26 @@ def _described(trap: Trap, functions: dict[str, cnp.Function]) -> str:
     return f"{trap.kind} in function {trap.function!r} at op {trap.op}: {op}"
 
 
+def _emit(options: argparse.Namespace) -> int:
+    from cnp.target import target_named
+    from cnp.tools.emission import object_file, save
+    from cnp.tools.header import header
+
+    if options.target is not None:
+        target_named(options.target)
+    functions = _parse(options.file)
+    if not functions:
+        raise UserError(f"{options.file} has no functions")
+    names = dict.fromkeys(options.function or functions)
+    chosen = [_chosen(functions, name, options.file) for name in names]
+    data = object_file(chosen, options.target)
+    text = header(chosen, options.file.name)
+    save(options.output or Path(options.file.with_suffix(".o").name), data)
+    if options.header is not None:
+        save(options.header, text.encode())
+    return 0
+
+
 def _objdump(options: argparse.Namespace) -> int:
     from cnp.tools import objdump
 
@@ -175,7 +206,7 @@ def _doctor(options: argparse.Namespace) -> int:
     return int(failed)
 
 
-_COMMANDS = {"run": _run, "objdump": _objdump, "doctor": _doctor}
+_COMMANDS = {"run": _run, "emit": _emit, "objdump": _objdump, "doctor": _doctor}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -40,19 +40,10 @@ CONTROL(count_large_frame) {
     CNP_GO(NEXT);
 }
 
-/* What polls. Only where a function is about to call can the stack overflow, and only the core sees that it does. */
-CONTROL(poll) {
-    CNP_POLL_IN_LOOP();
-    CNP_GO(NEXT);
-}
-CONTROL(poll_before_call) {
-    CNP_POLL_BEFORE_CALL(FUNCTION);
-    CNP_GO(NEXT);
-}
-CONTROL(poll_large_frame) {
-    CNP_POLL_LARGE_FRAME(FRAME_SIZE, FUNCTION);
-    CNP_GO(NEXT);
-}
+/* What polls, out of line, and goes back to TARGET. Only where a function is about to call can the stack overflow, and only the core sees that it does. */
+CONTROL(poll) { CNP_POLL_IN_LOOP(TARGET); }
+CONTROL(poll_before_call) { CNP_POLL_BEFORE_CALL(FUNCTION, TARGET); }
+CONTROL(poll_large_frame) { CNP_POLL_LARGE_FRAME(FRAME_SIZE, FUNCTION, TARGET); }
 
 /* An exit says which one it is, then all go the same way. */
 CONTROL(trap_exit) {
@@ -100,12 +91,41 @@ CONTROL(call_c_stack_large_frame) {
     CNP_GO(NEXT);
 }
 
+/* The same for a C function whose name a linker knows. */
+#ifndef CNP_CALL_SYMBOL /* where compiled code keeps the stack as C wants it, and C takes eight integers in registers */
+#define CNP_CALL_SYMBOL() CNP_CALL_COMPILED()
+#define CNP_CALL_SYMBOL_STACK() CNP_CALL_COMPILED()
+#endif
+CONTROL(call_symbol) {
+    context_of(frame)->frame = frame;
+    CNP_CALL_SYMBOL();
+    CNP_GO(NEXT);
+}
+CONTROL(call_symbol_stack) {
+    context_of(frame)->frame = frame;
+    CNP_CALL_SYMBOL_STACK();
+    CNP_GO(NEXT);
+}
+CONTROL(call_symbol_large_frame) {
+    context_of(frame)->frame = frame + HOLE32(FRAME_SIZE);
+    CNP_CALL_SYMBOL();
+    CNP_GO(NEXT);
+}
+CONTROL(call_symbol_stack_large_frame) {
+    context_of(frame)->frame = frame + HOLE32(FRAME_SIZE);
+    CNP_CALL_SYMBOL_STACK();
+    CNP_GO(NEXT);
+}
+
 /* A function as C sees it: the arguments go to memory by class and the core does the rest. */
-#define C_ENTRY(result_type, field)                                                                                \
+#define C_ENTRY(description, field)                                                                                \
     (i64 a, i64 b, i64 c, i64 d, i64 e, i64 f, f64 s, f64 t, f64 u, f64 v, f64 w, f64 x, f64 y, f64 z, i64 g, i64 h) { \
         i64 integers[8] = {a, b, c, d, e, f, g, h};                                                                \
         f64 floats[8] = {s, t, u, v, w, x, y, z};                                                                  \
-        return cnp_enter_from_c((const struct signature *)HOLE64(SIGNATURE), integers, floats).field;              \
+        return cnp_enter_from_c((const struct signature *)description, integers, floats).field;                    \
     }
-ENTRY(i64, c_entry_integer) C_ENTRY(i64, i)
-ENTRY(f64, c_entry_float) C_ENTRY(f64, f)
+ENTRY(i64, c_entry_integer) C_ENTRY(HOLE64(SIGNATURE), i)
+ENTRY(f64, c_entry_float) C_ENTRY(HOLE64(SIGNATURE), f)
+/* The same in an object file: what describes the function lies behind the code, see struct exported in ahead/support.c. */
+ENTRY(i64, symbol_entry_integer) C_ENTRY(ADDRESS_OF(TABLE), i)
+ENTRY(f64, symbol_entry_float) C_ENTRY(ADDRESS_OF(TABLE), f)

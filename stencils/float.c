@@ -20,14 +20,19 @@ OP(f64_abs, PLAIN, f64, f64 a) { return __builtin_fabs(a); }
 OP(f32_copysign, PLAIN, f32, f32 a, f32 b) { return __builtin_copysignf(a, b); }
 OP(f64_copysign, PLAIN, f64, f64 a, f64 b) { return __builtin_copysign(a, b); }
 
-OP(f32_ceil, PLAIN, f32, f32 a) { return __builtin_ceilf(a); }
-OP(f64_ceil, PLAIN, f64, f64 a) { return __builtin_ceil(a); }
-OP(f32_floor, PLAIN, f32, f32 a) { return __builtin_floorf(a); }
-OP(f64_floor, PLAIN, f64, f64 a) { return __builtin_floor(a); }
-OP(f32_trunc, PLAIN, f32, f32 a) { return __builtin_truncf(a); }
-OP(f64_trunc, PLAIN, f64, f64 a) { return __builtin_trunc(a); }
-OP(f32_nearest, PLAIN, f32, f32 a) { return __builtin_roundevenf(a); }
-OP(f64_nearest, PLAIN, f64, f64 a) { return __builtin_roundeven(a); }
+/* A target whose clang would call a library says it otherwise. */
+#ifndef CNP_ROUND_F32
+#define CNP_ROUND_F32(a, way) __builtin_##way##f(a)
+#define CNP_ROUND_F64(a, way) __builtin_##way(a)
+#endif
+OP(f32_ceil, PLAIN, f32, f32 a) { return CNP_ROUND_F32(a, ceil); }
+OP(f64_ceil, PLAIN, f64, f64 a) { return CNP_ROUND_F64(a, ceil); }
+OP(f32_floor, PLAIN, f32, f32 a) { return CNP_ROUND_F32(a, floor); }
+OP(f64_floor, PLAIN, f64, f64 a) { return CNP_ROUND_F64(a, floor); }
+OP(f32_trunc, PLAIN, f32, f32 a) { return CNP_ROUND_F32(a, trunc); }
+OP(f64_trunc, PLAIN, f64, f64 a) { return CNP_ROUND_F64(a, trunc); }
+OP(f32_nearest, PLAIN, f32, f32 a) { return CNP_ROUND_F32(a, roundeven); }
+OP(f64_nearest, PLAIN, f64, f64 a) { return CNP_ROUND_F64(a, roundeven); }
 
 static inline u32 bits_of_f32(f32 a) { return ((union { f32 value; u32 bits; }){a}).bits; }
 static inline u64 bits_of_f64(f64 a) { return ((union { f64 value; u64 bits; }){a}).bits; }

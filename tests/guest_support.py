@@ -76,7 +76,7 @@ class GuestGroup(Group):
 def compile_for(emulator: Emulator, function: Function) -> Part:
     """The function's part: its `offset` is the address of its code in the emulator, its `number` is in trap words."""
     core: Any = GuestCore(emulator)
-    group = GuestGroup(core, native._reached(function), native._compiled, safepoints=True, trace=False, pins=None)
+    group = GuestGroup(core, native.reached([function]), native._compiled, safepoints=True, trace=False, pins=None)
     return group.place(emulator)[0]
 
 

@@ -87,6 +87,7 @@ ENUMERATIONS: Mapping[str, Mapping[str, int]] = {
         "CALLEE_CODE": layout.CALLEE_CODE,
         "CALLEE_C": layout.CALLEE_C,
         "CALLEE_MEMBER": layout.CALLEE_MEMBER,
+        "CALLEE_SYMBOL": layout.CALLEE_SYMBOL,
     },
     "limits": {
         "MAXIMUM_INTEGER_REGISTERS": layout.REGISTERS,

@@ -6,10 +6,11 @@ import threading
 
 from cnp.backends.requests import Group
 from cnp.errors import LibraryError, Unsupported
-from cnp.ir.function import Extern, Function
+from cnp.ir.function import Function
 from cnp.runtime.code import announce, forget
 from cnp.runtime.default import library_for
-from cnp.stencil.layout import SymbolKind
+from cnp.stencil.layout import SectionName, SymbolKind
+from cnp.stencil.patching import patch
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from cnp.runtime.layout import Library as Tables
     from cnp.stencil.library import Library
 
+_CONSTANT = 16  # bytes: no constant of a stencil is larger, or aligned to more
 _tables: dict[str, Tables] = {}
 _lock = threading.Lock()
 
@@ -33,7 +35,7 @@ class Relocation:
     def __init__(self, offset: int, kind: int, symbol: Any, addend: int) -> None:
         self.offset = offset  # of the field, in the image
         self.kind = kind  # row of the library's patch kinds
-        self.symbol = symbol  # the name of a routine of the core, or a ForeignFunction
+        self.symbol = symbol  # the name of a routine of the core, a ForeignFunction, or an Extern without an address
         self.addend = addend
 
 
@@ -45,14 +47,16 @@ class ForeignFunction:
 
     backend = "native"
 
-    def __init__(self, function: Function, library: Library, image: bytes, parts: list[Part]) -> None:
+    def __init__(
+        self, function: Function, library: Library, image: bytes, parts: list[Part], relocations: list[Relocation]
+    ) -> None:
         self.function = function
         """What was compiled."""
         self.library = library
         self.image = image
         """Code of all functions, this one first. Fields of relocations hold distances from address 0."""
         self.parts = parts
-        self.relocations: list[Relocation] = []
+        self.relocations = relocations
         announce(parts)
 
     def __del__(self) -> None:
@@ -79,8 +83,6 @@ class ForeignFunction:
     def linked(self, address: int, routines: Mapping[str, int], loaded: Mapping[int, int]) -> bytes:
         """The image as it runs at an address. `routines` are addresses of the core's routines by name, `loaded` those of
         images that this one calls, by id(). OverflowError if something is out of reach."""
-        from cnp.stencil.patching import patch
-
         data = bytearray(self.image)
         for each in self.relocations:
             to = routines[each.symbol] if isinstance(each.symbol, str) else loaded[id(each.symbol)]
@@ -139,11 +141,45 @@ def compile(
         core, functions, resolve, safepoints=safepoints, trace=trace, pins=pins, landing_pads=landing_pads,
         tables=tables_for(core, library),
     )  # fmt: skip
-    image, parts, externals = group.image()
-    made = ForeignFunction(function, library, image, parts)
+    image, parts, relocations = linkable(group, library)
+    return ForeignFunction(function, library, image, parts, relocations)
+
+
+def compile_for_linker(core: Core, functions: list[Function], target: str) -> tuple[bytes, list[Part], list[Relocation]]:
+    """Code of functions, and of no others that they call, for an object file. There are no safepoints in it."""
+    library = library_for(target)
+
+    def resolve(callee: Any) -> NoReturn:
+        raise Unsupported(f"an object file cannot call {callee!r}; accepted: a Function, or cnp.extern(name, ...)")
+
+    group = Group(
+        core, functions, resolve, safepoints=False, trace=False, pins=None, tables=tables_for(core, library),
+        for_linker=True,
+    )  # fmt: skip
+    return linkable(group, library)
+
+
+def linkable(group: Group, library: Library) -> tuple[bytes, list[Part], list[Relocation]]:
+    """A group's code, with the library's constants behind it where it refers to some; its parts; and what else it refers to,
+    in order."""
+    code, parts, externals = group.image()
+    image = bytearray(code)
     routines = {offset: name for name, offset in library.symbols[SymbolKind.EXPORT]}
+    constants: dict[int, int] = {}  # where those at offsets of the blob are in the image
+    first = -(-len(code) // _CONSTANT)
+    relocations = []
     for number, row, callee in externals:
-        symbol = routines[row.offset] if callee is None else callee
-        assert not isinstance(symbol, Extern)
-        made.relocations.append(Relocation(parts[number].offset + row.position, row.field, symbol, row.addend))
-    return made
+        place = parts[number].offset + row.position
+        if callee is None and row.offset not in routines:
+            at = constants.setdefault(row.offset, (first + len(constants)) * _CONSTANT)
+            patch(image, place, library.kinds[row.field], at + row.addend - place)
+        else:
+            symbol = routines[row.offset] if callee is None else callee
+            relocations.append(Relocation(place, row.field, symbol, row.addend))
+    if constants:
+        blob = library.section(SectionName.BLOB)
+        image += bytes(-len(image) % _CONSTANT)
+        for offset in constants:  # there may be less of it, and then it does not matter what follows
+            image += bytes(blob[offset : offset + _CONSTANT]).ljust(_CONSTANT, b"\0")
+    relocations.sort(key=lambda each: each.offset)
+    return bytes(image), parts, relocations

@@ -17,6 +17,7 @@ from cnp.runtime.default import default_library
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any, NoReturn
 
 _core: Core | None = None
@@ -69,11 +70,11 @@ def compile(
         from cnp.backends import foreign
 
         return foreign.compile(
-            running, function, _reached(function), target,
+            running, function, reached([function]), target,
             safepoints=safepoints, trace=trace, pins=pins, landing_pads=landing_pads,
         )  # fmt: skip
     group = Group(
-        running, _reached(function), _compiled, safepoints=safepoints, trace=trace, pins=pins, landing_pads=landing_pads
+        running, reached([function]), _compiled, safepoints=safepoints, trace=trace, pins=pins, landing_pads=landing_pads
     )
     code = group.compile()
     made = make_callable(function, code, 0, nogil)
@@ -81,12 +82,10 @@ def compile(
     return made
 
 
-def _reached(function: Function) -> list[Function]:
-    """The function, and all Functions that it reaches by calls, in the order they are found."""
-    if not function._callees:
-        return [function]
-    found = {id(function): function}
-    waiting = [function]
+def reached(functions: Sequence[Function]) -> list[Function]:
+    """The functions, and all Functions that they reach by calls, in the order they are found."""
+    found = {id(each): each for each in functions}
+    waiting = list(functions)
     while waiting:
         for callee in waiting.pop()._callees:
             if isinstance(callee, Function) and id(callee) not in found:

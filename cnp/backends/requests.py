@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import ctypes
 
-from cnp.errors import InternalError
-from cnp.ir.function import Extern, Function, callee_signature
+from cnp.errors import InternalError, Unsupported
+from cnp.ir.function import Extern, Function, callee_signature, unlinked
 from cnp.runtime.code import Code, Part
 from cnp.runtime.core import MISSING_STENCIL, NEED_SCRATCH
-from cnp.runtime.layout import CALLEE_C, CALLEE_CODE, CALLEE_MEMBER, NO_CALLEE, Callee, External, Request
+from cnp.runtime.layout import (
+    CALLEE_C,
+    CALLEE_CODE,
+    CALLEE_MEMBER,
+    CALLEE_SYMBOL,
+    NO_CALLEE,
+    Callee,
+    External,
+    Request,
+)
 from cnp.types import NO_TYPE
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
@@ -36,6 +45,7 @@ class Group:
 
     `pins` takes the place of register allocation in the first function, for tests: a signed byte for each register,
     the hardware register to be in, or -1 for a frame slot. `tables` are those of another library than the core's own.
+    With `for_linker` externs are names, not addresses, and trap words number the functions from 1 on.
     """
 
     def __init__(
@@ -50,10 +60,12 @@ class Group:
         landing_pads: bool = False,
         far_calls: bool = False,
         tables: Library | None = None,
+        for_linker: bool = False,
     ) -> None:
         self._core = core
         self._tables = tables
         self._far_calls = far_calls
+        self._for_linker = for_linker
         self._resolve = resolve
         self._safepoints, self._trace, self._pins, self._landing_pads = safepoints, trace, pins, landing_pads
         self._functions = functions
@@ -100,6 +112,9 @@ class Group:
     def _lay_out(self, scratch: int) -> tuple[list[Part], list[tuple[Request, Any]], int]:
         """Compile everything; the parts get their offsets. Returns how large it is altogether, too."""
         parts = [Part(function) for function in self._functions]
+        if self._for_linker:
+            for number, part in enumerate(parts, 1):
+                part.number = number
         requests = [self._prepare(index, part, scratch) for index, part in enumerate(parts)]
         size = 0
         for part in parts:
@@ -165,7 +180,7 @@ class Group:
             row.result_type = NO_TYPE if result is None else result
             row.parameter_type[: len(params)] = params
             if isinstance(callee, Extern):
-                row.kind, row.address = CALLEE_C, callee.address
+                row.kind, row.address = self._describe_extern(function, callee)
             elif isinstance(callee, Function):
                 row.kind, row.address = CALLEE_MEMBER, self._member[id(callee)]
             else:
@@ -173,3 +188,16 @@ class Group:
                 self._keeps.append(compiled)
                 row.kind, row.address = CALLEE_CODE, compiled.entry
         return rows
+
+    def _describe_extern(self, function: Function, callee: Extern) -> tuple[int, int]:
+        """Kind and address of a C function."""
+        if self._for_linker:
+            if callee.address is not None:
+                raise Unsupported(
+                    f"function {function.name!r} calls extern {callee.name!r} at an address, which means nothing in an object "
+                    "file; accepted: its name alone, for the linker"
+                )
+            return CALLEE_SYMBOL, 0
+        if callee.address is None:
+            raise Unsupported(f"function {function.name!r}: {unlinked(callee)}")
+        return CALLEE_C, callee.address

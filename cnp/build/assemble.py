@@ -24,7 +24,7 @@ from cnp.target.record import LIMITS, Target
 from cnp.types import Type
 
 ABSENT = Stencil((Chunk(b""),), ())
-_MOST_CHUNKS, _MOST_HOLES, _MOST_SIZE = 255, 15, 2047
+_MOST_CHUNKS, _MOST_HOLES, _MOST_SIZE = 255, 31, 1023
 
 
 class StencilTable:

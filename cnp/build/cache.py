@@ -14,7 +14,7 @@ from cnp.stencil.writer import write_file
 Codes = tuple[dict[Key, Code], int]
 """Stencils by placement, and how many functions were compiled for them."""
 
-_OTHERS = ("core/", "runner/")
+_OTHERS = ("ahead/", "core/", "runner/")
 _DIGEST_SIZE = 32
 
 

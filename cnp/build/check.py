@@ -13,8 +13,13 @@ from cnp.target.record import Target, arguments
 
 
 def check_convention(compiler: Compiler) -> None:
-    """Ask the compiler where preserve_none arguments are. BuildError if that is not what the target's header says."""
+    """Ask the compiler where preserve_none arguments are. BuildError if that is not what the target's header says.
+
+    The convention of C is taken for granted.
+    """
     order = compiler.target.convention_order
+    if not order:
+        return
     # An "r" operand that must be where the argument already is shows its register in the assembly.
     names = [f"p{number}" for number in range(len(order))]
     parameters = ", ".join(f"unsigned long long {name}" for name in names)
@@ -35,6 +40,8 @@ def find_survivors(compiler: Compiler) -> list[int]:
     """Guest integer registers that a call to C leaves alone: those whose value is still in place behind one."""
     target = compiler.target
     order = target.convention_order
+    if not order:
+        return _find_saved(compiler)
     parameters = ", ".join(f"unsigned long long p{number}" for number in range(len(order)))
     text = "void cnp_callee(void);\n" + "".join(
         f"__attribute__((preserve_none)) void cnp_probe_{number}({parameters}) "
@@ -47,6 +54,19 @@ def find_survivors(compiler: Compiler) -> list[int]:
     found = re.findall(r"\bcnp p(\d+) [%$]?(\w+)", result.read_text())
     in_place = {register for number, register in found if order[int(number)] == register}
     return [guest for guest, register in enumerate(target.integer_registers) if register in in_place]
+
+
+def _find_saved(compiler: Compiler) -> list[int]:
+    """Guest integer registers that the convention of C preserves: those that a function saves before it changes them."""
+    names = compiler.target.integer_registers
+    text = "".join(
+        f'void cnp_probe_{number}(void) {{ __asm__ volatile("" : : : "{name}"); }}\n' for number, name in enumerate(names)
+    )
+    source, result = compiler.objects / "saved.c", compiler.objects / "saved.s"
+    source.write_text(text)
+    compiler.run([*arguments(compiler.target.flags), "-S", str(source), "-o", str(result)])
+    functions = re.split(r"^cnp_probe_\d+:", result.read_text(), flags=re.MULTILINE)[1:]
+    return [guest for guest, name in enumerate(names) if re.search(rf"\b{name}\b", functions[guest])]
 
 
 def check_contents(contents: Contents, target: Target) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from cnp.build.compile import Compiler
-from cnp.build.elf import Constant, ObjectFile, read_object
+from cnp.build.elf import Constant, ObjectFile, read_object, whole
 from cnp.errors import BuildError
 from cnp.target.patch import PAGE, KindFlag, RelocationKind
 from cnp.target.record import arguments
@@ -43,7 +43,8 @@ def link(file: ObjectFile, compiler: Compiler, exported: str = _EXPORT_PREFIX) -
         starts[index] = len(data)
         data += section.data
     for index, rows in file.relocations.items():
-        for row in rows:
+        for each in rows:
+            row = whole(each, rows, compiler.target)
             place = f"{CORE_SOURCE}: {file.sections[index].name} offset {row.offset}"
             kind = compiler.target.relocations.get(row.type)
             if kind is None or not kind.fields[0][1].pc_relative:
@@ -67,7 +68,7 @@ def _apply(data: bytearray, at: int, value: int, relocation: RelocationKind) -> 
     """Fill in what a relocation says; the blob starts at a page."""
     for offset, kind in relocation.fields:
         place = at + offset
-        distance = (value & -PAGE) - (place & -PAGE) if kind.flags & KindFlag.PAGES else value - place
+        distance = (value & -PAGE) - (at & -PAGE) if kind.flags & KindFlag.PAGES else value - at
         end = place + kind.width
         word = int.from_bytes(data[end - 4 : end], "little")
         field = kind.encode(distance if kind.pc_relative else value)

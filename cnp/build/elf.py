@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -163,20 +165,25 @@ def functions_of(file: ObjectFile, target: Target) -> list[Function]:
             end = symbol.value + symbol.size
             references = []
             while at < len(relocations) and relocations[at].offset < end:
-                references.append(_reference(file, symbol, _whole(relocations[at], relocations, target), target))
+                references.append(_reference(file, symbol, whole(relocations[at], relocations, target), target))
                 at += 1
             code = file.sections[index].data[symbol.value : end]
             result.append(Function(symbol.name, code, tuple(references)))
     return result
 
 
-def _whole(row: Relocation, rows: Sequence[Relocation], target: Target) -> Relocation:
-    """A relocation with the symbol of what it refers to: some name the place of the half that came before."""
+def whole(row: Relocation, rows: Sequence[Relocation], target: Target) -> Relocation:
+    """A relocation with the symbol of what it refers to: some name the place of the half that came before.
+
+    `rows` are all of the section, in offset order.
+    """
     kind = target.relocations.get(row.type)
     if kind is None or not kind.of_label:
         return row
-    for other in rows:
-        if other.offset == row.symbol.value and target.relocations.get(other.type, kind) is not kind:
+    first = bisect.bisect_left(rows, row.symbol.value, key=lambda each: each.offset)
+    for other in itertools.takewhile(lambda each: each.offset == row.symbol.value, rows[first:]):
+        found = target.relocations.get(other.type)
+        if found is not None and not found.of_label:
             return replace(row, symbol=other.symbol, addend=other.addend + row.offset - other.offset)
     raise BuildError(f"offset {row.offset}: {kind.name} names a place where no other half is")
 

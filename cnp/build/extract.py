@@ -230,7 +230,14 @@ def _holes(row: Reference, base: int, target: Target, function: Function, rules:
         raise BuildError(f"{place}: {name} against {symbol} is not sign-extended, but the value may be negative")
     if isinstance(row.symbol, Constant) and not fields[0][1].pc_relative:
         raise BuildError(f"{place}: refers to a constant by absolute address, which is not known when code is emitted")
-    return [_hole(row, base + row.offset + offset, kind, function, rules, target) for offset, kind in fields]
+    # A distance counts from where the relocation is, whichever of its fields it is for.
+    return [
+        _hole(
+            replace(row, addend=row.addend + offset) if kind.pc_relative else row,
+            base + row.offset + offset, kind, function, rules, target,
+        )
+        for offset, kind in fields
+    ]  # fmt: skip
 
 
 def _hole(

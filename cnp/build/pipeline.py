@@ -24,6 +24,7 @@ from cnp.build.ops import CONTROL_SOURCE, read_sources
 from cnp.build.placements import Key, Placement, enumerate_placements
 from cnp.build.progress import Progress
 from cnp.build.runner import build_runner, lacks_runner
+from cnp.build.support import build_support, lacks_support
 from cnp.build.table import build_table
 from cnp.errors import BuildError
 from cnp.stencil.sources import abi_hash
@@ -83,7 +84,8 @@ def build_library(settings: Settings, progress: Progress) -> Statistics:
     target, directory = settings.target, settings.stencils
     digests = input_digests(directory)
     key = inputs_key(settings.clang, target, digests)
-    if not settings.force and is_current(settings.output, key) and not lacks_runner(directory, settings.output):
+    lacks = lacks_runner(directory, settings.output) or lacks_support(directory, settings.output)
+    if not settings.force and is_current(settings.output, key) and not lacks:
         return Statistics(target.name, up_to_date=True)
     files = sorted(path.name for path in directory.glob("*.c") if path.name != CONTROL_SOURCE)
     has_control = (directory / CONTROL_SOURCE).is_file()
@@ -105,6 +107,7 @@ def build_library(settings: Settings, progress: Progress) -> Statistics:
         if kept is None:
             write_codes(cache_path(settings.output), stencils_key, (codes, functions))
         build_runner(compiler, settings.output)
+        build_support(compiler, settings.output)
     meta: dict[str, object] = {"clang": settings.clang.version, "flags": arguments(target.flags), "inputs": key}
     meta |= {"core_flags": arguments(target.core_flags), "sources": digests}
     assembled = assemble(target, ops, codes, controls, core, abi_hash(directory), survivors, meta)

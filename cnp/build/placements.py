@@ -471,7 +471,7 @@ class Writer:
             if type == Type.f32:
                 return f"{register} = cnp_put_f32(d_);"
             if type == Type.i32:
-                return f"{register} = (i64)(s64)(s32)d_;" if typed else f"{register} = (i64)d_;"
+                return f"{register} = (i64)(s64)(s32)d_;" if typed else f"{register} = (i64){self._narrow(p)};"
             return f"{register} = d_;"
         slot, old = "SLOT_D", None
         if p.form in (Form.TIED, Form.SCRATCH):
@@ -484,7 +484,13 @@ class Writer:
             return f"*({'i64' if type == Type.i32 else 'f64'}_slot *){address} = {boxed};"
         # A slot holds an i32 as a register does, zero-extended; where one was already, its upper half is zero.
         wide = type == Type.i32 and old != Type.i32
-        return f"*({'i64' if wide else type.name}_slot *){address} = d_;"
+        return f"*({'i64' if wide else type.name}_slot *){address} = {self._narrow(p) if wide else 'd_'};"
+
+    def _narrow(self, p: Placement) -> str:
+        """A result of 32 bits about to be extended. clang would widen the op itself, and with it an immediate whose field
+        is learned from samples; an annotation keeps them apart."""
+        sampled = self.target.sample_kinds is None and any(self._class(p, each) is not None for each in "ABC")
+        return '__builtin_annotation(d_, "")' if sampled else "d_"
 
     def _store_float(self, p: Placement, register: str, type: Type) -> str:
         """C that leaves a float in a register; one of another type than C takes the register for, unseen by C."""

@@ -61,11 +61,14 @@ class Label:
 
 
 class Extern:
-    """A C function by address, made by `extern`. Two that say the same are equal."""
+    """A C function by address or by name, made by `extern`. Two that say the same are equal.
+
+    Without an address, which is None then, it is what a linker knows by its name: only an object file can call it.
+    """
 
     __slots__ = ("address", "name", "params", "result")
 
-    def __init__(self, address: int, params: tuple[Type, ...], result: Type | None, name: str) -> None:
+    def __init__(self, address: int | None, params: tuple[Type, ...], result: Type | None, name: str) -> None:
         self.address = address
         self.params = params
         self.result = result
@@ -81,7 +84,7 @@ class Extern:
         return hash(self._key())
 
     def __repr__(self) -> str:
-        return f"<extern {self.name} at {self.address:#x}>"
+        return f"<extern {self.name}>" if self.address is None else f"<extern {self.name} at {self.address:#x}>"
 
 
 if TYPE_CHECKING:
@@ -98,20 +101,39 @@ if TYPE_CHECKING:
     Callee: TypeAlias = "Function | Compiled | Extern"
 
 
-def extern(address: int, params: Sequence[ParameterType], result: Type | None = None, name: str = "") -> Extern:
+def extern(address: int | str, params: Sequence[ParameterType], result: Type | None = None, name: str = "") -> Extern:
     """A C function at `address` (1 to 2^64 - 1) that ops can call. Pointers are i64.
 
-    UserError for an address out of range, or more than 8 integer or 8 float parameters.
+    In place of the address its name may stand, as a linker knows it: `cnp emit` can use that, compiling for this process
+    is Unsupported. UserError for an address out of range, or more than 8 integer or 8 float parameters.
     """
-    if not hasattr(address, "__index__"):
-        raise UserError(f"extern: {address!r} is no address; accepted: 1 to 2^64 - 1")
-    address = address.__index__()
-    if not 0 < address < 2**64:
-        raise UserError(f"extern: address {address:#x} is out of range; accepted: 1 to 2^64 - 1")
+    if isinstance(address, str):
+        if not address or "\0" in address or name not in ("", address):
+            raise UserError(f"extern: {address!r}, name={name!r}; accepted: an address and a name, or a C function's own name")
+        number, name = None, address
+    else:
+        number = _address(address)
     types = tuple([_parameter_type("extern", each).register_type for each in params])
     if max(sum(each.is_float for each in types), sum(each.is_integer for each in types)) > MAXIMUM_PARAMETERS:
         raise UserError(f"extern: more than {MAXIMUM_PARAMETERS} integer or {MAXIMUM_PARAMETERS} float parameters")
-    return Extern(address, types, _result_type("extern", result), name or f"extern_{address:x}")
+    return Extern(number, types, _result_type("extern", result), name or f"extern_{number:x}")
+
+
+def _address(address: Any) -> int:
+    if not hasattr(address, "__index__"):
+        raise UserError(f"extern: {address!r} is no address; accepted: 1 to 2^64 - 1, or a name")
+    result: int = address.__index__()
+    if not 0 < result < 2**64:
+        raise UserError(f"extern: address {result:#x} is out of range; accepted: 1 to 2^64 - 1")
+    return result
+
+
+def unlinked(callee: Extern) -> str:
+    """What to say of an extern without an address where one is needed."""
+    return (
+        f"extern {callee.name!r} is a name for a linker, which `cnp emit` can use; to call it from here, give its address: "
+        "cnp.extern(address, ...)"
+    )
 
 
 def callee_function(callee: Callee) -> Function | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnp.errors import CnpError, Trap, TrapKind, Unsupported
-from cnp.ir.function import Extern, Function, Register, callee_function, callee_signature
+from cnp.ir.function import Extern, Function, Register, callee_function, callee_signature, unlinked
 from cnp.ir.optable import Code, Role, comparison_of, default_ops
 from cnp.ir.semantics import SEMANTICS, TrapSignal, load, store
 from cnp.ir.signature import as_signed, normalised, op_name, operands_of
@@ -297,5 +297,7 @@ _C_TYPES: dict[Type, Any] = {
 
 def _c_function(callee: Extern) -> Any:
     """A C function that is called with the GIL held, since it may be one of Python's own."""
+    if callee.address is None:
+        raise Unsupported(unlinked(callee))
     result = None if callee.result is None else _C_TYPES[callee.result]
     return ctypes.PYFUNCTYPE(result, *[_C_TYPES[each] for each in callee.params])(callee.address)

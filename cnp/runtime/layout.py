@@ -33,6 +33,7 @@ KNOWN_CONTROLS = (
     *("trap_exit", "trap", "call", "call_small_frame", "call_large_frame"),
     *("call_c", "call_c_stack", "call_c_large_frame", "call_c_stack_large_frame", "c_entry_integer", "c_entry_float"),
     *("landing_pad", "veneer"),
+    *("call_symbol", "call_symbol_stack", "call_symbol_large_frame", "call_symbol_stack_large_frame"),
 )
 """Control stencils, in the order of `enum known_control`."""
 
@@ -63,6 +64,7 @@ class Library(ctypes.Structure):
         ("first_slot", c_uint32),
         ("c_arguments", c_uint32),
         ("wide_bits", c_uint32),
+        ("aligns_loops", c_uint32),
         ("longest_padding", c_uint32),
         ("constants", c_void_p),
         ("integer_argument", c_uint8 * REGISTERS),
@@ -132,7 +134,7 @@ class Signature(ctypes.Structure):
     )
 
 
-CALLEE_CODE, CALLEE_C, CALLEE_MEMBER = range(3)
+CALLEE_CODE, CALLEE_C, CALLEE_MEMBER, CALLEE_SYMBOL = range(4)
 NO_OP_NUMBER = 0xFFFFFFFF
 """In place of an op's number in a trace: what stands in front of a function's first call."""
 

@@ -60,16 +60,16 @@ class SymbolKind(enum.IntEnum):
 # source line; first family; scales, offsets and values of families, class of these two.
 OP = struct.Struct("<IBBB3BBBHHHH4BBB2x4I6IIIIBBBB4x")
 STENCIL = struct.Struct("<II")
-STENCIL_BITS = ((24, 8), (16, 11, 4, 1))
+STENCIL_BITS = ((24, 8), (16, 10, 5, 1))
 """Fields of the two words, lowest bits first: first chunk (of several: first row of RUNS), chunks; first hole, size,
 holes, whether the next row is its short form."""
 RUN = struct.Struct("<I")  # chunk
 SYMBOL = struct.Struct("<III")  # SymbolKind, name, value
 HOLE = struct.Struct("<BBBxiIHxx")  # chunk, value, kind, addend, extra, offset
-# flags, width, number of segments; bias, scale; low, high, both as signed numbers; then SEGMENT for each of up to four.
+# flags, width, number of segments; bias, scale; low, high, both as signed numbers; then SEGMENT for each of up to eight.
 KIND = struct.Struct("<BBBxiI4xqq")
 SEGMENT = struct.Struct("<BBBB")  # start, bits, to, flags
-MOST_SEGMENTS = 4
+MOST_SEGMENTS = 8
 KIND_SIZE = KIND.size + MOST_SEGMENTS * SEGMENT.size
 CLASS = struct.Struct("<8sqqII")  # name, low, high, scale, pattern
 FIELD = struct.Struct("<32I")  # by register: what it contributes to four bytes, by exclusive or

@@ -27,6 +27,11 @@ def library_path(target: str) -> Path:
     return _PACKAGE / "data" / f"{target}.cnpl"
 
 
+def support_path(library: str | Path) -> Path:
+    """Where the object file is kept that `cnp emit` adds to functions: beside the library."""
+    return Path(library).with_suffix(".support.o")
+
+
 def abi_hash(directory: Path) -> int:
     """The first 8 bytes, little-endian, of the SHA-256 over the shared headers and the format version."""
     digest = sha256(b"%d" % FORMAT_VERSION)

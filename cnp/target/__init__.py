@@ -5,9 +5,10 @@ from __future__ import annotations
 from cnp.errors import UserError
 from cnp.target.aarch64 import AARCH64
 from cnp.target.record import Target
+from cnp.target.riscv64 import RISCV64
 from cnp.target.x86_64 import X86_64
 
-TARGETS: dict[str, Target] = {target.name: target for target in (X86_64, AARCH64)}
+TARGETS: dict[str, Target] = {target.name: target for target in (X86_64, AARCH64, RISCV64)}
 
 
 def target_named(name: str) -> Target:

@@ -31,7 +31,8 @@ _SCALED = tuple(
     for shift in (1, 2, 3)
 )
 # What clang makes of an immediate that is negative, wide, a count, or a pattern. A shift to the left is ubfm, whose
-# fields are the count's opposite and complement; a rotation to the left one to the right.
+# fields are the count's opposite and complement; a rotation to the left one to the right. Bit 6 of a count is 0: so is the
+# highest bit of a field of 32 bits, which tells it from one of 64.
 _SAMPLED = (
     PatchKind("minus12", (Segment(0, 12, 10, NEGATE),), -4095, 0),
     PatchKind("imm16", (Segment(0, 16, 5),), 0, 0xFFFF),
@@ -39,11 +40,13 @@ _SAMPLED = (
     PatchKind("notbits0", (Segment(0, 16, 5, INVERT),)),
     PatchKind("logical", (Segment(0, 13, 10),), 0, 0x1FFF),
     PatchKind("lsl64", (Segment(0, 6, 16, NEGATE), Segment(0, 6, 10, INVERT)), 0, 63),
-    PatchKind("lsl32", (Segment(0, 5, 16, NEGATE), Segment(0, 5, 10, INVERT)), 0, 31),
+    PatchKind(
+        "lsl32", (Segment(0, 5, 16, NEGATE), Segment(6, 1, 21), Segment(0, 5, 10, INVERT), Segment(6, 1, 15)), 0, 31
+    ),
     PatchKind("shr", (Segment(0, 6, 16),), 0, 63),
     PatchKind("ror", (Segment(0, 6, 10),), 0, 63),
     PatchKind("rol64", (Segment(0, 6, 10, NEGATE),), 0, 63),
-    PatchKind("rol32", (Segment(0, 5, 10, NEGATE),), 0, 31),
+    PatchKind("rol32", (Segment(0, 5, 10, NEGATE), Segment(6, 1, 15)), 0, 31),
 )
 _KINDS = (_B26, _B19, _B14, _ADR21, _IMM12, _IMM9, *_SCALED, *_SAMPLED, _LOW16, _HIGH16, _THIRD16, _FOURTH16)
 
@@ -61,7 +64,7 @@ _RELOCATIONS = {
     279: RelocationKind("R_AARCH64_TSTBR14", ((0, _B14),)),
     280: RelocationKind("R_AARCH64_CONDBR19", ((0, _B19),)),
     282: RelocationKind("R_AARCH64_JUMP26", ((0, _B26),)),
-    283: RelocationKind("R_AARCH64_CALL26", ((0, _B26),)),
+    283: RelocationKind("R_AARCH64_CALL26", ((0, _B26),), of_call=True),
 }
 
 _TINY = Flag("-mcmodel=tiny", "constants and the core's own parts are within 1 MiB: one instruction reaches them")
@@ -94,7 +97,7 @@ _CLASSES = (
     ImmediateClass("U12X4", 0, 4095 * 4, scale=4),
     ImmediateClass("U12X8", 0, 4095 * 8, scale=8),
     ImmediateClass("N9", -256, -1),
-    ImmediateClass("MASK", 0, 0, pattern=64),
+    ImmediateClass("LOGICAL32", 0, 0, pattern=32),
     ImmediateClass("LOGICAL", 0, 0, pattern=64),
     ImmediateClass("COUNT", 0, 63),
     ImmediateClass("U16", 0, 0xFFFF),
@@ -134,10 +137,7 @@ def _immediates(role: Role, access: Access) -> tuple[str, ...]:
     if access.op in _ARITHMETIC:
         return ("U12", "N12", *loaded)
     if access.op in _LOGICAL:
-        if wide:
-            return ("LOGICAL", *loaded)
-        # In 64 bits, whose upper half is zero: clang does so, and it makes no difference but to an or and an xor.
-        return ("MASK", *loaded) if access.op == "i32_and" else loaded
+        return ("LOGICAL" if wide else "LOGICAL32", *loaded)
     if any(each in access.op for each in _COMPARED):
         return ("ZERO", "C12", "CN12", "U32", "N32", "I64")
     return loaded
@@ -152,7 +152,7 @@ _SAMPLES = {
     "U12X4": ((5788, 10596), (5468, 10932), (5012, 11476)),
     "U12X8": ((11576, 21192), (10936, 21864), (10024, 22952)),
     "N9": ((-107, -213), (-91, -187), (-85, -171)),
-    "MASK": ((0x0FFFF000, 0x3FFC0000), (0x07FFF800, 0x1FF80000), (0x03FFFC00, 0x0FE00000)),
+    "LOGICAL32": ((0x0FFFF000, 0x3F3F3F3F), (0x07FFF800, 0x1F1F1F1F), (0x03FFFC00, 0x7E7E7E7E)),
     "LOGICAL": (
         (0x00007FFFFFF80000, 0x3F3F3F3F3F3F3F3F),
         (0x0003FFFFFE000000, 0x1F1F1F1F1F1F1F1F),
@@ -220,7 +220,7 @@ AARCH64 = Target(
     float_result=0,
     scratch_registers=(),
     limits={
-        "slot_reach": 4096, "first_slot": 8, "c_arguments": 8, "wide_bits": 13, "longest_padding": 12,
+        "slot_reach": 4096, "first_slot": 8, "c_arguments": 8, "wide_bits": 13, "aligns_loops": 0, "longest_padding": 12,
         "extends_signs": 0, "pools": 1, "reaches_far": 1,
     },
     features=(),

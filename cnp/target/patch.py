@@ -80,3 +80,4 @@ class RelocationKind:
     fields: tuple[tuple[int, PatchKind], ...]
     of_label: bool = False  # its symbol is where the other half of the same value is
     low_half: bool = False  # the value's upper half is lost, which must not matter
+    of_call: bool = False  # what an object file says where code calls, or jumps to, a symbol

@@ -84,6 +84,7 @@ LIMITS = {
     "first_slot": "offset of a frame's first slot: what is in front of it keeps the return address",
     "c_arguments": "integer arguments that the C convention passes in registers",
     "wide_bits": "an integer constant of more bits than these is worth a register in a loop",
+    "aligns_loops": "1 if it pays that loops begin at a multiple of 16 bytes, or lie in one line of the cache",
     "longest_padding": "bytes of the longest row of the padding",
     "extends_signs": "1 if an i32 lies in a register sign-extended, 0 if zero-extended",
     "pools": "1 if wide immediates and constants lie behind a function's code, where a distance reaches them",
@@ -165,6 +166,16 @@ class Target:
         if self.groups is None:
             return tuple((number,) for number in range(self.registers(type)))
         return self.groups[type.is_float]
+
+    def call_relocation(self, kind: str) -> tuple[int, int] | None:
+        """Type of the ELF relocation that fills in the fields of a call, the first of which is of this patch kind; and where
+        that field is, from the offset the relocation names. None if it is another one of them. KeyError if there is none.
+        """
+        for number, each in self.relocations.items():
+            for index, (offset, field) in enumerate(each.fields if each.of_call else ()):
+                if field.name == kind:
+                    return None if index else (number, offset)
+        raise KeyError(kind)
 
     def class_mask(self, role: Role, access: Access) -> int:
         """Bit per class that an immediate may be of."""

@@ -24,7 +24,7 @@ _RELATIVE_8 = PatchKind("rel8", _LAST_BYTE, -128, 127, width=1, flags=KindFlag.P
 _RELOCATIONS = {
     1: RelocationKind("R_X86_64_64", ((0, _LOW_32), (4, _HIGH_32))),
     2: RelocationKind("R_X86_64_PC32", ((0, _RELATIVE_32),)),
-    4: RelocationKind("R_X86_64_PLT32", ((0, _RELATIVE_32),)),  # no PLT: a direct jump or call
+    4: RelocationKind("R_X86_64_PLT32", ((0, _RELATIVE_32),), of_call=True),  # no PLT in a library: a direct jump or call
     10: RelocationKind("R_X86_64_32", ((0, _LOW_32),), low_half=True),
     11: RelocationKind("R_X86_64_32S", ((0, _ABSOLUTE_32),)),
     14: RelocationKind("R_X86_64_8", ((0, _IMMEDIATE_8),)),  # of .byte: no instruction of clang's has it
@@ -173,7 +173,7 @@ X86_64 = Target(
     float_result=0,
     scratch_registers=(5, 10),  # rdx, rax
     limits={
-        "slot_reach": 0, "first_slot": 0, "c_arguments": 6, "wide_bits": 32, "longest_padding": 15, "extends_signs": 0,
+        "slot_reach": 0, "first_slot": 0, "c_arguments": 6, "wide_bits": 32, "aligns_loops": 1, "longest_padding": 15, "extends_signs": 0,
         "pools": 0, "reaches_far": 0,
     },
     features=_FEATURES,

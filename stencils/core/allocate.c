@@ -34,7 +34,7 @@ static int collect_calls(struct allocation *a) {
             return 0;
         calls[n++] = (struct call_site){position_of(i), weight, code_calls};
         weight += weight_at(c->blocks[b].depth);
-        code_calls += c->request->callees[c->instructions[i].target].kind != CALLEE_C;
+        code_calls += !is_c_function(&c->request->callees[c->instructions[i].target]);
     }
     if (!allocate(c, 16))
         return 0;

@@ -46,7 +46,7 @@ static s32 find_check(const struct compilation *c, u8 *reaches_call, u32 *stack)
     for (u32 k = 0, b = 0; k < c->n_calls; k++) {
         while (c->blocks[b].end <= c->calls[k])
             b++;
-        int is_c = c->request->callees[c->instructions[c->calls[k]].target].kind == CALLEE_C;
+        int is_c = is_c_function(&c->request->callees[c->instructions[c->calls[k]].target]);
         if (c->blocks[b].reachable && !is_c && !reaches_call[b])
             reaches_call[stack[depth++] = b] = 2;
     }
@@ -161,7 +161,7 @@ static void save_live(struct selection *s, s32 position, s32 result, int is_c) {
 static void select_call(struct selection *s, const struct instruction *at) {
     struct compilation *c = s->c;
     const struct callee *callee = &c->request->callees[at->target];
-    int is_c = callee->kind == CALLEE_C;
+    int is_c = is_c_function(callee);
     struct pending_move moves[MAXIMUM_INTEGER_REGISTERS + MAXIMUM_FLOAT_REGISTERS];
     u32 integers = 0, floats = 0;
     save_live(s, position_of(s->instruction), at->d, is_c);
@@ -178,8 +178,10 @@ static void select_call(struct selection *s, const struct instruction *at) {
     s->lost[1] |= s->saved[1];
     int file = callee->result_type != NO_TYPE && IS_FLOAT(callee->result_type);
     if (is_c) {
+        u32 variant = (s->frame == LARGE_FRAME ? CALL_C_LARGE_FRAME - CALL_C_STENCIL : 0) + (integers > s->library->c_arguments);
         s->value[ADDRESS_VALUE] = (i64)callee->address;
-        put_control(s, (s->frame == LARGE_FRAME ? CALL_C_LARGE_FRAME : CALL_C_STENCIL) + (integers > s->library->c_arguments));
+        s->callee = at->target;
+        put_control(s, (callee->kind == CALLEE_C ? CALL_C_STENCIL : CALL_SYMBOL) + variant);
     } else {
         s->callee = at->target;
         put_control(s, CALL_STENCIL + s->frame);

@@ -73,7 +73,7 @@ static int decode_call(struct decoder *at, struct instruction *to) {
     to->kind = CALL_OP;
     to->target = (s32)index;
     to->operand[0] = callee->n_parameters;
-    *(callee->kind == CALLEE_C ? &at->c->calls_c : &at->c->calls_code) = 1;
+    *(is_c_function(callee) ? &at->c->calls_c : &at->c->calls_code) = 1;
     if (tuple_item(python, heap_of(python), at->tuple, 1) != python->none) {
         if (callee->result_type == NO_TYPE)
             return reject(at, 0, RETURN_VALUE_MISMATCH);

@@ -51,7 +51,7 @@ struct stencil {
     union {
         u32 shape;
         struct {
-            u32 hole : 16, size : 11, holes : 4;
+            u32 hole : 16, size : 10, holes : 5;
             u32 has_short_form : 1; /* the next stencil, whose last jump has a displacement of one byte */
         };
     };
@@ -73,7 +73,7 @@ struct hole {
 /* How a value becomes a field: runs of its bits go to the four bytes that end with the field. */
 enum kind_flag { PC_RELATIVE = 1, PAGES = 2 };
 enum segment_flag { NEGATE = 1, INVERT = 2 };
-enum { MOST_SEGMENTS = 4 };
+enum { MOST_SEGMENTS = 8 };
 struct patch_kind {
     u8 flags, width, n_segments, zero;
     s32 bias;
@@ -126,7 +126,8 @@ enum known_op {
 enum known_control {
     JUMP_STENCIL, RETURN_STENCIL, COUNT_STENCIL, COUNT_LARGE_FRAME, POLL_STENCIL, POLL_BEFORE_CALL, POLL_LARGE_FRAME,
     TRAP_EXIT_STENCIL, TRAP_STENCIL, CALL_STENCIL, CALL_SMALL_FRAME, CALL_LARGE_FRAME, CALL_C_STENCIL, CALL_C_STACK,
-    CALL_C_LARGE_FRAME, CALL_C_STACK_LARGE_FRAME, C_ENTRY_INTEGER, C_ENTRY_FLOAT, LANDING_PAD, VENEER_STENCIL, KNOWN_CONTROLS
+    CALL_C_LARGE_FRAME, CALL_C_STACK_LARGE_FRAME, C_ENTRY_INTEGER, C_ENTRY_FLOAT, LANDING_PAD, VENEER_STENCIL,
+    CALL_SYMBOL, CALL_SYMBOL_STACK, CALL_SYMBOL_LARGE_FRAME, CALL_SYMBOL_STACK_LARGE_FRAME, KNOWN_CONTROLS
 };
 
 struct library {
@@ -152,6 +153,7 @@ struct library {
     u32 first_slot;   /* bytes of a frame in front of its slots */
     u32 c_arguments;  /* integer arguments that C takes in registers */
     u32 wide_bits;    /* an integer constant of more is worth a register in a loop */
+    u32 aligns_loops; /* whether it pays that loops begin at a multiple of LOOP_ALIGNMENT */
     u32 longest_padding;
     const char *constants; /* of stencils, as an offset in the blob leads to them here */
     /* The calling convention of compiled code: registers of the first arguments, of a result, and those that a call to C leaves alone. */
@@ -280,7 +282,9 @@ struct callee {
     u8 zero[5];
     u8 parameter_type[16];
 };
-enum callee_kind { CALLEE_CODE, CALLEE_C, CALLEE_MEMBER };
+/* The last is a C function that a linker will find: code for an object file calls it as directly as compiled code. */
+enum callee_kind { CALLEE_CODE, CALLEE_C, CALLEE_MEMBER, CALLEE_SYMBOL };
+static inline int is_c_function(const struct callee *callee) { return callee->kind == CALLEE_C || callee->kind == CALLEE_SYMBOL; }
 
 /* One function to compile. `ops` is the Python list of tuples that cnp.ir.Function collects. */
 struct compilation;

@@ -74,11 +74,13 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
     CNP_ADD_32(FRAME_SIZE);                                                                                   \
     CNP_CALL_COMPILED();                                                                                      \
     CNP_ADD_32(MINUS_FRAME_SIZE)
-#define CNP_CALL_ALIGNED(push, name)                                                                          \
-    CNP_IN_PLACE("movabsq %1, %%r10\n movq %%rsp, %%rbx\n andq $-16, %%rsp\n" push                            \
-                 " call *%%r10\n movq %%rbx, %%rsp", "i"(name))
-#define CNP_CALL_C(name) CNP_CALL_ALIGNED("", name)
-#define CNP_CALL_C_STACK(name) CNP_CALL_ALIGNED(" pushq %%rax\n pushq %%r11\n", name)
+#define CNP_CALL_ALIGNED(load, push, callee, ...)                                                             \
+    CNP_IN_PLACE(load "movq %%rsp, %%rbx\n andq $-16, %%rsp\n" push " call " callee "\n movq %%rbx, %%rsp", ##__VA_ARGS__)
+#define CNP_PUSH_LAST " pushq %%rax\n pushq %%r11\n"
+#define CNP_CALL_C(name) CNP_CALL_ALIGNED("movabsq %1, %%r10\n ", "", "*%%r10", "i"(name))
+#define CNP_CALL_C_STACK(name) CNP_CALL_ALIGNED("movabsq %1, %%r10\n ", CNP_PUSH_LAST, "*%%r10", "i"(name))
+#define CNP_CALL_SYMBOL() CNP_CALL_ALIGNED("", "", "CALLEE")
+#define CNP_CALL_SYMBOL_STACK() CNP_CALL_ALIGNED("", CNP_PUSH_LAST, "CALLEE")
 
 #define CNP_GO_FAR(name) CNP_IN_PLACE("movabsq %1, %%r10\n jmp *%%r10", "i"(name))
 #define CNP_LANDING_PAD() __asm__ volatile("endbr64")
@@ -103,10 +105,15 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
     } while (0)
 
 /* The routines look for frame in r13, for the end of a large frame in r10, for the function's number in ebx. */
-#define CNP_POLL_IN_LOOP() CNP_IN_PLACE("call cnp_poll_in_loop")
-#define CNP_POLL_BEFORE_CALL(function) CNP_IN_PLACE("movl %1, %%ebx\n call cnp_poll_before_call", "i"(function))
-#define CNP_POLL_LARGE_FRAME(size, function)                                                                  \
-    CNP_IN_PLACE("movl %2, %%ebx\n leaq %c1(%%r13), %%r10\n call cnp_poll_large_frame", "i"(size), "i"(function))
+#define CNP_POLL_IN_LOOP(target)                                                                              \
+    CNP_IN_PLACE("call cnp_poll_in_loop");                                                                    \
+    CNP_GO(target)
+#define CNP_POLL_BEFORE_CALL(function, target)                                                                \
+    CNP_IN_PLACE("movl %1, %%ebx\n call cnp_poll_before_call", "i"(function));                                \
+    CNP_GO(target)
+#define CNP_POLL_LARGE_FRAME(size, function, target)                                                          \
+    CNP_IN_PLACE("movl %2, %%ebx\n leaq %c1(%%r13), %%r10\n call cnp_poll_large_frame", "i"(size), "i"(function)); \
+    CNP_GO(target)
 #define CNP_SET_TRAP_PLACE(name) CNP_IN_PLACE("movl %1, %%esi", "i"(name))
 #define CNP_GO_TRAP(function) CNP_IN_PLACE("movl %1, %%edi\n jmp cnp_trap", "i"(function))
 

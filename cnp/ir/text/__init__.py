@@ -1,7 +1,7 @@
 """The text form of functions, `.cnp`: for files, tests and reports. It reads like the face, a line an op.
 
     module    = { extern | function }
-    extern    = "extern" callable "(" [ type { "," type } ] ")" [ "->" type ] "=" number
+    extern    = "extern" callable "(" [ type { "," type } ] ")" [ "->" type ] [ "=" number ]
     function  = "func" callable "(" [ register ":" type { "," register ":" type } ] ")" [ "->" type ]
                 { line } "end"
     line      = "reg" register { "," register } ":" type
@@ -18,7 +18,8 @@
     number    = -1  0x7f  1_000  1.5  1e-3  0x1.8p+1  inf  -nan  nan:0x1 (a payload, 23 bits of an f32, 52 of an f64)
     name      = a letter or _, then letters, digits, _ and dots; not inf or nan
 
-A comment runs from ; to the end of its line.
+An extern without an address is a C function that a linker knows by that name: for `cnp emit`. A comment runs from ; to
+the end of its line.
 """
 
 from cnp.ir.text.module import Module

@@ -121,12 +121,14 @@ def _extern(line: Line) -> Extern:
         if types:
             line.expect(",")
         types.append(_parameter_type(line))
-    result = _result(line)
-    line.expect("=")
-    token = line.expect_kind(Kind.NUMBER, accepted="an address")
-    address = parse_number(token.text, Type.i64)
-    line.expect_end()
-    if not isinstance(address, int):
+    result, token = _result(line), line.tokens[1]
+    address: int | float | str = name
+    if line.accept("="):
+        token = line.expect_kind(Kind.NUMBER, accepted="an address")
+        address = parse_number(token.text, Type.i64)
+        line.expect_end()
+    line.expect_end("'=' and an address, or the end of the line")
+    if isinstance(address, float):
         line.fail(f"found {token}", "an address: an integer", token.column)
     try:
         return extern(address, types, result, name)

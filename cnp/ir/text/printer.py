@@ -39,7 +39,10 @@ def print_module(functions: Iterable[Function] | Mapping[str, Function]) -> str:
     _add_callees(order, externs)
     names: dict[int | Extern, str] = {}
     taken: set[str] = set()
-    for callee in (*order, *externs):
+    # First what is known by nothing but its name.
+    for callee in (*[each for each in externs if each.address is None], *order, *externs):
+        if _key(callee) in names:
+            continue
         names[_key(callee)] = name = _unique(callee.name, taken)
         taken.add(name)
     parts = ["".join(f"{_extern_line(each, names[each])}\n" for each in externs)] if externs else []
@@ -79,7 +82,8 @@ def _quoted(name: str) -> str:
 
 def _extern_line(callee: Extern, name: str) -> str:
     result = f" -> {callee.result}" if callee.result is not None else ""
-    return f"extern {_quoted(name)}({', '.join(map(str, callee.params))}){result} = {callee.address:#x}"
+    place = f" = {callee.address:#x}" if callee.address is not None else ""
+    return f"extern {_quoted(name)}({', '.join(map(str, callee.params))}){result}{place}"
 
 
 class _Printer:
