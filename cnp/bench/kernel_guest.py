@@ -95,7 +95,8 @@ def _call(kernel: Kernel, code: GuestCode, emulator: Emulator, arguments: list[A
         return EmulatedFunction(emulator, code.compiled)(*arguments)
     entry = emulator.place(code.image, 4096) + code.entry
     integers = [_integer(each) for each in arguments if not isinstance(each, float)]
-    floats = [ctypes.c_uint64.from_buffer_copy(ctypes.c_double(each)).value for each in arguments if isinstance(each, float)]
+    given = [ctypes.c_double(each) for each in arguments if isinstance(each, float)]
+    floats = [ctypes.c_uint64.from_buffer_copy(each).value for each in given]
     type = _RESULTS[kernel.result]
     result = emulator.call(entry, integers, floats, gives_float=type is Type.f64)
     return from_register(type, result, result)
