@@ -40,19 +40,10 @@ CONTROL(count_large_frame) {
     CNP_GO(NEXT);
 }
 
-/* What polls. Only where a function is about to call can the stack overflow, and only the core sees that it does. */
-CONTROL(poll) {
-    CNP_POLL_IN_LOOP();
-    CNP_GO(NEXT);
-}
-CONTROL(poll_before_call) {
-    CNP_POLL_BEFORE_CALL(FUNCTION);
-    CNP_GO(NEXT);
-}
-CONTROL(poll_large_frame) {
-    CNP_POLL_LARGE_FRAME(FRAME_SIZE, FUNCTION);
-    CNP_GO(NEXT);
-}
+/* What polls, out of line, and goes back to TARGET. Only where a function is about to call can the stack overflow, and only the core sees that it does. */
+CONTROL(poll) { CNP_POLL_IN_LOOP(TARGET); }
+CONTROL(poll_before_call) { CNP_POLL_BEFORE_CALL(FUNCTION, TARGET); }
+CONTROL(poll_large_frame) { CNP_POLL_LARGE_FRAME(FRAME_SIZE, FUNCTION, TARGET); }
 
 /* An exit says which one it is, then all go the same way. */
 CONTROL(trap_exit) {

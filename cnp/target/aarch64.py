@@ -97,7 +97,7 @@ _CLASSES = (
     ImmediateClass("U12X4", 0, 4095 * 4, scale=4),
     ImmediateClass("U12X8", 0, 4095 * 8, scale=8),
     ImmediateClass("N9", -256, -1),
-    ImmediateClass("MASK", 0, 0, pattern=64),
+    ImmediateClass("LOGICAL32", 0, 0, pattern=32),
     ImmediateClass("LOGICAL64", 0, 0, pattern=64),
     ImmediateClass("COUNT", 0, 63),
     ImmediateClass("U16", 0, 0xFFFF),
@@ -137,10 +137,7 @@ def _immediates(role: Role, access: Access) -> tuple[str, ...]:
     if access.op in _ARITHMETIC:
         return ("U12", "N12", *loaded)
     if access.op in _LOGICAL:
-        if wide:
-            return ("LOGICAL64", *loaded)
-        # In 64 bits, whose upper half is zero: clang does so, and it makes no difference but to an or and an xor.
-        return ("MASK", *loaded) if access.op == "i32_and" else loaded
+        return ("LOGICAL64" if wide else "LOGICAL32", *loaded)
     if any(each in access.op for each in _COMPARED):
         return ("ZERO", "C12", "CN12", "U32", "N32", "I64")
     return loaded
@@ -155,7 +152,7 @@ _SAMPLES = {
     "U12X4": ((5788, 10596), (5468, 10932), (5012, 11476)),
     "U12X8": ((11576, 21192), (10936, 21864), (10024, 22952)),
     "N9": ((-107, -213), (-91, -187), (-85, -171)),
-    "MASK": ((0x0FFFF000, 0x3FFC0000), (0x07FFF800, 0x1FF80000), (0x03FFFC00, 0x0FE00000)),
+    "LOGICAL32": ((0x0FFFF000, 0x3F3F3F3F), (0x07FFF800, 0x1F1F1F1F), (0x03FFFC00, 0x7E7E7E7E)),
     "LOGICAL64": (
         (0x00007FFFFFF80000, 0x3F3F3F3F3F3F3F3F),
         (0x0003FFFFFE000000, 0x1F1F1F1F1F1F1F1F),
@@ -223,7 +220,7 @@ AARCH64 = Target(
     float_result=0,
     scratch_registers=(),
     limits={
-        "slot_reach": 4096, "first_slot": 8, "c_arguments": 8, "wide_bits": 13, "longest_padding": 12,
+        "slot_reach": 4096, "first_slot": 8, "c_arguments": 8, "wide_bits": 13, "aligns_loops": 0, "longest_padding": 12,
         "extends_signs": 0, "pools": 1, "reaches_far": 1,
     },
     features=(),

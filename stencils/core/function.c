@@ -95,7 +95,7 @@ static s32 select_block(struct selection *s, s32 b) {
     const struct block *block = &c->blocks[b];
     s32 next = next_block(c, b);
     int tracks = tracks_registers(c);
-    if (block->loop_head && block->depth) {
+    if (block->loop_head && block->depth && s->library->aligns_loops) {
         int is_innermost = block->loop_head == INNERMOST_LOOP;
         u32 items = is_innermost ? LINE_PADDINGS : 1;
         add_event(s, ALIGN_EVENT, c->n_items, s->position, block->loop_end)->extra = items;
@@ -167,8 +167,8 @@ static int put_cold(struct selection *s) {
             s->value[ADDRESS_VALUE] = c->pool[event.extra];
             put_control(s, VENEER_STENCIL);
         } else {
+            s->branch_target = event.target + 1;
             put_poll(s, event.kind == CHECK_EVENT);
-            jump_to(s, event.target + 1);
         }
     }
     return 1;

@@ -78,7 +78,12 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
         __asm__("ldr %s0, " #name : "=w"(value_));                                                            \
         value_;                                                                                               \
     })
-#define TIMES_HOLE32(x, name) ((x) * (i64)HOLE32(name))
+#define TIMES_HOLE32(x, name)                                                                                 \
+    ({                                                                                                        \
+        i64 times_;                                                                                           \
+        __asm__("ldr %w0, " #name : "=r"(times_));                                                            \
+        (x) * times_;                                                                                         \
+    })
 /* Where something is that a distance reaches. */
 #define ADDRESS_OF(name)                                                                                      \
     ({                                                                                                        \
@@ -121,12 +126,13 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
 #define CNP_COUNT_MANY(name, target)                                                                          \
     CNP_IN_PLACE(CNP_FIELD(imm12, name) "subs w21, w21, #0\n b.ls " #target, [imm12] "i"(CNP_KIND_imm12))
 
-/* The routines look for frame in x20, for the end of a large frame in x8, for the function's number in w17. */
-#define CNP_POLL_IN_LOOP() CNP_IN_PLACE(CNP_SAVED("bl cnp_poll_in_loop"))
-#define CNP_POLL_BEFORE_CALL(function) CNP_IN_PLACE(CNP_SAVED(CNP_MOVE_32("w17", function) "bl cnp_poll_before_call"))
-#define CNP_POLL_LARGE_FRAME(size, function)                                                                  \
-    CNP_IN_PLACE(CNP_SAVED(CNP_MOVE_32("w8", size) "add x8, x20, x8\n" CNP_MOVE_32("w17", function)           \
-                           "bl cnp_poll_large_frame"))
+/* The routines look for frame in x20, for the end of a large frame in x8, for the function's number in w17, and put x19
+ * back into x30. */
+#define CNP_POLL(text, target) CNP_IN_PLACE("mov x19, x30\n" text "\n b " #target); __builtin_unreachable()
+#define CNP_POLL_IN_LOOP(target) CNP_POLL("bl cnp_poll_in_loop", target)
+#define CNP_POLL_BEFORE_CALL(function, target) CNP_POLL(CNP_MOVE_32("w17", function) "bl cnp_poll_before_call", target)
+#define CNP_POLL_LARGE_FRAME(size, function, target)                                                          \
+    CNP_POLL(CNP_MOVE_32("w8", size) "add x8, x20, x8\n" CNP_MOVE_32("w17", function) "bl cnp_poll_large_frame", target)
 #define CNP_SET_TRAP_PLACE(name) CNP_IN_PLACE(CNP_MOVE_32("w1", name))
 #define CNP_GO_TRAP(function) CNP_IN_PLACE(CNP_MOVE_32("w0", function) "b cnp_trap")
 
@@ -203,7 +209,8 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
             "  ldp d0, d1, [sp, #128]\n  ldp d2, d3, [sp, #144]\n"                                            \
             "  ldp d4, d5, [sp, #160]\n  ldp d6, d7, [sp, #176]\n"                                            \
             "  ldp x0, x1, [sp], #192\n"                                                                      \
-            "  ret\n"                                                                                         \
+            "  mov x8, x30\n  mov x30, x19\n"                                                                 \
+            "  ret x8\n"                                                                                         \
             ".popsection\n");
 
 /* For programs without a C library, and for new code. */

@@ -105,10 +105,15 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
     } while (0)
 
 /* The routines look for frame in r13, for the end of a large frame in r10, for the function's number in ebx. */
-#define CNP_POLL_IN_LOOP() CNP_IN_PLACE("call cnp_poll_in_loop")
-#define CNP_POLL_BEFORE_CALL(function) CNP_IN_PLACE("movl %1, %%ebx\n call cnp_poll_before_call", "i"(function))
-#define CNP_POLL_LARGE_FRAME(size, function)                                                                  \
-    CNP_IN_PLACE("movl %2, %%ebx\n leaq %c1(%%r13), %%r10\n call cnp_poll_large_frame", "i"(size), "i"(function))
+#define CNP_POLL_IN_LOOP(target)                                                                              \
+    CNP_IN_PLACE("call cnp_poll_in_loop");                                                                    \
+    CNP_GO(target)
+#define CNP_POLL_BEFORE_CALL(function, target)                                                                \
+    CNP_IN_PLACE("movl %1, %%ebx\n call cnp_poll_before_call", "i"(function));                                \
+    CNP_GO(target)
+#define CNP_POLL_LARGE_FRAME(size, function, target)                                                          \
+    CNP_IN_PLACE("movl %2, %%ebx\n leaq %c1(%%r13), %%r10\n call cnp_poll_large_frame", "i"(size), "i"(function)); \
+    CNP_GO(target)
 #define CNP_SET_TRAP_PLACE(name) CNP_IN_PLACE("movl %1, %%esi", "i"(name))
 #define CNP_GO_TRAP(function) CNP_IN_PLACE("movl %1, %%edi\n jmp cnp_trap", "i"(function))
 
