@@ -72,7 +72,7 @@ _KINDS = (
 _RELOCATIONS = {
     16: RelocationKind("R_RISCV_BRANCH", ((0, _BRANCH),)),
     17: RelocationKind("R_RISCV_JAL", ((0, _JUMP),)),
-    19: RelocationKind("R_RISCV_CALL_PLT", ((0, _FAR20), (4, _FAR12))),
+    19: RelocationKind("R_RISCV_CALL_PLT", ((0, _FAR20), (4, _FAR12)), of_call=True),
     23: RelocationKind("R_RISCV_PCREL_HI20", ((0, _FAR20),)),
     24: RelocationKind("R_RISCV_PCREL_LO12_I", ((0, _FAR12),), of_label=True),
     25: RelocationKind("R_RISCV_PCREL_LO12_S", ((0, _STORE_FAR12),), of_label=True),
