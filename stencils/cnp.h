@@ -55,4 +55,10 @@ enum trap {
 
 #include CNP_TARGET_HEADER
 
+/* c ? a : b; a target whose compiler makes more of it than a jump around a move says how. */
+#ifndef CNP_SELECT_I64
+#define CNP_SELECT_I64(c, a, b) ((c) ? (a) : (b))
+#define CNP_SELECT_F64(c, a, b) ((c) ? (a) : (b))
+#endif
+
 #endif

@@ -78,4 +78,4 @@ OP(f64_ge, COMPARISON(f64_le, NONE), i32, f64 a, f64 b) { return a >= b; }
 
 /* Serve f32 as well: they carry the whole register. */
 OP(f64_move, MOVE, f64, f64 a) { return a; }
-OP(f64_select, PLAIN, f64, f64 a, f64 b, i64 c) { return c ? a : b; }
+OP(f64_select, PLAIN, f64, f64 a, f64 b, i64 c) { return CNP_SELECT_F64(c, a, b); }

@@ -119,7 +119,7 @@ OP(i64_ge_u, COMPARISON(i64_le_u, i64_lt_u), i32, i64 a, i64 b) { return a >= b;
 /* Serve i32 as well, whose upper half is zero. */
 OP(i64_move, MOVE, i64, i64 a) { return a; }
 /* c is an i32 to the user. */
-OP(i64_select, PLAIN, i64, i64 a, i64 b, i64 c) { return c ? a : b; }
+OP(i64_select, PLAIN, i64, i64 a, i64 b, i64 c) { return CNP_SELECT_I64(c, a, b); }
 
 /* The build writes the jump itself: see TABLE there. */
 OP(branch_table, TABLE, void, i32 a) { (void)a; }

@@ -29,6 +29,7 @@ from cnp.types import Type
 _CLANG_FLAGS = (
     *("-O2", "-fno-vectorize", "-fno-slp-vectorize", "-std=gnu2x", "-fwrapv", "-ffp-contract=off", "-fno-math-errno"),
     *("-fno-stack-protector", "-fomit-frame-pointer", "-fPIC", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables"),
+    *("-ffreestanding", "-Dsqrt=__builtin_sqrt"),  # there is no C library, and its square root is an instruction
 )
 _COUNTED = ("-singlestep", "-d", "exec,nochain")  # qemu logs each instruction as a block of its own
 _RESULTS = {None: None, ctypes.c_int32: Type.i32, ctypes.c_int64: Type.i64, ctypes.c_double: Type.f64}

@@ -71,7 +71,7 @@ KIND = struct.Struct("<BBBxiI4xqq")
 SEGMENT = struct.Struct("<BBBB")  # start, bits, to, flags
 MOST_SEGMENTS = 8
 KIND_SIZE = KIND.size + MOST_SEGMENTS * SEGMENT.size
-CLASS = struct.Struct("<8sqqII")  # name, low, high, scale, pattern
+CLASS = struct.Struct("<8sqqIBBxx")  # name, low, high, scale, pattern, whether it takes an instruction of its own
 FIELD = struct.Struct("<32I")  # by register: what it contributes to four bytes, by exclusive or
 CHUNK = struct.Struct("<16sq")  # code, right-aligned; minus its size
 # Fields of 32 registers at each of three positions; stencils by group of each; groups of 32 registers at each position.

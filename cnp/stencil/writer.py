@@ -90,7 +90,7 @@ def library_bytes(contents: Contents) -> bytes:
         SectionName.FAMILIES: b"".join(map(_family_row, contents.families)),
         SectionName.KINDS: b"".join(map(_kind_row, contents.kinds)),
         SectionName.CLASSES: b"".join(
-            CLASS.pack(each.name.encode(), each.low, min(each.high, _MOST), each.scale, each.pattern)
+            CLASS.pack(each.name.encode(), each.low, min(each.high, _MOST), each.scale, each.pattern, each.loaded)
             for each in contents.classes
         ),
         SectionName.FIELDS: b"".join(FIELD.pack(*_filled(row)) for row in contents.fields),

@@ -100,12 +100,12 @@ _CLASSES = (
     ImmediateClass("LOGICAL32", 0, 0, pattern=32),
     ImmediateClass("LOGICAL", 0, 0, pattern=64),
     ImmediateClass("COUNT", 0, 63),
-    ImmediateClass("U16", 0, 0xFFFF),
-    ImmediateClass("N16", -0x10000, -1),
-    ImmediateClass("U32", 1, (1 << 32) - 2),
-    ImmediateClass("N32", -(1 << 32) + 2, -2),
+    ImmediateClass("U16", 0, 0xFFFF, loaded=True),
+    ImmediateClass("N16", -0x10000, -1, loaded=True),
+    ImmediateClass("U32", 1, (1 << 32) - 2, loaded=True),
+    ImmediateClass("N32", -(1 << 32) + 2, -2, loaded=True),
     ImmediateClass("FRAME", 1, 0),  # no constant: a slot that is out of reach
-    ImmediateClass("I64", -(1 << 63), (1 << 64) - 1),
+    ImmediateClass("I64", -(1 << 63), (1 << 64) - 1, loaded=True),
 )
 _ARITHMETIC = frozenset(f"i{bits}_{op}" for bits in (32, 64) for op in ("add", "sub"))
 _LOGICAL = frozenset(f"i{bits}_{op}" for bits in (32, 64) for op in ("and", "or", "xor"))

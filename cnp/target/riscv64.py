@@ -121,7 +121,7 @@ def _jumps(condition: int | None) -> tuple[JumpForm, ...]:
 
 _CLASSES = (
     ImmediateClass("ZERO", 0, 0),
-    ImmediateClass("LI6", -32, 31),  # loaded, as LI12 and I32 are
+    ImmediateClass("LI6", -32, 31, loaded=True),  # loaded, as LI12 and I32 are
     ImmediateClass("OFFSET4", 0, 124, scale=4),
     ImmediateClass("OFFSET8", 0, 248, scale=8),
     ImmediateClass("I6", -31, 31),
@@ -129,13 +129,13 @@ _CLASSES = (
     ImmediateClass("C12", 1, 2046),
     ImmediateClass("CN12", -2046, -2),
     ImmediateClass("I12", -2047, 2047),
-    ImmediateClass("LI12", -2048, 2047),
-    ImmediateClass("LUI", -_TWO_GIB, _TWO_GIB - 4096, scale=4096),
+    ImmediateClass("LI12", -2048, 2047, loaded=True),
+    ImmediateClass("LUI", -_TWO_GIB, _TWO_GIB - 4096, scale=4096, loaded=True),
     ImmediateClass("COUNT5", 0, 31),
     ImmediateClass("COUNT6", 0, 63),
-    ImmediateClass("I32", -_TWO_GIB, _TWO_GIB - 1),
+    ImmediateClass("I32", -_TWO_GIB, _TWO_GIB - 1, loaded=True),
     ImmediateClass("FRAME", 1, 0),  # no constant: a slot that is out of reach
-    ImmediateClass("I64", -(1 << 63), (1 << 64) - 1),
+    ImmediateClass("I64", -(1 << 63), (1 << 64) - 1, loaded=True),
 )
 _LOADED = ("LI6", "LI12", "LUI", "I32", "I64")
 _COMPARED = ("_eq", "_ne", "_lt", "_gt", "_le", "_ge")

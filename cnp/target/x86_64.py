@@ -89,7 +89,7 @@ _CLASSES = (
     ImmediateClass("I8", -127, 127),
     ImmediateClass("U32", 0, (1 << 32) - 1),
     ImmediateClass("I32", -(1 << 31) + 1, (1 << 31) - 1),
-    ImmediateClass("I64", -(1 << 63), (1 << 64) - 1),
+    ImmediateClass("I64", -(1 << 63), (1 << 64) - 1, loaded=True),
 )
 
 

@@ -38,7 +38,9 @@ struct immediate_class {
     char name[8];
     s64 low, high;
     u32 scale;
-    u32 pattern; /* 32 or 64: see logical_immediate */
+    u8 pattern; /* 32 or 64: see logical_immediate */
+    u8 is_loaded; /* takes an instruction of its own */
+    u8 zero[2];
 };
 
 struct stencil {

@@ -13,6 +13,18 @@ static s32 register_of_constant(struct hoisting *h, i64 value, u8 type) {
     return constant->reg;
 }
 
+/* Whether an operand takes an instruction of its own in front of the op. */
+static int is_loaded(const struct compilation *c, const struct op *op, u32 k, s64 value) {
+    const struct library *library = c->library;
+    u32 classes = k == 1 ? op->classes_b : k ? 0 : op->flags & COMMUTATIVE || op->swapped != NO_OP ? op->classes_b : op->classes_a_reversed;
+    for (; classes; classes &= classes - 1) {
+        const struct immediate_class *class = &library->classes[__builtin_ctz(classes)];
+        if (takes(class, op->operand_type[k] == TYPE_I32 ? (s64)(s32)value : value))
+            return class->is_loaded;
+    }
+    return 1;
+}
+
 static void give_registers_to_constants(struct hoisting *h, const struct loop *loop) {
     struct compilation *c = h->c;
     const u16 *known = c->library->known;
@@ -27,7 +39,8 @@ static void give_registers_to_constants(struct hoisting *h, const struct loop *l
                 continue;
             u8 type = by_destination && k < 2 ? h->types[at->d] : op->operand_type[k];
             i64 value = (i64)constant(c, at->operand[k]);
-            s32 reg = is_wide(c, value, type) ? register_of_constant(h, value, type) : NOTHING_DEFINED;
+            int wide = by_destination || IS_FLOAT(type) ? is_wide(c, value, type) : value && is_loaded(c, op, k, (s64)value);
+            s32 reg = wide ? register_of_constant(h, value, type) : NOTHING_DEFINED;
             if (reg >= 0)
                 at->operand[k] = reg;
         }

@@ -103,6 +103,14 @@ static inline __attribute__((always_inline)) i64 cnp_below_lowest(i64 x) {
     })
 #define CNP_ROUND_F32(a, way) CNP_ROUND(f32, "s", f, 0x1p23f, a, way)
 #define CNP_ROUND_F64(a, way) CNP_ROUND(f64, "d", , 0x1p52, a, way)
+#define CNP_SELECT(type, constraint, move, c, a, b)                                                            \
+    ({                                                                                                        \
+        type chosen_ = (a);                                                                                   \
+        __asm__("bnez %2, 1f\n " move " %0, %1\n1:" : "+" constraint(chosen_) : constraint(b), "r"(c));       \
+        chosen_;                                                                                              \
+    })
+#define CNP_SELECT_I64(c, a, b) CNP_SELECT(i64, "r", "mv", c, a, b)
+#define CNP_SELECT_F64(c, a, b) CNP_SELECT(f64, "f", "fmv.d", c, a, b)
 /* Where something is that a distance reaches. */
 #define ADDRESS_OF(name)                                                                                      \
     ({                                                                                                        \
@@ -142,18 +150,16 @@ static inline __attribute__((always_inline)) i64 cnp_below_lowest(i64 x) {
 #define CNP_COUNT(target) CNP_IN_PLACE("addi s1, s1, -1\n beqz s1, " #target)
 #define CNP_COUNT_MANY(name, target) CNP_IN_PLACE(CNP_MOVE_32("t0", name) "sub s1, s1, t0\n blez s1, " #target)
 
-/* The routines look for frame in s0, for the end of a large frame in t2, for the function's number in t3, and go back to
- * t0. */
-#define CNP_POLL_IN_LOOP(target)                                                                              \
-    CNP_IN_PLACE("call t0, cnp_poll_in_loop");                                                                \
+/* The routines look for frame in s0, for the end of a large frame in t2, for the function's number in t3, and put t0 back
+ * into ra. */
+#define CNP_POLL(text, target)                                                                                \
+    CNP_IN_PLACE("mv t0, ra\n" text);                                                                         \
     CNP_GO(target)
+#define CNP_POLL_IN_LOOP(target) CNP_POLL("call cnp_poll_in_loop", target)
 #define CNP_POLL_BEFORE_CALL(function, target)                                                                \
-    CNP_IN_PLACE(CNP_MOVE_32("t3", function) "call t0, cnp_poll_before_call");                                \
-    CNP_GO(target)
+    CNP_POLL(CNP_MOVE_32("t3", function) "call cnp_poll_before_call", target)
 #define CNP_POLL_LARGE_FRAME(size, function, target)                                                          \
-    CNP_IN_PLACE(CNP_MOVE_32("t2", size) "add t2, s0, t2\n" CNP_MOVE_32("t3", function)                       \
-                 "call t0, cnp_poll_large_frame");                                                            \
-    CNP_GO(target)
+    CNP_POLL(CNP_MOVE_32("t2", size) "add t2, s0, t2\n" CNP_MOVE_32("t3", function) "call cnp_poll_large_frame", target)
 #define CNP_SET_TRAP_PLACE(name) CNP_IN_PLACE(CNP_MOVE_32("a1", name))
 /* A call reaches farther than a jump. */
 #define CNP_GO_TRAP(function) CNP_IN_PLACE(CNP_MOVE_32("a0", function) "call cnp_trap")
@@ -221,13 +227,14 @@ static inline __attribute__((always_inline)) i64 cnp_below_lowest(i64 x) {
             "cnp_poll_before_call:\n"                                                                         \
             "  mv t2, s0\n"                                                                                   \
             "cnp_poll_large_frame:\n"                                                                         \
-            "  addi sp, sp, -144\n  sd ra, 128(sp)\n  sd t0, 136(sp)\n" CNP_EACH_ARGUMENT("sd", "fsd", "(sp)")                  \
+            "  addi sp, sp, -144\n  sd ra, 128(sp)\n  sd t0, 136(sp)\n"                                        \
+            CNP_EACH_ARGUMENT("sd", "fsd", "(sp)")                                                            \
             "  mv a0, s0\n  mv a1, t2\n  mv a2, t3\n"                                                         \
             "  call cnp_poll\n"                                                                               \
             "  mv s1, a0\n"                                                                                   \
-            "  ld ra, 128(sp)\n  ld t0, 136(sp)\n" CNP_EACH_ARGUMENT("ld", "fld", "(sp)")                     \
+            "  ld t1, 128(sp)\n  ld ra, 136(sp)\n" CNP_EACH_ARGUMENT("ld", "fld", "(sp)")                     \
             "  addi sp, sp, 144\n"                                                                            \
-            "  jr t0\n"                                                                                         \
+            "  jr t1\n"                                                                                       \
             ".popsection\n");
 
 /* For programs without a C library, and for new code. */
