@@ -13,9 +13,16 @@ static s32 register_of_constant(struct hoisting *h, i64 value, u8 type) {
     return constant->reg;
 }
 
-/* Whether an operand takes an instruction of its own in front of the op. */
-static int is_loaded(const struct compilation *c, const struct op *op, u32 k, s64 value) {
+/* Whether an operand takes an instruction of its own in front of the op, which nothing cheaper takes the place of. */
+static int is_loaded(const struct compilation *c, u32 row, u32 k, s64 value) {
     const struct library *library = c->library;
+    const struct op *op = &library->ops[row];
+    if (k == 1 && library->reducible[row >> 6 & 3] >> (row & 63) & 1) {
+        if (division_kind(library, row) != DIVISION_KINDS || !(value & (value - 1)))
+            return 0;
+        if (row == library->known[I32_SUB] || row == library->known[I64_SUB])
+            value = -value;
+    }
     u32 classes = k == 1 ? op->classes_b : k ? 0 : op->flags & COMMUTATIVE || op->swapped != NO_OP ? op->classes_b : op->classes_a_reversed;
     for (; classes; classes &= classes - 1) {
         const struct immediate_class *class = &library->classes[__builtin_ctz(classes)];
@@ -39,7 +46,7 @@ static void give_registers_to_constants(struct hoisting *h, const struct loop *l
                 continue;
             u8 type = by_destination && k < 2 ? h->types[at->d] : op->operand_type[k];
             i64 value = (i64)constant(c, at->operand[k]);
-            int wide = by_destination || IS_FLOAT(type) ? is_wide(c, value, type) : value && is_loaded(c, op, k, (s64)value);
+            int wide = by_destination || IS_FLOAT(type) ? is_wide(c, value, type) : value && is_loaded(c, at->op, k, (s64)value);
             s32 reg = wide ? register_of_constant(h, value, type) : NOTHING_DEFINED;
             if (reg >= 0)
                 at->operand[k] = reg;
