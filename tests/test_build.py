@@ -29,7 +29,8 @@ from cnp.stencil.sources import stencils_directory
 from cnp.target.immediate import ImmediateClass, logical_immediate
 from cnp.target.patch import NEGATE, KindFlag, PatchKind, Segment
 from cnp.target.record import Instruction
-from cnp.target.x86_64 import X86_64, missing_features
+from cnp.target.x86_64 import TARGET as X86_64
+from cnp.target.x86_64 import missing_features
 from cnp.target.x86_64_decode import decode
 
 KINDS = {each.name: each for each in X86_64.kinds}

@@ -19,7 +19,7 @@ from cnp.errors import BuildError
 from cnp.stencil.model import MOST_REGISTERS, Form, Shape, Value
 from cnp.target.patch import PatchKind, Segment
 from cnp.target.record import Instruction, Target
-from cnp.target.x86_64 import X86_64
+from cnp.target.x86_64 import TARGET as X86_64
 from cnp.types import Type
 
 INTEGERS, FLOATS = 24, 16

@@ -27,9 +27,8 @@ from cnp.tools.emulator import Emulator
 from cnp.types import Type
 
 _CLANG_FLAGS = (
-    *("-O2", "-fno-vectorize", "-fno-slp-vectorize", "-std=gnu2x", "-ffreestanding", "-fwrapv", "-ffp-contract=off"),
-    *("-fno-math-errno", "-fno-stack-protector", "-fomit-frame-pointer", "-fPIC", "-fno-asynchronous-unwind-tables"),
-    *("-fno-unwind-tables", "-fno-builtin"),
+    *("-O2", "-fno-vectorize", "-fno-slp-vectorize", "-std=gnu2x", "-fwrapv", "-ffp-contract=off", "-fno-math-errno"),
+    *("-fno-stack-protector", "-fomit-frame-pointer", "-fPIC", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables"),
 )
 _COUNTED = ("-singlestep", "-d", "exec,nochain")  # qemu logs each instruction as a block of its own
 _RESULTS = {None: None, ctypes.c_int32: Type.i32, ctypes.c_int64: Type.i64, ctypes.c_double: Type.f64}

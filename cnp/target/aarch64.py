@@ -174,7 +174,7 @@ _NOP = _word(0xD503201F)
 _INTEGER_REGISTERS = tuple(f"x{n}" for n in (*range(22, 29), *range(8), *range(10, 15), 9, 15))
 _FLOAT_REGISTERS = tuple(f"d{n}" for n in range(8))
 
-AARCH64 = Target(
+TARGET = Target(
     name="aarch64",
     triple="aarch64-unknown-linux-gnu",
     clang_cpu="-march=armv8-a",
@@ -188,6 +188,7 @@ AARCH64 = Target(
     float_registers=_FLOAT_REGISTERS,
     frame_register="x20",
     elf_machine="EM_AARCH64",
+    capstone="CS_ARCH_ARM64",
     relocations=_RELOCATIONS,
     kinds=_KINDS,
     decode=decode,

@@ -72,7 +72,7 @@ _KINDS = (
 _RELOCATIONS = {
     16: RelocationKind("R_RISCV_BRANCH", ((0, _BRANCH),)),
     17: RelocationKind("R_RISCV_JAL", ((0, _JUMP),)),
-    19: RelocationKind("R_RISCV_CALL_PLT", ((0, _FAR20), (4, _FAR12))),
+    19: RelocationKind("R_RISCV_CALL_PLT", ((0, _FAR20), (4, _FAR12)), of_call=True),
     23: RelocationKind("R_RISCV_PCREL_HI20", ((0, _FAR20),)),
     24: RelocationKind("R_RISCV_PCREL_LO12_I", ((0, _FAR12),), of_label=True),
     25: RelocationKind("R_RISCV_PCREL_LO12_S", ((0, _STORE_FAR12),), of_label=True),
@@ -206,7 +206,7 @@ def _groups(names: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return short, tuple(guest for guest in range(len(names)) if guest not in short)
 
 
-RISCV64 = Target(
+TARGET = Target(
     name="riscv64",
     triple="riscv64-unknown-linux-gnu",
     clang_cpu="-march=rv64gc",
@@ -220,6 +220,7 @@ RISCV64 = Target(
     float_registers=_FLOAT_REGISTERS,
     frame_register="s0",
     elf_machine="EM_RISCV",
+    capstone="CS_ARCH_RISCV CS_MODE_RISCV64 CS_MODE_RISCVC",
     relocations=_RELOCATIONS,
     kinds=_KINDS,
     decode=decode,
