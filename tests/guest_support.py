@@ -49,7 +49,7 @@ class GuestCore:
         self.tables = Library.from_buffer_copy(core.tables)
         self.tables.blob = emulator.blob_address
 
-    def compile(self, request: Request) -> int:
+    def compile(self, request: Request, _: Library | None = None) -> int:
         tables = ctypes.addressof(self.tables)
         return int(self._core._compile(tables, self._core.host_address, ctypes.addressof(request)))
 

@@ -67,6 +67,7 @@ def number(register: int, is_float: bool = False) -> int:
 
 ADD = op(Type.i64, Type.i64, Type.i64)
 SMALL = (range(8), range(8, INTEGERS))
+ALL_BITS = (31, 31)
 SLOT = 1  # an alternative, where there is one group
 
 
@@ -241,13 +242,13 @@ def learn(
 ) -> tuple[Code, FieldTable]:
     table = FieldTable(target())
     rows = register_rows(it, form, alternatives, pattern, target())
-    learner = Learner(target(), table, files(it), "op it")
+    learner = Learner(target(), table, files(it), ALL_BITS, "op it")
     return learner.learn({row: encoder(row) for row in rows}), table
 
 
 def refusal(codes: dict[Registers, Code]) -> str:
     with pytest.raises(BuildError) as caught:
-        Learner(target(), FieldTable(target()), files(ADD), "op it").learn(codes)
+        Learner(target(), FieldTable(target()), files(ADD), ALL_BITS, "op it").learn(codes)
     return str(caught.value)
 
 
@@ -342,11 +343,34 @@ def test_code_that_names_no_register_has_no_holes() -> None:
 
 def test_rows_of_fields_are_kept_once() -> None:
     table = FieldTable(target())
-    assert [table.row(False, 7), table.row(False, 15), table.row(False, 7), table.row(True, 7)] == [1, 2, 1, 3]
+    rows = [table.row(False, 7, 31), table.row(False, 15, 31), table.row(False, 7, 31), table.row(True, 7, 31)]
+    assert rows == [1, 2, 1, 3] and table.row(False, 7, 7) == 4
     assert table.rows[0] == () and table.rows[1] == tuple(NUMBERS[f"x{n}"] << 7 for n in range(INTEGERS))
     assert table.rows[3] == tuple(NUMBERS[f"v{n}"] << 7 for n in range(FLOATS))
     assert max(map(len, table.rows)) <= MOST_REGISTERS
+    assert table.rows[4] == tuple((NUMBERS[f"x{n}"] & 7) << 7 for n in range(INTEGERS))
     assert table.number(False, 3) == NUMBERS["x3"] and table.number(True, 3) == NUMBERS["v3"]
+
+
+def test_short_fields_have_the_bits_in_which_registers_differ() -> None:
+    """Beside one another, with something else above them, and the number's upper bits nowhere."""
+    numbers = {f"x{n}": n + 8 if n < 8 else n + 16 if n < 16 else n - 16 for n in range(INTEGERS)}
+    numbers |= {f"v{n}": n for n in range(FLOATS)}
+    it = replace(target(SMALL), register_numbers=numbers)
+    table = FieldTable(it)
+    mask = table.mask(False, range(8))
+    assert mask == 7 and table.mask(False, range(INTEGERS)) == 31 and table.mask(True, [5]) == 0
+
+    def subtract(registers: Registers) -> Code:
+        d, a, b, _ = (numbers[f"x{each}"] & 7 if each >= 0 else 0 for each in registers)
+        return Code((0x8C00 | d << 7 | a << 4 | b << 12).to_bytes(2, "little"), ())
+
+    rows = register_rows(ADD, Form.FREE, (0, 0, 0, 0), 0, it)
+    code = Learner(it, table, files(ADD), (mask, 0), "op it").learn({row: subtract(row) for row in rows})
+    (hole,) = code.holes
+    assert code.data == b"\x00\x8c" and hole.kind == REGISTER_FIELDS[2]
+    for registers in itertools.product(range(8), repeat=3):
+        assert filled(code, table, (*registers, -1)) == subtract((*registers, -1)).data
 
 
 # ---- what is outvoted, and what is refused
@@ -361,7 +385,7 @@ def all_codes(
 
 def learned(codes: dict[Registers, Code]) -> tuple[Code, FieldTable]:
     table = FieldTable(target())
-    return Learner(target(), table, files(ADD), "op it").learn(codes), table
+    return Learner(target(), table, files(ADD), ALL_BITS, "op it").learn(codes), table
 
 
 @pytest.mark.parametrize(

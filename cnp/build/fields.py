@@ -53,10 +53,6 @@ class FieldTable:
         """The hardware number of a guest register."""
         return self._numbers[is_float][register]
 
-    def width(self, is_float: bool) -> int:
-        """Bits of the hardware numbers of a file."""
-        return max(self._numbers[is_float]).bit_length()
-
     @property
     def rows(self) -> list[tuple[int, ...]]:
         """All rows, by index."""
@@ -131,7 +127,7 @@ class Learner:
     ) -> Shifts:
         """By instruction, where the register of a position is, as most of the rows in which it changes alone have it."""
         base = codes[reference]
-        highest = _WORD - self.table.width(self.files[position])
+        highest = _WORD - self.masks[self.files[position]].bit_length()
         found: Counter[Shifts] = Counter()
         for registers, code in codes.items():
             if [p for p in leaders if registers[p] != reference[p]] != [position]:

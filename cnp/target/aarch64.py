@@ -97,8 +97,8 @@ _CLASSES = (
     ImmediateClass("U12X4", 0, 4095 * 4, scale=4),
     ImmediateClass("U12X8", 0, 4095 * 8, scale=8),
     ImmediateClass("N9", -256, -1),
-    ImmediateClass("LOGICAL32", 0, 0, pattern=32),
-    ImmediateClass("LOGICAL", 0, 0, pattern=64),
+    ImmediateClass("LOGIC32", 0, 0, pattern=32),
+    ImmediateClass("LOGIC64", 0, 0, pattern=64),
     ImmediateClass("COUNT", 0, 63),
     ImmediateClass("U16", 0, 0xFFFF, loaded=True),
     ImmediateClass("N16", -0x10000, -1, loaded=True),
@@ -126,7 +126,7 @@ def _immediates(role: Role, access: Access) -> tuple[str, ...]:
     if role in (Role.INDEXED_OFFSET, Role.INDEXED_STORED):
         return ()
     if role == Role.MOVE:
-        return ("ZERO", "I64") if access.type.is_float else ("ZERO", "U16", "N16", "LOGICAL", "U32", "N32", "I64")
+        return ("ZERO", "I64") if access.type.is_float else ("ZERO", "U16", "N16", "LOGIC64", "U32", "N32", "I64")
     if access.type.is_float:
         return ("I64",)
     loaded = ("U16", "N16", "U32", "N32", "I64")
@@ -137,7 +137,7 @@ def _immediates(role: Role, access: Access) -> tuple[str, ...]:
     if access.op in _ARITHMETIC:
         return ("U12", "N12", *loaded)
     if access.op in _LOGICAL:
-        return ("LOGICAL" if wide else "LOGICAL32", *loaded)
+        return ("LOGIC64" if wide else "LOGIC32", *loaded)
     if any(each in access.op for each in _COMPARED):
         return ("ZERO", "C12", "CN12", "U32", "N32", "I64")
     return loaded
@@ -152,8 +152,8 @@ _SAMPLES = {
     "U12X4": ((5788, 10596), (5468, 10932), (5012, 11476)),
     "U12X8": ((11576, 21192), (10936, 21864), (10024, 22952)),
     "N9": ((-107, -213), (-91, -187), (-85, -171)),
-    "LOGICAL32": ((0x0FFFF000, 0x3F3F3F3F), (0x07FFF800, 0x1F1F1F1F), (0x03FFFC00, 0x7E7E7E7E)),
-    "LOGICAL": (
+    "LOGIC32": ((0x0FFFF000, 0x3F3F3F3F), (0x07FFF800, 0x1F1F1F1F), (0x03FFFC00, 0x7E7E7E7E)),
+    "LOGIC64": (
         (0x00007FFFFFF80000, 0x3F3F3F3F3F3F3F3F),
         (0x0003FFFFFE000000, 0x1F1F1F1F1F1F1F1F),
         (0x00FFFFFF80000000, 0x7E7E7E7E7E7E7E7E),
