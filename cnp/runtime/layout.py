@@ -64,6 +64,7 @@ class Library(ctypes.Structure):
         ("first_slot", c_uint32),
         ("c_arguments", c_uint32),
         ("wide_bits", c_uint32),
+        ("most_repeated", c_uint32),
         ("aligns_loops", c_uint32),
         ("longest_padding", c_uint32),
         ("constants", c_void_p),

@@ -84,6 +84,7 @@ LIMITS = {
     "first_slot": "offset of a frame's first slot: what is in front of it keeps the return address",
     "c_arguments": "integer arguments that the C convention passes in registers",
     "wide_bits": "an integer constant of more bits than these is worth a register in a loop",
+    "most_repeated": "instructions of a short straight loop that does two rounds between jumps back; 0 for none",
     "aligns_loops": "1 if it pays that loops begin at a multiple of 16 bytes, or lie in one line of the cache",
     "longest_padding": "bytes of the longest row of the padding",
     "extends_signs": "1 if an i32 lies in a register sign-extended, 0 if zero-extended",

@@ -155,6 +155,7 @@ struct library {
     u32 first_slot;   /* bytes of a frame in front of its slots */
     u32 c_arguments;  /* integer arguments that C takes in registers */
     u32 wide_bits;    /* an integer constant of more is worth a register in a loop */
+    u32 most_repeated; /* instructions of a loop that does two rounds between jumps back */
     u32 aligns_loops; /* whether it pays that loops begin at a multiple of LOOP_ALIGNMENT */
     u32 longest_padding;
     const char *constants; /* of stencils, as an offset in the blob leads to them here */

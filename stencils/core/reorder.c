@@ -1,8 +1,6 @@
 /* What was decided about loops -> instructions in their new order; short loops do two rounds between jumps back. */
 #include "loops.h"
 
-enum { MOST_REPEATED = 8 };
-
 /* How many instructions two rounds take beyond one, if the loop is `head: branch out; body; jump head` with a short and
  * straight body; else 0. The second round's branch out is the only one that is left between the two. */
 static u32 repeated_size(const struct hoisting *h, const struct loop *loop) {
@@ -18,7 +16,7 @@ static u32 repeated_size(const struct hoisting *h, const struct loop *loop) {
             return 0;
         size += h->moved_to[i] == STAYS && c->instructions[i].kind != DROPPED_OP;
     }
-    return size <= MOST_REPEATED ? loop->end - test : 0;
+    return size <= c->library->most_repeated ? loop->end - test : 0;
 }
 
 /* Decides which loops are repeated. Returns how many more instructions that makes. */
