@@ -223,7 +223,7 @@ def link_hosted(compiler: str, flags: str, directory: Path, *objects: Path) -> P
     return program
 
 
-@pytest.mark.parametrize(("compiler", "flags"), HOSTED, ids=" ".join)
+@pytest.mark.parametrize(("compiler", "flags"), HOSTED)
 def test_with_the_c_library_of_this_machine(compiler: str, flags: str, tmp_path: Path) -> None:
     """Threads and longjmp besides."""
     path = find_tool(compiler)
@@ -233,7 +233,7 @@ def test_with_the_c_library_of_this_machine(compiler: str, flags: str, tmp_path:
         lld = find_tool("ld.lld")
         if lld is None:
             pytest.skip("NOT TESTED: there is no ld.lld")
-        flags = flags.replace("-fuse-ld=lld", f"-fuse-ld={lld}")
+        flags = flags.replace("-fuse-ld=lld", f"--ld-path={lld}")
     program = link_hosted(path, flags, tmp_path, emit(tmp_path))
     done = run([program])
     assert (done.returncode, done.stderr) == (0, "")

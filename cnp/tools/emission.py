@@ -35,6 +35,7 @@ from cnp.types import Type
 DESCRIPTION = struct.Struct("<iiIBB2x")
 """`struct exported` of stencils/ahead/support.c: distances to the code and to the names, number, uses_floats, narrow."""
 _DISTANCE = struct.Struct("<i")
+_SUFFIX = ".cnp_support"  # of its sections' names, which linkers put where the names in front of it go
 _ALIGNMENT = 16  # of ways in, and of the support's code
 
 
@@ -163,6 +164,7 @@ class _Text:
         group = Symbol(f"cnp_support_{self._library.abi_hash:016x}", self._support.sections[0], binding=LOCAL)
         for section in self._support.sections:
             section.in_group = bool(section.flags & ALLOCATE)
+            section.name += _SUFFIX * section.in_group
             if section.flags & EXECUTE:
                 section.alignment = max(section.alignment, _ALIGNMENT)
         for symbol in self._support.symbols:
