@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import platform
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from guest_support import machine_names
 
 from cnp.ir import set_default_ops
 from cnp.ir.semantics import LOADS, SEMANTICS, STORES
@@ -19,6 +21,8 @@ from cnp.stencil.model import OpFlag, Shape
 from cnp.types import NO_TYPE, Type
 
 if TYPE_CHECKING:
+    from machines import Machine
+
     from cnp.ir.optable import OpRow
 
 _PLAIN = OpFlag(0)
@@ -77,6 +81,19 @@ def rows() -> Iterable[OpRow]:
 
 
 set_default_ops(rows)
+
+
+@pytest.fixture(params=machine_names())
+def machine(request: pytest.FixtureRequest) -> Machine:
+    """This machine, and each that qemu emulates."""
+    from machines import machine_named  # which wants a library
+
+    return machine_named(request.param)
+
+
+def pytest_sessionfinish() -> None:
+    if "machines" in sys.modules:
+        sys.modules["machines"].close()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +14,21 @@ from cnp.backends.requests import Group
 from cnp.errors import Unsupported
 from cnp.ir import Function
 from cnp.runtime.code import Part
+from cnp.runtime.default import DATA
 from cnp.runtime.layout import CALLEE_MEMBER, Library, Request
 from cnp.stencil.library import Library as StencilLibrary
+from cnp.target import TARGETS
 from cnp.tools.emulator import Emulator
 from cnp.tools.guest import find_emulator
 
 TARGET = platform.machine()
+NATIVE = "native"
+
+
+def machine_names() -> list[str]:
+    """Of this machine, and of all targets that there is a library for: what tests of compiled code run on."""
+    built = [each for each in TARGETS if all(Path(DATA, f"{each}.{kind}").exists() for kind in ("cnpl", "runner"))]
+    return [NATIVE, *(each for each in built if each != TARGET)]
 
 
 def need_emulator(target: str = TARGET) -> None:

@@ -17,7 +17,7 @@ from cnp.build.placements import PRELUDE
 from cnp.build.progress import Silent
 from cnp.errors import BuildError
 from cnp.stencil.sources import stencils_directory
-from cnp.target.x86_64 import X86_64
+from cnp.target.x86_64 import TARGET as X86_64
 
 OPS = """
 #include "cnp.h"

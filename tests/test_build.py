@@ -26,10 +26,11 @@ from cnp.errors import BuildError, TrapKind
 from cnp.stencil.library import Library
 from cnp.stencil.model import Form, Value
 from cnp.stencil.sources import stencils_directory
-from cnp.target.immediate import logical_immediate
+from cnp.target.immediate import ImmediateClass, logical_immediate
 from cnp.target.patch import NEGATE, KindFlag, PatchKind, Segment
 from cnp.target.record import Instruction
-from cnp.target.x86_64 import X86_64, missing_features
+from cnp.target.x86_64 import TARGET as X86_64
+from cnp.target.x86_64 import missing_features
 from cnp.target.x86_64_decode import decode
 
 KINDS = {each.name: each for each in X86_64.kinds}
@@ -270,10 +271,22 @@ MINUS12 = PatchKind("minus12", (Segment(0, 12, 10, NEGATE),), -4095, 0)
 LOGICAL = PatchKind("logical", (Segment(0, 13, 10),), 0, 0x1FFF)
 LOW16, HIGH16 = (PatchKind(f"bits{start}", (Segment(start, 16, 5),)) for start in (0, 16))
 BRANCH = PatchKind("b19", (Segment(2, 19, 5),), -(1 << 20), (1 << 20) - 4, 4, flags=KindFlag.PC_RELATIVE)
+ROTATION_32, ROTATION_64 = (
+    PatchKind(f"rol{bits}", (Segment(0, n, 10, NEGATE),), 0, bits - 1) for n, bits in ((5, 32), (6, 64))
+)
 WORDS = replace(
     X86_64,
     sample_kinds=None,
-    kinds=(IMM12, SCALED, MINUS12, LOGICAL, LOW16, HIGH16, BRANCH),
+    kinds=(IMM12, SCALED, MINUS12, LOGICAL, LOW16, HIGH16, BRANCH, ROTATION_32, ROTATION_64),
+    classes=(
+        ImmediateClass("C12", 1, 4094),
+        ImmediateClass("U12", 0, 4095),
+        ImmediateClass("N12", -4095, -1),
+        ImmediateClass("U12X8", 0, 4095 * 8, 8),
+        ImmediateClass("COUNT", 0, 63),
+        ImmediateClass("LOG64", 0, 0, pattern=64),
+        ImmediateClass("U32", 0, (1 << 32) - 1),
+    ),
     decode=lambda code: [Instruction(offset, 4) for offset in range(0, len(code), 4)],
 )
 ADD, SUB, AND, MOV, MOVK, COMPARE = 0x91000000, 0xD1000000, 0x92000000, 0xD2800000, 0xF2A00000, 0xF1000000
@@ -324,6 +337,22 @@ def test_a_pattern_is_a_hole_for_its_encoding() -> None:
 
     assert merged_words(make, each) == (word_bytes(AND), [(0, LOGICAL, 0)])
     assert merged_words(lambda n: [AND | (n & 0x1FFF) << 10], each) is None, "the value itself is no encoding"
+
+
+def test_a_kind_that_does_not_take_the_whole_class_is_not_taken_for_one_that_does() -> None:
+    """Bits that the samples have in common say nothing: here the highest of six, and the 13th of a pattern's."""
+    count = immediate("COUNT", 13, 22)
+    assert merged_words(lambda n: [0x93C00000 | (64 - n) << 10], count) == (
+        word_bytes(0x93C00000),
+        [(0, ROTATION_64, 0)],
+    )
+    assert merged_words(lambda n: [0x13800000 | (32 - n) << 10], count) == (
+        word_bytes(0x13800000),
+        [(0, ROTATION_32, 0)],
+    )
+    each = Immediate("B", "IMMEDIATE_B", "LOG64", 64, (0x0F0F0F0F0F0F0F0F, 0x3F3F3F3F3F3F3F3F), False)
+    found = merged_words(lambda n: [AND | (logical_immediate(n, 64) or 0) << 10], each)
+    assert found == (word_bytes(AND), [(0, LOGICAL, 0)])
 
 
 @pytest.mark.parametrize("delta", [1, -1])

@@ -21,7 +21,7 @@ from cnp.runtime.default import default_library
 from cnp.stencil.layout import FAMILY, FAMILY_STENCILS, SectionName
 from cnp.stencil.model import MOST_GROUPS, MOST_REGISTERS, Shape, Value
 from cnp.target import target_named
-from cnp.target.x86_64 import X86_64
+from cnp.target.x86_64 import TARGET as X86_64
 from cnp.types import Type
 
 capstone = pytest.importorskip("capstone")

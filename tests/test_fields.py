@@ -19,7 +19,7 @@ from cnp.errors import BuildError
 from cnp.stencil.model import MOST_REGISTERS, Form, Shape, Value
 from cnp.target.patch import PatchKind, Segment
 from cnp.target.record import Instruction, Target
-from cnp.target.x86_64 import X86_64
+from cnp.target.x86_64 import TARGET as X86_64
 from cnp.types import Type
 
 INTEGERS, FLOATS = 24, 16
@@ -364,12 +364,12 @@ def learned(codes: dict[Registers, Code]) -> tuple[Code, FieldTable]:
     return Learner(target(), table, files(ADD), "op it").learn(codes), table
 
 
-@pytest.mark.parametrize("alternatives", [(0, 0, 0, 0), (0, 0, SLOT, 0), (SLOT, 0, 0, 0)])
-@pytest.mark.parametrize("pattern", [0, 1])
+@pytest.mark.parametrize(
+    ("alternatives", "pattern"),
+    [((0, 0, 0, 0), 0), ((0, 0, 0, 0), 1), ((0, 0, SLOT, 0), 0), ((0, 0, SLOT, 0), 1), ((SLOT, 0, 0, 0), 0)],
+)
 def test_a_single_bit_that_differs_in_a_single_code_is_not_believed(alternatives: Registers, pattern: int) -> None:
     codes = all_codes(alternatives=alternatives, pattern=pattern)
-    if not codes:
-        pytest.skip("there is no such pattern")
     honest, table = learned(codes)
     for registers, bit in itertools.product(list(codes)[:: max(len(codes) // 12, 1)], range(2, 32)):
         changed = int.from_bytes(codes[registers].data, "little") ^ 1 << bit

@@ -47,7 +47,7 @@ from cnp.stencil.sources import abi_hash, library_path, stencils_directory
 from cnp.stencil.writer import Contents, library_bytes, write_file
 from cnp.target.immediate import ImmediateClass
 from cnp.target.patch import INVERT, NEGATE, KindFlag, PatchKind, Segment
-from cnp.target.x86_64 import X86_64
+from cnp.target.x86_64 import TARGET as X86_64
 from cnp.types import Type
 
 ABI = 0x1122334455667788

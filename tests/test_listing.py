@@ -60,9 +60,11 @@ def same(found: int, value: int, bits: int) -> bool:
 
 
 @each_target
-@pytest.mark.parametrize("op", ["i64_add", "i64_sub", "i64_and", "i64_or", "i64_xor", "i64_mul", "i64_rotl"])
+@pytest.mark.parametrize(
+    "op", ["i64_add", "i64_sub", "i64_and", "i64_or", "i64_xor", "i64_mul", "i64_rotl", "i64_shl", "i64_shr_s"]
+)
 def test_the_immediate_of_an_op_is_shown(target: str, op: str) -> None:
-    for value in [7, 45] if op == "i64_rotl" else [*NARROW, *WIDE]:
+    for value in [7, 45] if "rot" in op or "sh" in op else [*NARROW, *WIDE]:
         if op == "i64_mul" and (abs(value) & (abs(value) - 1) == 0 or abs(value) in (5, 255)):
             continue  # which is another op then
         f = function(i64)

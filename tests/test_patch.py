@@ -16,7 +16,7 @@ from cnp.stencil.model import Value
 from cnp.stencil.records import Chunk, Hole, Stencil
 from cnp.target import TARGETS
 from cnp.target.patch import INVERT, NEGATE, PAGE, KindFlag, PatchKind, Segment
-from cnp.target.x86_64 import X86_64
+from cnp.target.x86_64 import TARGET as X86_64
 from cnp.tools.holes import patched_bits, read_holes
 
 SMALLEST, LARGEST = -(1 << 63), (1 << 63) - 1

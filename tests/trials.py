@@ -16,15 +16,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from machines import FLOAT, INTEGER, Machine
 
-from cnp.backends import native
 from cnp.errors import Trap, TrapKind
 from cnp.ir import Function, Register
 from cnp.ir.semantics import TrapSignal, load, store
 from cnp.types import Type
 
-INTEGER_REGISTERS, FLOAT_REGISTERS = 11, 8
-SLOT = -1
 
 Value = int | float
 Emit = Callable[[Function, "Register | None", list[Any]], None]
@@ -82,6 +80,7 @@ class Place:
 class Trial:
     """One op, with its operands' places but for the numbers of their registers."""
 
+    machine: Machine
     name: str
     emit: Emit
     result: Type | None
@@ -93,6 +92,8 @@ class Trial:
     exact_nan: bool = False
     spare: int = 0
     """Integer registers that hold nothing, the scratch registers first, so that stencils may use them."""
+    number: int = 0
+    """Of this trial among those of the op."""
     function: Function = field(init=False)
     expected: bytearray = field(init=False)
 
@@ -149,9 +150,9 @@ class Trial:
         used = [sum(not each.in_frame and each.is_float == kind for each in self.places) for kind in (False, True)]
         extra = self._destination_in_frame()
         found: list[tuple[Register, Type, Value]] = []
-        for number in range(INTEGER_REGISTERS - used[0] - extra - self.spare):
+        for number in range(self.machine.registers[INTEGER] - used[0] - extra - self.spare):
             found.append((self._new(Type.i64, "integer", number), Type.i64, INTEGER_SENTINEL + number))
-        for number in range(FLOAT_REGISTERS - used[1]):
+        for number in range(self.machine.registers[FLOAT] - used[1]):
             value = struct.unpack("<d", struct.pack("<Q", FLOAT_SENTINEL + number))[0]
             found.append((self._new(Type.f64, "float", number), Type.f64, value))
         for number in range(2):
@@ -164,7 +165,7 @@ class Trial:
         return self.result is Type.i32 and any(each.in_frame and 0 in each.operands for each in self.places)
 
     def _wide_result(self) -> tuple[Register | None, Register] | None:
-        """For an i32 result, an i64 register in the same place, which shows that the upper half is zero. One in the
+        """For an i32 result, an i64 register in the same place, which shows the upper half. One in the
         frame is moved to a register first, because moves carry 64 bits."""
         if self.result is not Type.i32:
             return None
@@ -222,37 +223,38 @@ class Trial:
             return
         if wide[0] is not None:
             self.function.move(wide[0], d)  # type: ignore[arg-type]
-        self._put(Type.i64, wide[1], result % 2**32)
+        self._put(Type.i64, wide[1], self.machine.in_register(Type.i32, result))
 
     # -- choices of registers
 
     def pins(self) -> Iterator[bytes]:
         """The pins of every choice of registers for the places that are not in the frame."""
         files = [[n for n, each in enumerate(self.places) if not each.in_frame and each.is_float == k] for k in (0, 1)]
-        for integer in itertools.permutations(range(INTEGER_REGISTERS), len(files[0])):
-            for float_ in itertools.permutations(range(FLOAT_REGISTERS), len(files[1])):
-                hardware = dict(zip(files[0] + files[1], integer + float_))
-                free = {
-                    "integer": sorted(set(range(INTEGER_REGISTERS)) - set(integer), key=_is_scratch),
-                    "float": [each for each in range(FLOAT_REGISTERS) if each not in float_],
-                }
-                yield bytes(
-                    255 if role == "frame" else hardware[number] if role == "place" else free[role][number]
-                    for role, number in self._roles
-                )
+        machine = self.machine
+        for integer, float_ in machine.choices(len(files[0]), len(files[1]), self.number):
+            hardware = dict(zip(files[0] + files[1], integer + float_))
+            free = {
+                "integer": sorted(set(range(machine.registers[INTEGER])) - set(integer), key=machine.is_scratch),
+                "float": [each for each in range(machine.registers[FLOAT]) if each not in float_],
+            }
+            yield bytes(
+                255 if role == "frame" else hardware[number] if role == "place" else free[role][number]
+                for role, number in self._roles
+            )
 
     # -- running
 
     def run(self) -> int:
         """Compile and call the function for every choice of registers. Returns how many there were."""
         choices = list(self.pins())
-        rows = np.full((len(choices), len(self.expected)), 0xA5, np.uint8)
+        rows = self.machine.rows(len(choices), len(self.expected))
+        rows[:] = 0xA5
         address, stride = rows.ctypes.data, rows.strides[0]
         expected = np.frombuffer(bytes(self.expected), np.uint8)
         stored = self._stored()
         for number, pins in enumerate(choices):
-            poison()
-            native.compile(self.function, pins=pins)(address + number * stride)
+            self.machine.poison()
+            self.machine.compile(self.function, pins=pins)(address + number * stride)
         for offset, type in self._nan_cells:
             cells = rows[:, offset : offset + type.bits // 8].copy()
             good = np.isnan(cells.view(np.float32 if type is Type.f32 else np.float64)[:, 0])
@@ -295,12 +297,13 @@ class Trial:
 
     def run_traps(self, kind: TrapKind) -> int:
         """The same for a single tuple on which the op traps."""
-        row = np.full(len(self.expected), 0xA5, np.uint8)
+        (row,) = self.machine.rows(1, len(self.expected))
+        row[:] = 0xA5
         count = 0
         for pins in self.pins():
-            poison()
+            self.machine.poison()
             try:
-                native.compile(self.function, pins=pins)(row.ctypes.data)
+                self.machine.compile(self.function, pins=pins)(row.ctypes.data)
             except Trap as trap:
                 found = trap.kind, trap.function, trap.op
                 assert found == (kind, self.name, self._op_number), (found, kind, self._op_number, self.describe(pins))
@@ -311,11 +314,6 @@ class Trial:
         return count
 
 
-_memory = np.zeros(64, np.uint8)
-MEMORY: int = _memory.ctypes.data + 16
-"""Where stores under test go."""
-
-
 class StoreTrial(Trial):
     """A store: the 24 bytes around its address are copied to the row. `meaning` is (address, value) -> None, on a row
     of memory that starts at address - 8."""
@@ -323,14 +321,15 @@ class StoreTrial(Trial):
     def operate(self, d: Any, wide: Any, operands: list[Any], values: tuple[Value, ...]) -> None:
         f = self.function
         copy = self._new(Type.i64, "frame")
+        memory = self.machine.scratch_address
         for offset in (-8, 0, 8):
-            f.i64_store(INTEGER_SENTINEL, MEMORY + offset, 0)
-            store("i64.store", MEMORY + offset, INTEGER_SENTINEL)
+            f.i64_store(INTEGER_SENTINEL, memory + offset, 0)
+            store("i64.store", memory + offset, INTEGER_SENTINEL)
         self.emit(f, None, operands)
         self.meaning(*values)
         for offset in (-8, 0, 8):
-            f.i64_load(copy, MEMORY + offset, 0)
-            self._put(Type.i64, copy, load("i64.load", MEMORY + offset))
+            f.i64_load(copy, memory + offset, 0)
+            self._put(Type.i64, copy, load("i64.load", memory + offset))
 
 
 class BranchTrial(Trial):
@@ -368,7 +367,7 @@ class BranchTrial(Trial):
         f.i32_store(way, f.params[0], len(self.expected))
         if layout & 2:  # too far for a short branch
             for _ in range(20):
-                f.i64_store(0, MEMORY, 0)
+                f.i64_store(0, self.machine.scratch_address, 0)
 
 
 class TableTrial(BranchTrial):
@@ -385,31 +384,6 @@ def _store_widths() -> dict[int, int]:
 
 
 _STORE_WIDTH = _store_widths()
-
-_poison: Any = None
-
-
-def poison() -> None:
-    """Fill the frame that the next function gets with ones."""
-    global _poison
-    if _poison is None:
-        f = Function("poison")
-        registers = [f.reg(Type.i64) for _ in range(32)]
-        for each in registers:
-            f.i64_const(each, -1)
-        for each in registers:
-            f.i64_store(each, _scrap.ctypes.data, 0)
-        f.ret()
-        _poison = native.compile(f, pins=bytes([255] * 32))
-    _poison()
-
-
-_scrap = np.zeros(8, np.uint8)
-
-
-def _is_scratch(register: int) -> bool:
-    return bool(native.core().tables.scratch >> register & 1)
-
 
 # -- trials of an op
 

@@ -26,9 +26,10 @@ from cnp.tools.emulated import EmulatedFunction, from_register
 from cnp.tools.emulator import Emulator
 from cnp.types import Type
 
-_CLANG_FLAGS = ("-O2", "-fno-vectorize", "-fno-slp-vectorize", "-std=gnu2x", "-ffreestanding")
-_CLANG_FLAGS += ("-fwrapv", "-ffp-contract=off", "-fno-math-errno", "-fno-stack-protector", "-fomit-frame-pointer", "-fPIC")
-_CLANG_FLAGS += ("-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-fno-builtin")
+_CLANG_FLAGS = (
+    *("-O2", "-fno-vectorize", "-fno-slp-vectorize", "-std=gnu2x", "-fwrapv", "-ffp-contract=off", "-fno-math-errno"),
+    *("-fno-stack-protector", "-fomit-frame-pointer", "-fPIC", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables"),
+)
 _COUNTED = ("-singlestep", "-d", "exec,nochain")  # qemu logs each instruction as a block of its own
 _RESULTS = {None: None, ctypes.c_int32: Type.i32, ctypes.c_int64: Type.i64, ctypes.c_double: Type.f64}
 
@@ -94,7 +95,8 @@ def _call(kernel: Kernel, code: GuestCode, emulator: Emulator, arguments: list[A
         return EmulatedFunction(emulator, code.compiled)(*arguments)
     entry = emulator.place(code.image, 4096) + code.entry
     integers = [_integer(each) for each in arguments if not isinstance(each, float)]
-    floats = [ctypes.c_uint64.from_buffer_copy(ctypes.c_double(each)).value for each in arguments if isinstance(each, float)]
+    given = [ctypes.c_double(each) for each in arguments if isinstance(each, float)]
+    floats = [ctypes.c_uint64.from_buffer_copy(each).value for each in given]
     type = _RESULTS[kernel.result]
     result = emulator.call(entry, integers, floats, gives_float=type is Type.f64)
     return from_register(type, result, result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,7 +25,7 @@ from cnp.target.record import LIMITS, Target
 from cnp.types import Type
 
 ABSENT = Stencil((Chunk(b""),), ())
-_MOST_CHUNKS, _MOST_HOLES, _MOST_SIZE = 255, 31, 1023
+_MOST_CHUNKS, _MOST_HOLES, _MOST_SIZE = 255, 63, 511
 
 
 class StencilTable:
@@ -110,7 +111,27 @@ def _code(
     types = [op.source.result, *op.row.operand_types, None, None, None][:4]
     files = tuple(type is not None and type.is_float for type in types)
     name = f"op {op.row.method}, form {form.name}, placement {index}, {op.source.place}"
-    return Learner(target, table, (files[0], files[1], files[2], files[3]), name).learn(found)
+    masks = _masks(target, table, is_general=_is_general(target, files, alternatives, rows[0]))
+    return Learner(target, table, (files[0], files[1], files[2], files[3]), masks, name).learn(found)
+
+
+def _is_general(target: Target, files: Sequence[bool], alternatives: Sequence[int], registers: Sequence[int]) -> bool:
+    """Whether a placement has registers of several groups."""
+    assert target.groups is not None
+    return any(
+        register >= 0 and alternative == len(target.groups[file]) - 1
+        for file, alternative, register in zip(files, alternatives, registers)
+    )
+
+
+def _masks(target: Target, table: FieldTable, is_general: bool) -> tuple[int, int]:
+    """The bits of registers' numbers that are in fields, by file."""
+    assert target.groups is not None
+    first, second = (
+        table.mask(is_float, tuple(itertools.chain(*groups)) if is_general else groups[0])
+        for is_float, groups in zip((False, True), target.groups)
+    )
+    return first, second
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ registers, and refuses a placement whose codes differ in anything else.
 
 from __future__ import annotations
 
+import functools
 import itertools
+import operator
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -37,10 +39,15 @@ class FieldTable:
         )
         self._index: dict[tuple[int, ...], int] = {(): 0}
 
-    def row(self, is_float: bool, shift: int) -> int:
-        """The index of the row of a field that starts at a bit."""
-        row = tuple(number << shift & 0xFFFFFFFF for number in self._numbers[is_float])
+    def row(self, is_float: bool, shift: int, mask: int) -> int:
+        """The index of the row of a field that starts at a bit and has those of the numbers' bits that are in the mask."""
+        row = tuple((number & mask) << shift & 0xFFFFFFFF for number in self._numbers[is_float])
         return self._index.setdefault(row, len(self._index))
+
+    def mask(self, is_float: bool, registers: Sequence[int]) -> int:
+        """The bits in which the hardware numbers of some guest registers differ: short fields have no more."""
+        numbers = [self._numbers[is_float][each] for each in registers]
+        return functools.reduce(operator.or_, (each ^ numbers[0] for each in numbers), 0)
 
     def number(self, is_float: bool, register: int) -> int:
         """The hardware number of a guest register."""
@@ -58,11 +65,13 @@ class FieldTable:
 
 @dataclass(frozen=True, slots=True)
 class Learner:
-    """Learns the fields of one placement. `files` says of d, a, b and c whether they are float registers."""
+    """Learns the fields of one placement. `files` says of d, a, b and c whether they are float registers, `masks` of both
+    files which bits of a register's number tell it from others of the placement."""
 
     target: Target
     table: FieldTable
     files: tuple[bool, bool, bool, bool]
+    masks: tuple[int, int]
     name: str
 
     def learn(self, codes: Mapping[Registers, Code]) -> Code:
@@ -102,7 +111,7 @@ class Learner:
                 continue
             word = _word(base.data, end, whole)
             for position, row in fields.items():
-                word ^= _combined(self._number(reference, position), row)
+                word ^= _combined(self._number(reference, position) & self.masks[self.files[position]], row)
             size = min(whole, 4)
             data[end - size : end] = word.to_bytes(4, "little")[4 - size :]
             holes += self._holes(fields, end, size)
@@ -171,7 +180,8 @@ class Learner:
             extra = 0
             for position, shifts in fields.items():
                 if number < len(shifts):
-                    extra |= self.table.row(self.files[position], shifts[number]) << 8 * position
+                    file = self.files[position]
+                    extra |= self.table.row(file, shifts[number], self.masks[file]) << 8 * position
             if extra:
                 holes.append(CodeHole(end - size, Value.REGISTERS, REGISTER_FIELDS[size], 0, extra))
         return holes

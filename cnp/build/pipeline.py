@@ -82,7 +82,7 @@ def build_library(settings: Settings, progress: Progress) -> Statistics:
     """Build one target's library unless the file there was built from the same inputs. BuildError if it cannot be."""
     started = time.monotonic()
     target, directory = settings.target, settings.stencils
-    digests = input_digests(directory)
+    digests = input_digests(directory, target)
     key = inputs_key(settings.clang, target, digests)
     lacks = lacks_runner(directory, settings.output) or lacks_support(directory, settings.output)
     if not settings.force and is_current(settings.output, key) and not lacks:
@@ -101,7 +101,7 @@ def build_library(settings: Settings, progress: Progress) -> Statistics:
         routines = frozenset(core.exports) or _ROUTINES
         compiler = replace(compiler, routines=routines)
         controls = compile_controls(compiler, CONTROL_SOURCE, sources.controls) if sources.controls else {}
-        stencils_key = inputs_key(settings.clang, target, stencil_sources(digests))
+        stencils_key = inputs_key(settings.clang, target, stencil_sources(digests), stencils_only=True)
         kept = None if settings.force else read_codes(cache_path(settings.output), stencils_key)
         codes, functions = kept or _compile_all(compiler, placements, settings.jobs, progress)
         if kept is None:

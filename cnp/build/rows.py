@@ -72,10 +72,10 @@ def _register_types(op: BuildOp, form: Form, alternatives: Sequence[int], target
     for position, type in enumerate(row.operand_types, _A):
         only_immediate = position == _B and (row.shape == Shape.MAGIC or form == Form.FREE_IMMEDIATE)
         types[position] = None if only_immediate else type
-    for position, type in enumerate(types):
-        if type is not None and alternatives[position] >= len(target.register_groups(type)):
-            types[position] = None
-    return types
+    return [
+        None if type is None or alternative >= len(target.register_groups(type)) else type
+        for type, alternative in zip(types, alternatives)
+    ]
 
 
 def _is_slot(op: BuildOp, form: Form, alternatives: Sequence[int], target: Target) -> list[bool]:

@@ -12,6 +12,7 @@ from cnp.target.patch import PatchKind
 from cnp.target.record import Target
 
 _WORD = 4
+_MOST_ENCODED = (1 << 13) - 1  # of what logical_immediate gives
 
 
 def merge_samples(samples: Sequence[Function], immediates: Sequence[Immediate], target: Target) -> Function | None:
@@ -69,7 +70,9 @@ def _fields(
                 and _matches(codes, immediate, end, each, delta)
             ]  # fmt: skip
             if kinds:
-                yield end, min(kinds, key=lambda each: each.mask.bit_count()), delta
+                # The samples alone do not tell a rotation in 32 bits from one in 64: the class does.
+                whole = [each for each in kinds if _holds(each, immediate, delta, target)]
+                yield end, min(whole or kinds, key=lambda each: each.mask.bit_count()), delta
                 break
 
 
@@ -81,6 +84,14 @@ def _matches(codes: Sequence[bytearray], immediate: Immediate, end: int, kind: P
         )
     except (OverflowError, ValueError):
         return False
+
+
+def _holds(kind: PatchKind, immediate: Immediate, delta: int, target: Target) -> bool:
+    """Whether a kind takes every value of the class."""
+    if immediate.pattern:
+        return kind.low <= 0 and kind.high >= _MOST_ENCODED
+    (each,) = (each for each in target.classes if each.name == immediate.name)
+    return kind.low <= each.low + delta and each.high + delta <= kind.high
 
 
 def _given(immediate: Immediate, literal: int) -> int:

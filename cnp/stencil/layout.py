@@ -60,7 +60,7 @@ class SymbolKind(enum.IntEnum):
 # source line; first family; scales, offsets and values of families, class of these two.
 OP = struct.Struct("<IBBB3BBBHHHH4BBB2x4I6IIIIBBBB4x")
 STENCIL = struct.Struct("<II")
-STENCIL_BITS = ((24, 8), (16, 10, 5, 1))
+STENCIL_BITS = ((24, 8), (16, 9, 6, 1))
 """Fields of the two words, lowest bits first: first chunk (of several: first row of RUNS), chunks; first hole, size,
 holes, whether the next row is its short form."""
 RUN = struct.Struct("<I")  # chunk

@@ -10,7 +10,8 @@ from cnp.stencil.model import FORMAT_VERSION
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 SHARED_HEADERS = ("cnp.h", "context.h", "core/layout.h")
-"""Headers below stencils/ that fix the layouts a library shares with the run time, beside targets/*.h."""
+"""Headers below stencils/ that fix the layouts a library shares with the run time. A target's own is not among them: what
+it says is between the library's stencils and its own core."""
 
 
 def stencils_directory() -> Path:
@@ -35,9 +36,7 @@ def support_path(library: str | Path) -> Path:
 def abi_hash(directory: Path) -> int:
     """The first 8 bytes, little-endian, of the SHA-256 over the shared headers and the format version."""
     digest = sha256(b"%d" % FORMAT_VERSION)
-    headers = [directory / name for name in SHARED_HEADERS]
-    headers += sorted((directory / "targets").glob("*.h"))
-    for header in headers:
+    for header in [directory / name for name in SHARED_HEADERS]:
         if header.is_file():
             digest.update(header.name.encode() + b"\0" + header.read_bytes() + b"\0")
     return int.from_bytes(digest.digest()[:8], "little")

@@ -1,14 +1,21 @@
-"""The targets that cnp can emit code for."""
+"""The targets that cnp can emit code for: every module here that has a TARGET."""
 
 from __future__ import annotations
 
-from cnp.errors import UserError
-from cnp.target.aarch64 import AARCH64
-from cnp.target.record import Target
-from cnp.target.riscv64 import RISCV64
-from cnp.target.x86_64 import X86_64
+import importlib
+import pkgutil
 
-TARGETS: dict[str, Target] = {target.name: target for target in (X86_64, AARCH64, RISCV64)}
+from cnp.errors import UserError
+from cnp.target.record import Target
+
+
+def _found() -> dict[str, Target]:
+    modules = [importlib.import_module(f"{__name__}.{each.name}") for each in pkgutil.iter_modules(__path__)]
+    targets = [module.TARGET for module in modules if hasattr(module, "TARGET")]
+    return {target.name: target for target in sorted(targets, key=lambda each: each.name)}
+
+
+TARGETS: dict[str, Target] = _found()
 
 
 def target_named(name: str) -> Target:

@@ -98,7 +98,7 @@ _CLASSES = (
     ImmediateClass("U12X8", 0, 4095 * 8, scale=8),
     ImmediateClass("N9", -256, -1),
     ImmediateClass("LOGICAL32", 0, 0, pattern=32),
-    ImmediateClass("LOGICAL64", 0, 0, pattern=64),
+    ImmediateClass("LOGICAL", 0, 0, pattern=64),
     ImmediateClass("COUNT", 0, 63),
     ImmediateClass("U16", 0, 0xFFFF),
     ImmediateClass("N16", -0x10000, -1),
@@ -126,7 +126,7 @@ def _immediates(role: Role, access: Access) -> tuple[str, ...]:
     if role in (Role.INDEXED_OFFSET, Role.INDEXED_STORED):
         return ()
     if role == Role.MOVE:
-        return ("ZERO", "I64") if access.type.is_float else ("ZERO", "U16", "N16", "LOGICAL64", "U32", "N32", "I64")
+        return ("ZERO", "I64") if access.type.is_float else ("ZERO", "U16", "N16", "LOGICAL", "U32", "N32", "I64")
     if access.type.is_float:
         return ("I64",)
     loaded = ("U16", "N16", "U32", "N32", "I64")
@@ -137,7 +137,7 @@ def _immediates(role: Role, access: Access) -> tuple[str, ...]:
     if access.op in _ARITHMETIC:
         return ("U12", "N12", *loaded)
     if access.op in _LOGICAL:
-        return ("LOGICAL64" if wide else "LOGICAL32", *loaded)
+        return ("LOGICAL" if wide else "LOGICAL32", *loaded)
     if any(each in access.op for each in _COMPARED):
         return ("ZERO", "C12", "CN12", "U32", "N32", "I64")
     return loaded
@@ -153,7 +153,7 @@ _SAMPLES = {
     "U12X8": ((11576, 21192), (10936, 21864), (10024, 22952)),
     "N9": ((-107, -213), (-91, -187), (-85, -171)),
     "LOGICAL32": ((0x0FFFF000, 0x3F3F3F3F), (0x07FFF800, 0x1F1F1F1F), (0x03FFFC00, 0x7E7E7E7E)),
-    "LOGICAL64": (
+    "LOGICAL": (
         (0x00007FFFFFF80000, 0x3F3F3F3F3F3F3F3F),
         (0x0003FFFFFE000000, 0x1F1F1F1F1F1F1F1F),
         (0x00FFFFFF80000000, 0x7E7E7E7E7E7E7E7E),
@@ -174,7 +174,7 @@ _NOP = _word(0xD503201F)
 _INTEGER_REGISTERS = tuple(f"x{n}" for n in (*range(22, 29), *range(8), *range(10, 15), 9, 15))
 _FLOAT_REGISTERS = tuple(f"d{n}" for n in range(8))
 
-AARCH64 = Target(
+TARGET = Target(
     name="aarch64",
     triple="aarch64-unknown-linux-gnu",
     clang_cpu="-march=armv8-a",
@@ -188,6 +188,7 @@ AARCH64 = Target(
     float_registers=_FLOAT_REGISTERS,
     frame_register="x20",
     elf_machine="EM_AARCH64",
+    capstone="CS_ARCH_ARM64",
     relocations=_RELOCATIONS,
     kinds=_KINDS,
     decode=decode,

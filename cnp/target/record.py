@@ -110,6 +110,7 @@ class Target:
     float_registers: tuple[str, ...]  # hardware names of f0, f1, ...
     frame_register: str
     elf_machine: str
+    capstone: str  # its constants for the architecture and, if there are any, for modes
     relocations: Mapping[int, RelocationKind]
     kinds: tuple[PatchKind, ...]  # all there are
     decode: Decoder

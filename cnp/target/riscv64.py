@@ -206,7 +206,7 @@ def _groups(names: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return short, tuple(guest for guest in range(len(names)) if guest not in short)
 
 
-RISCV64 = Target(
+TARGET = Target(
     name="riscv64",
     triple="riscv64-unknown-linux-gnu",
     clang_cpu="-march=rv64gc",
@@ -220,6 +220,7 @@ RISCV64 = Target(
     float_registers=_FLOAT_REGISTERS,
     frame_register="s0",
     elf_machine="EM_RISCV",
+    capstone="CS_ARCH_RISCV CS_MODE_RISCV64 CS_MODE_RISCVC",
     relocations=_RELOCATIONS,
     kinds=_KINDS,
     decode=decode,

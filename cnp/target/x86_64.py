@@ -125,7 +125,7 @@ def _samples(name: str, position: str) -> tuple[int, ...]:
     return _SAMPLES.get(name, {}).get(position, ())
 
 
-X86_64 = Target(
+TARGET = Target(
     name="x86_64",
     triple="x86_64-unknown-linux-gnu",
     clang_cpu="-march=x86-64-v2",
@@ -139,6 +139,7 @@ X86_64 = Target(
     float_registers=tuple(f"xmm{n}" for n in range(8)),
     frame_register="r13",
     elf_machine="EM_X86_64",
+    capstone="CS_ARCH_X86 CS_MODE_64",
     relocations=_RELOCATIONS,
     decode=decode,
     invert=_invert,

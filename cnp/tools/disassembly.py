@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnp.errors import MissingExtra, Unsupported
+from cnp.target import target_named
 
 ALIGNMENT = 8
 """Of what follows a function's instructions."""
@@ -24,23 +25,17 @@ class Instruction:
 def instructions(code: bytes, address: int, target: str, end: int) -> list[Instruction]:
     """Decode `code` as it runs at `address`: instructions up to `end`, then the pool and jump tables as words.
 
-    Bytes that are neither become `.byte`. MissingExtra without capstone, Unsupported for a target that it cannot decode.
+    Bytes that are neither become `.byte`. MissingExtra without capstone, Unsupported where capstone does not
+    know the target.
     """
     try:
         import capstone
     except ImportError:
         raise MissingExtra("disassembly needs capstone: pip install 'cnp[disassembly]'") from None
-    modes = {
-        "x86_64": ("CS_ARCH_X86", capstone.CS_MODE_64),
-        "aarch64": ("CS_ARCH_ARM64", 0),
-        "riscv64": ("CS_ARCH_RISCV", capstone.CS_MODE_RISCV64 | capstone.CS_MODE_RISCVC),
-        "loongarch64": ("CS_ARCH_LOONGARCH", getattr(capstone, "CS_MODE_LOONGARCH64", 0)),  # capstone 6
-    }
-    if target not in modes or not hasattr(capstone, modes[target][0]):
-        known = ", ".join(name for name, (arch, _) in modes.items() if hasattr(capstone, arch))
-        raise Unsupported(f"capstone {capstone.__version__} does not decode {target!r}; accepted: {known}")
-    arch, mode = modes[target]
-    decoder = capstone.Cs(getattr(capstone, arch), mode)
+    arch, *modes = target_named(target).capstone.split()
+    if not hasattr(capstone, arch):
+        raise Unsupported(f"capstone {capstone.__version__} does not decode {target}: it has no {arch}")
+    decoder = capstone.Cs(getattr(capstone, arch), sum(getattr(capstone, mode) for mode in modes))
     decoder.skipdata = True
     decoded = [
         Instruction(each.address - address, bytes(each.bytes), f"{each.mnemonic} {each.op_str}".rstrip())

@@ -40,7 +40,13 @@ class Emulator:
     """
 
     def __init__(
-        self, library: Library, memory_size: int = 1 << 30, *, code_size: int = CODE_SIZE, native: bool = False, options: Sequence[str] = ()
+        self,
+        library: Library,
+        memory_size: int = 1 << 30,
+        *,
+        code_size: int = CODE_SIZE,
+        native: bool = False,
+        options: Sequence[str] = (),
     ) -> None:
         self.library = library
         self.native = native

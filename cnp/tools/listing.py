@@ -124,6 +124,7 @@ class _Addresses:
 
         self.library = _library(made)
         self.entry, self.code = made.entry, made.code
+        self._names: dict[int, str] = {}
         self.relocated: dict[int, str] = {}
         """What fields are for that nothing has been put into yet, by offset: of code that is not linked."""
         if isinstance(made, ForeignFunction):
@@ -231,7 +232,8 @@ def _value(addresses: _Addresses, name: str, patched: Patched) -> str:
         return f"{value:+d}"
     bits = _pattern(addresses.library, name, hole.value)
     if bits:
-        return f"{logical_value(value, bits):#x}"
+        value = logical_value(value, bits)
+        value -= (value >> bits - 1) << bits
     return str(value) if abs(value) < _LARGE else f"{value:#x}"
 
 

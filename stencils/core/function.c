@@ -174,11 +174,12 @@ static int put_cold(struct selection *s) {
     return 1;
 }
 
-/* Whether a register that C functions must leave alone is written. */
+/* Whether a register that C functions must leave alone is written. Of float registers those behind the arguments may be
+ * such. */
 static int uses_survivors(const struct compilation *c) {
     for (u32 r = 0; r < c->n_registers; r++) {
-        const struct interval *interval = &c->intervals[r];
-        if (interval->place >= 0 && !in_float_file(c, (s32)r) && c->library->survivors >> interval->place & 1)
+        s32 place = c->intervals[r].place;
+        if (place >= 0 && (in_float_file(c, (s32)r) ? place >= ARGUMENTS : (s32)(c->library->survivors >> place & 1)))
             return 1;
     }
     return 0;

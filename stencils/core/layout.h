@@ -51,7 +51,7 @@ struct stencil {
     union {
         u32 shape;
         struct {
-            u32 hole : 16, size : 10, holes : 5;
+            u32 hole : 16, size : 9, holes : 6;
             u32 has_short_form : 1; /* the next stencil, whose last jump has a displacement of one byte */
         };
     };

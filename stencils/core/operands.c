@@ -75,7 +75,9 @@ static int float_constant(struct decoder *at, u32 position, object *o, u8 type, 
     f32 narrow = (f32)value;
     if (__builtin_isinf(narrow) && !__builtin_isinf(value))
         return reject(at, position, CONSTANT_OUT_OF_RANGE);
-    *out = __builtin_bit_cast(u32, narrow);
+    /* What extends signs has an upper half of ones here, without which an f32 is a NaN. */
+    i64 boxed = at->c->library->extends_signs ? ~0ull << 32 : 0;
+    *out = boxed | __builtin_bit_cast(u32, narrow);
     return 1;
 }
 

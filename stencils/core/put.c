@@ -131,7 +131,15 @@ static void put_address(struct selection *s, const struct stencil *stencil, cons
     if (event->kind == VENEER_EVENT) {
         const struct library *library = s->library;
         i64 to = event->target < 0 ? library->blob + event->extra : (i64)s->c->request->callees[event->target].address;
-        event->extra = in_pool(s->c, to);
+        u32 row = in_pool(s->c, to);
+        const struct event *before = event + 1;
+        if (s->c->n_events > 1 && before->kind == VENEER_EVENT && before->extra == row) { /* the other field of the same call */
+            event->kind = BRANCH_EVENT;
+            event->extra = 0;
+            event->target = before->target;
+            return;
+        }
+        event->extra = row;
         event->target = s->n_targets++;
         s->n_cold++;
     }

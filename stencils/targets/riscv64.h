@@ -117,6 +117,8 @@ static inline __attribute__((always_inline)) i64 cnp_below_lowest(i64 x) {
     __asm__ volatile(text : : "r"(frame), ##__VA_ARGS__ : "t0", "t1", "t2", "t3", "t4", "t5", "t6", "memory")
 #define CNP_MOVE_32(register, name) "lui " register ", %%hi(" #name ")\n addiw " register ", " register ", %%lo(" #name ")\n"
 
+/* Not t0, which processors take for the register of a return address. */
+#define CNP_GO_FAR(name) CNP_IN_PLACE("ld t1, " #name "\n jr t1")
 #define CNP_LANDING_PAD() __asm__ volatile(".word 0x00000017") /* lpad 0: auipc zero, 0 */
 
 #define CNP_RETURN()                                                                                          \
@@ -133,7 +135,7 @@ static inline __attribute__((always_inline)) i64 cnp_below_lowest(i64 x) {
 #define CNP_CALL_LARGE_FRAME()                                                                                \
     CNP_IN_PLACE(CNP_MOVE_32("t0", FRAME_SIZE) "add s0, s0, t0\n sd ra, 0(s0)\n call CALLEE\n ld ra, 0(s0)\n"  \
                  CNP_MOVE_32("t0", FRAME_SIZE) "sub s0, s0, t0")
-#define CNP_CALL_C(name) CNP_IN_PLACE(CNP_SAVED("ld t0, " #name "\n jalr t0"))
+#define CNP_CALL_C(name) CNP_IN_PLACE(CNP_SAVED("ld t1, " #name "\n jalr t1"))
 #define CNP_CALL_C_STACK(name) CNP_CALL_C(name)
 
 /* Takes a tick, or as many as a hole says; goes elsewhere with the last one. */
@@ -195,13 +197,13 @@ static inline __attribute__((always_inline)) i64 cnp_below_lowest(i64 x) {
             "  ld a3, 0(a0)\n  sd a0, 200(sp)\n  sd a3, 208(sp)\n  sd a1, 216(sp)\n"                          \
             "  sd sp, 0(a0)\n"                                                                                \
             "  mv s1, a2\n"                                                                                   \
-            "  ld t0, 0(a1)\n  ld s0, 8(a1)\n  ld t1, 16(a1)\n  ld t2, 24(a1)\n  beqz t2, 1f\n"               \
+            "  ld t3, 0(a1)\n  ld s0, 8(a1)\n  ld t1, 16(a1)\n  ld t2, 24(a1)\n  beqz t2, 1f\n"               \
             "  fld fa0, 0(t2)\n  fld fa1, 8(t2)\n  fld fa2, 16(t2)\n  fld fa3, 24(t2)\n"                      \
             "  fld fa4, 32(t2)\n  fld fa5, 40(t2)\n  fld fa6, 48(t2)\n  fld fa7, 56(t2)\n"                    \
             "1:\n"                                                                                            \
             "  ld a0, 0(t1)\n  ld a1, 8(t1)\n  ld a2, 16(t1)\n  ld a3, 24(t1)\n"                              \
             "  ld a4, 32(t1)\n  ld a5, 40(t1)\n  ld a6, 48(t1)\n  ld a7, 56(t1)\n"                            \
-            "  jalr t0\n"                                                                                     \
+            "  jalr t3\n"                                                                                     \
             "  ld a3, 216(sp)\n  sd a0, 32(a3)\n  fsd fa0, 40(a3)\n"                                          \
             "  li a0, 0\n"                                                                                    \
             "2:\n"                                                                                            \

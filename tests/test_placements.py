@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import os
 import struct
@@ -12,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 from expectations import same
-from native_support import (
+from machines import Machine
+from trials import (
     EDGES,
-    MEMORY,
     BranchTrial,
     StoreTrial,
     TableTrial,
@@ -24,13 +23,12 @@ from native_support import (
     shared_values_agree,
 )
 
-from cnp.backends import native
 from cnp.errors import TrapKind
 from cnp.ir import Function, Register
 from cnp.ir.optable import comparison_of, default_ops
 from cnp.ir.semantics import SEMANTICS, TrapSignal, load, store
-from cnp.runtime.default import default_library
 from cnp.stencil.layout import SectionName
+from cnp.stencil.library import Library
 from cnp.stencil.model import Shape
 from cnp.types import NO_TYPE, Type
 
@@ -65,9 +63,9 @@ def types_of(name: str) -> tuple[Type | None, list[Type]]:
     return None if row.result_type == NO_TYPE else Type(row.result_type), [Type(each) for each in row.operand_types]
 
 
-def tuples_of(sources: Sequence[Type]) -> list[tuple[Value, ...]]:
+def tuples_of(machine: Machine, sources: Sequence[Type]) -> list[tuple[Value, ...]]:
     """Tuples in which every edge value of every type stands at every position."""
-    edges = [EDGES[each] for each in sources]
+    edges = [EDGES[each] + machine.class_edges(each) for each in sources]
     n = max(map(len, edges))
     steps = (1, 5, 11)
     return [tuple(each[(i * step + step // 2) % len(each)] for each, step in zip(edges, steps)) for i in range(n)]
@@ -82,6 +80,7 @@ def trap_of(meaning: Callable[..., Value], values: Sequence[Value]) -> TrapKind 
 
 
 def trials(
+    machine: Machine,
     kind: type[Trial],
     name: str,
     emit: Any,
@@ -95,13 +94,16 @@ def trials(
 ) -> Iterator[Trial]:
     """Of one op: every choice of constants, every arrangement of the rest."""
     exact = any(each in name for each in KEEPS_NAN)
+    numbers = itertools.count()
     for constant in constants or list(itertools.product((False, True), repeat=len(sources))):
         for places in arrangements(result, sources, constant):
             values = list(dict.fromkeys(shared_values_agree(places, each, sources) for each in tuples))
             values = [each for each in values if trap_of(meaning, each) == traps]
             for some in [values[:1]] if traps else [values]:
                 if some:
-                    yield kind(name, emit, result, sources, places, constant, some, meaning, exact, spare)
+                    yield kind(
+                        machine, name, emit, result, sources, places, constant, some, meaning, exact, spare, next(numbers)
+                    )
 
 
 def run(all_trials: Iterator[Trial]) -> int:
@@ -118,9 +120,10 @@ def emit_method(method: str) -> Any:
 
 
 @pytest.mark.parametrize("name", of_shape(Shape.VALUE))
-def test_value_op(name: str) -> None:
+def test_value_op(machine: Machine, name: str) -> None:
     result, sources = types_of(name)
-    run(trials(Trial, name, emit_method(ROWS[name].method), result, sources, SEMANTICS[name], tuples_of(sources)))
+    emit, tuples = emit_method(ROWS[name].method), tuples_of(machine, sources)
+    run(trials(machine, Trial, name, emit, result, sources, SEMANTICS[name], tuples))
 
 
 TRAPPING = [
@@ -132,14 +135,14 @@ TRAPPING = [
 
 
 @pytest.mark.parametrize(("name", "kind"), TRAPPING, ids=lambda each: each if isinstance(each, str) else each.name)
-def test_traps(name: str, kind: TrapKind) -> None:
+def test_traps(machine: Machine, name: str, kind: TrapKind) -> None:
     result, sources = types_of(name)
     tuples = [
         each for each in itertools.product(*[EDGES[t] for t in sources]) if trap_of(SEMANTICS[name], each) == kind
     ]
     tuples += [(-1, -1), (0, 0)] if len(sources) == 2 else []  # for places that operands share
     emit = emit_method(ROWS[name].method)
-    all_trials = trials(Trial, name, emit, result, sources, SEMANTICS[name], tuples, traps=kind)
+    all_trials = trials(machine, Trial, name, emit, result, sources, SEMANTICS[name], tuples, traps=kind)
     count = 0
     for trial in all_trials:
         count += trial.run_traps(kind)
@@ -148,35 +151,37 @@ def test_traps(name: str, kind: TrapKind) -> None:
 
 @pytest.mark.parametrize("spare", [0, 2])
 @pytest.mark.parametrize("name", DIVISIONS)
-def test_division_by_a_constant(name: str, spare: int) -> None:
+def test_division_by_a_constant(machine: Machine, name: str, spare: int) -> None:
     """With every register in use, and with the scratch registers free, which the stencils then take."""
     result, sources = types_of(name)
     edges = EDGES[sources[0]]
     tuples = [(edges[(7 * i + k) % len(edges)], d) for i, d in enumerate(DIVISORS) for k in range(2)]
     emit = emit_method(ROWS[name].method)
-    run(trials(Trial, name, emit, result, sources, SEMANTICS[name], tuples, [(False, True)], spare=spare))
+    run(trials(machine, Trial, name, emit, result, sources, SEMANTICS[name], tuples, [(False, True)], spare=spare))
 
 
 @pytest.mark.parametrize("name", of_shape(Shape.LOAD))
-def test_load(name: str) -> None:
+def test_load(machine: Machine, name: str) -> None:
     result, _ = types_of(name)
-    data = np.frombuffer(b"\x00" * 8 + bytes([0x81, 0x92, 0xA3, 0x34, 0x45, 0xD6, 0x67, 0xF0, 0x7B] * 8), np.uint8)
+    data = machine.array(80)
+    data[:] = np.frombuffer(b"\x00" * 8 + bytes([0x81, 0x92, 0xA3, 0x34, 0x45, 0xD6, 0x67, 0xF0, 0x7B] * 8), np.uint8)
     start = data.ctypes.data + 8
-    for offset in OFFSETS:
+    for offset in dict.fromkeys([*OFFSETS, *machine.class_edges(Type.i64, 2**31)]):
+
+        def meaning(base: Any, offset: int = offset) -> Value:
+            return load(name, (base + offset) % 2**64)
 
         def emit(f: Function, d: Any, operands: list[Any], offset: int = offset) -> None:
             getattr(f, ROWS[name].method)(d, *operands, offset)
 
         tuples = [((start + each - offset + 2**63) % 2**64 - 2**63,) for each in (0, 1, 5, 16)]
-        run(
-            trials(Trial, name, emit, result, [Type.i64], lambda base, o=offset: load(name, (base + o) % 2**64), tuples)
-        )
+        run(trials(machine, Trial, name, emit, result, [Type.i64], meaning, tuples))
 
 
 @pytest.mark.parametrize("name", of_shape(Shape.STORE))
-def test_store(name: str) -> None:
+def test_store(machine: Machine, name: str) -> None:
     _, (type, *_) = types_of(name)
-    for offset in OFFSETS:
+    for offset in dict.fromkeys([*OFFSETS, *machine.class_edges(Type.i64, 2**31)]):
 
         def emit(f: Function, d: Any, operands: list[Any], offset: int = offset) -> None:
             getattr(f, ROWS[name].method)(*operands, offset)
@@ -185,14 +190,14 @@ def test_store(name: str) -> None:
             store(name, (base + offset) % 2**64, value)
             return 0
 
-        bases = [(MEMORY + each - offset + 2**63) % 2**64 - 2**63 for each in (0, 1, -5, 3)]
+        bases = [(machine.scratch_address + each - offset + 2**63) % 2**64 - 2**63 for each in (0, 1, -5, 3)]
         values = EDGES[type][offset % 3 :: 3]
         tuples = [(value, bases[n % 4]) for n, value in enumerate(values)]
-        run(trials(StoreTrial, name, emit, None, [type, Type.i64], meaning, tuples))
+        run(trials(machine, StoreTrial, name, emit, None, [type, Type.i64], meaning, tuples))
 
 
 @pytest.mark.parametrize("name", of_shape(Shape.BRANCH))
-def test_branch(name: str) -> None:
+def test_branch(machine: Machine, name: str) -> None:
     _, sources = types_of(name)
     holds = SEMANTICS[comparison_of(ROWS[name])]
 
@@ -200,45 +205,46 @@ def test_branch(name: str) -> None:
         *values, (label,) = operands
         getattr(f, ROWS[name].method)(*values, label)
 
-    tuples = tuples_of(sources)
+    tuples = tuples_of(machine, sources)
     tuples += [each for each in itertools.product(*[EDGES[t][::5] for t in sources]) if each not in tuples]
-    run(trials(BranchTrial, name, emit, None, sources, lambda *v: 0 if holds(*v) else 1, tuples))
+    run(trials(machine, BranchTrial, name, emit, None, sources, lambda *v: 0 if holds(*v) else 1, tuples))
 
 
-def test_branch_table() -> None:
+def test_branch_table(machine: Machine) -> None:
     def emit(f: Function, d: Any, operands: list[Any]) -> None:
         index, labels = operands
         f.branch_table(index, labels[:3], labels[3])
 
     tuples = [(each,) for each in dict.fromkeys([0, 1, 2, 3, 4, *EDGES[Type.i32]])]
-    run(trials(TableTrial, "branch_table", emit, None, [Type.i32], lambda i: i if 0 <= i < 3 else 3, tuples))
+    run(trials(machine, TableTrial, "branch_table", emit, None, [Type.i32], lambda i: i if 0 <= i < 3 else 3, tuples))
 
 
 @pytest.mark.parametrize("type", list(Type), ids=str)
-def test_move(type: Type) -> None:
+def test_move(machine: Machine, type: Type) -> None:
     tuples = [(each,) for each in EDGES[type]]
-    run(trials(Trial, "move", lambda f, d, o: f.move(d, *o), type, [type], lambda a: a, tuples))
+    run(trials(machine, Trial, "move", lambda f, d, o: f.move(d, *o), type, [type], lambda a: a, tuples))
 
 
 @pytest.mark.parametrize("type", list(Type), ids=str)
-def test_const(type: Type) -> None:
+def test_const(machine: Machine, type: Type) -> None:
     tuples = [(each,) for each in EDGES[type]]
     emit = emit_method(f"{type}_const")
-    run(trials(Trial, "const", emit, type, [type], lambda a: a, tuples, [(True,)]))
+    run(trials(machine, Trial, "const", emit, type, [type], lambda a: a, tuples, [(True,)]))
 
 
 @pytest.mark.parametrize("constants", list(itertools.product((False, True), repeat=3)), ids=str)
 @pytest.mark.parametrize("type", list(Type), ids=str)
-def test_select(type: Type, constants: tuple[bool, ...]) -> None:
+def test_select(machine: Machine, type: Type, constants: tuple[bool, ...]) -> None:
     sources = [type, type, Type.i32]
-    tuples = [*tuples_of(sources)[::3], *((a, b, 0) for a, b, _ in tuples_of(sources)[::4])]
+    tuples = tuples_of(machine, sources)
+    tuples = [*tuples[::3], *((a, b, 0) for a, b, _ in tuples[::4])]
     emit = emit_method("select")
-    run(trials(Trial, "select", emit, type, sources, lambda a, b, c: a if c else b, tuples, [constants]))
+    run(trials(machine, Trial, "select", emit, type, sources, lambda a, b, c: a if c else b, tuples, [constants]))
 
 
 @pytest.mark.parametrize("places", list(itertools.product(("constant", "frame", "register"), repeat=2)), ids=str)
 @pytest.mark.parametrize("type", list(Type), ids=str)
-def test_the_result_of_a_select_in_its_conditions_slot(type: Type, places: tuple[str, str]) -> None:
+def test_the_result_of_a_select_in_its_conditions_slot(machine: Machine, type: Type, places: tuple[str, str]) -> None:
     """Slots, unlike registers, are shared by both register files: a condition that is not needed any more makes room
     for the result."""
     values = SAMPLES[type]
@@ -256,19 +262,19 @@ def test_the_result_of_a_select_in_its_conditions_slot(type: Type, places: tuple
             f.select(d, d, source, 1)
         f.ret(d)
         pins = [255, 255, *(n if place == "register" else 255 for n, place in enumerate(places) if place != "constant")]
-        compiled = native.compile(f, pins=bytes(pins), trace=True)
-        slots = [each[3] for each in compiled._code.parts[0].intervals]
+        compiled = machine.compile(f, pins=bytes(pins), trace=True)
+        slots = [each[3] for each in machine.part(compiled).intervals]
         assert slots[1] == slots[-1] >= 0
         assert same(compiled(given), expected)
 
 
-def test_safepoint() -> None:
+def test_safepoint(machine: Machine) -> None:
     """A loop of more rounds than lie between two polls, all of whose registers a poll must keep."""
-    others = range(11)
+    others, floats_of_all = (range(each) for each in machine.registers)
     f = Function("rounds", [Type.i64], Type.i64)
     n, total = f.params[0], f.reg(Type.i64)
     values = [f.reg(Type.i64) for _ in others]
-    floats = [f.reg(Type.f64) for _ in range(8)]
+    floats = [f.reg(Type.f64) for _ in floats_of_all]
     again = f.label()
     for number, each in enumerate([total, *values]):
         f.i64_mul(each, n, number)
@@ -287,32 +293,33 @@ def test_safepoint() -> None:
         f.i64_mul(total, total, 31)
         f.i64_add(total, total, each)
     f.ret(total)
-    pins = bytes([255, 255, *others, *range(8), *[255] * 8])
+    pins = bytes([255, 255, *others, *floats_of_all, *[255] * len(floats)])
     for rounds in (1, 2, 8191, 8192, 8193, 20_000):
         result = rounds * (rounds + 1) // 2
         for number in range(len(others)):
             result = result * 31 + rounds * (number + 1)
-        for number in range(8):
+        for number in floats_of_all:
             result = result * 31 + int.from_bytes(struct.pack("<d", number + 0.5), "little")
         expected = (result + 2**63) % 2**64 - 2**63
         for safepoints in (True, False):
-            assert native.compile(f, pins=pins, safepoints=safepoints)(rounds) == expected
+            assert machine.compile(f, pins=pins, safepoints=safepoints)(rounds) == expected
 
 
 @pytest.mark.parametrize("type", list(Type), ids=str)
-def test_return(type: Type) -> None:
+def test_return(machine: Machine, type: Type) -> None:
     """A result comes from every place to where the caller looks for it."""
     given, constant = Function("give", [type], type), [Function("give", [], type) for _ in EDGES[type]]
     given.ret(given.params[0])
-    for pin in range(-1, 8 if type.is_float else 11):
-        for value in EDGES[type]:
-            assert same(native.compile(given, pins=bytes([pin % 256]))(value), value)
+    for pin in range(-1, machine.registers[type.is_float]):
+        compiled = machine.compile(given, pins=bytes([pin % 256]))
+        for value in machine.some(EDGES[type], 8):
+            assert same(compiled(value), value)
     for f, value in zip(constant, EDGES[type]):
         f.ret(value)
-        assert same(native.compile(f)(), value)
+        assert same(machine.compile(f)(), value)
 
 
-def test_the_trials_notice_what_is_wrong() -> None:
+def test_the_trials_notice_what_is_wrong(machine: Machine) -> None:
     def wrong(f: Function, d: Any, operands: list[Any]) -> None:
         f.i32_sub(d, operands[0], operands[1])
         f.i32_add(d, d, 1)
@@ -321,57 +328,61 @@ def test_the_trials_notice_what_is_wrong() -> None:
         f.i32_sub(d, operands[0], operands[1])
         f.i32_const(operands[0], 5)
 
-    sources = [Type.i32, Type.i32]
+    types, meaning = [Type.i32, Type.i32], SEMANTICS["i32.sub"]
     for emit in (wrong, clobbers):
-        some = trials(
-            Trial, "i32.sub", emit, Type.i32, sources, SEMANTICS["i32.sub"], tuples_of(sources), [(False, False)]
-        )
+        some = trials(machine, Trial, "i32.sub", emit, Type.i32, types, meaning, tuples_of(machine, types), [(False, False)])
         with pytest.raises(AssertionError, match=r"of \d+; i32\.sub .*cell 0 of"):
             next(some).run()
 
 
-def _traced(compile: Any, seen: set[int], f: Function, **options: Any) -> Any:
-    compiled = compile(f, trace=True, **options)
-    seen.update(stencil for _, stencil, _ in compiled._code.parts[0].traces)
-    return compiled
-
-
-@pytest.mark.skipif(os.environ.get("CNP_LONG") != "1", reason="takes a minute: CNP_LONG=1")
-def test_every_stencil_of_a_public_op_takes_part(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_stencil_of_a_public_op_takes_part(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    if machine.is_native and os.environ.get("CNP_LONG") != "1":
+        pytest.skip("takes a minute: CNP_LONG=1")
     seen: set[int] = set()
-    compile = native.compile
+
+    def see(f: Function, **options: Any) -> None:
+        seen.update(stencil for _, stencil in machine.stencils(f, **options))
 
     def trace(self: Trial, *_: object) -> int:
         for pins in self.pins():
-            _traced(compile, seen, self.function, pins=pins)
+            see(self.function, pins=pins)
         return 1
+
+    def compile(f: Function, **options: Any) -> Any:
+        see(f, **options)
+        return was(f, **options)
 
     monkeypatch.setattr(Trial, "run", trace)
     for name in of_shape(Shape.VALUE):
-        test_value_op(name)
+        test_value_op(machine, name)
     for name in DIVISIONS:
-        test_division_by_a_constant(name, 0)
-        test_division_by_a_constant(name, 2)
+        test_division_by_a_constant(machine, name, 0)
+        test_division_by_a_constant(machine, name, 2)
     for name in of_shape(Shape.LOAD):
-        test_load(name)
+        test_load(machine, name)
     for name in of_shape(Shape.STORE):
-        test_store(name)
+        test_store(machine, name)
     for name in of_shape(Shape.BRANCH):
-        test_branch(name)
-    test_branch_table()
-    monkeypatch.setattr(native, "compile", functools.partial(_traced, native.compile, seen))
-    test_safepoint()
+        test_branch(machine, name)
+    test_branch_table(machine)
+    was = machine.compile
+    monkeypatch.setattr(machine, "compile", compile)
+    test_safepoint(machine)
     for type in Type:
-        test_move(type)
+        test_move(machine, type)
         for constants in itertools.product((False, True), repeat=3):
-            test_select(type, constants)
-    library = default_library()
+            test_select(machine, type, constants)
+    missing = {method: names for method, names in unused(machine.library, seen).items() if method not in REPLACED}
+    assert not missing, "\n".join(f"{len(names)} of {method}: {names}" for method, names in missing.items())
+
+
+def unused(library: Library, seen: set[int]) -> dict[str, list[str]]:
+    """Names of the stencils of public ops that are not among those seen, by method."""
     placements = np.frombuffer(bytes(library.section(SectionName.PLACEMENTS)), np.uint32)
     forms = [(each, form) for each in library.ops for form in range(len(each.bases)) if each.forms >> form & 1]
     starts = sorted((each.bases[form], each.method) for each, form in forms)
-    missing: dict[str, int] = {}
+    found: dict[str, list[str]] = {}
     for (start, method), (end, _) in itertools.pairwise([*starts, (len(placements), "")]):
-        stencils = set(placements[start:end].tolist()) - seen - {0}
-        if stencils:
-            missing[method] = missing.get(method, 0) + len(stencils)
-    assert set(missing) <= REPLACED
+        for stencil in sorted(set(placements[start:end].tolist()) - seen - {0}):
+            found.setdefault(method, []).append(library.placement_name(stencil))
+    return found

@@ -1,0 +1,220 @@
+"""Machines that the tests run compiled code on: this one, and one for each target that qemu emulates."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from guest_support import NATIVE, need_emulator
+
+from cnp.backends import native
+from cnp.backends.foreign import ForeignFunction, tables_for
+from cnp.ir import Function
+from cnp.runtime.code import Part
+from cnp.runtime.default import library_for
+from cnp.runtime.layout import Library as Tables
+from cnp.stencil.library import Library
+from cnp.target import target_named
+from cnp.tools.emulated import EmulatedFunction
+from cnp.tools.emulator import Emulator
+from cnp.types import Type
+
+INTEGER, FLOAT = False, True
+Choice = tuple[tuple[int, ...], tuple[int, ...]]
+"""Integer and float registers."""
+
+
+class Machine:
+    """This machine."""
+
+    name = NATIVE
+    is_native = True
+    lives = True
+
+    def __init__(self) -> None:
+        self.library: Library = native.core().library
+        self.tables: Tables = native.core().tables
+        self._begin()
+
+    def _begin(self) -> None:
+        self.target = target_named(self.library.target)
+        self.registers = self.tables.integer_registers, self.tables.float_registers
+        """How many there are for integers and for floats."""
+        self.scratch = self.array(64)
+        self.scratch_address = self.scratch.ctypes.data + 16
+        """Where stores under test go: 24 bytes behind it and 8 in front of it."""
+        self._poison = self._make_poison()
+
+    def compile(self, function: Function, **options: Any) -> Any:
+        """What the tests call."""
+        return native.compile(function, **options)
+
+    def callee(self, function: Function, **options: Any) -> Any:
+        """The function compiled for others to call."""
+        return native.compile(function, **options)
+
+    def array(self, size: int) -> Any:
+        """Bytes in memory that compiled code sees."""
+        return np.zeros(size, np.uint8)
+
+    def rows(self, count: int, size: int) -> Any:
+        """The same for rows, which are gone when others are asked for."""
+        return self.array(count * size).reshape(count, size)
+
+    def close(self) -> None:
+        """End what was started for it."""
+
+    def is_scratch(self, register: int) -> bool:
+        return bool(self.tables.scratch >> register & 1)
+
+    def in_register(self, type: Type, value: Any) -> int:
+        """The 64 bits of a register that holds an integer."""
+        low = value % (1 << type.bits)
+        if self.tables.extends_signs and low >> type.bits - 1:
+            return int(low - (1 << type.bits)) % (1 << 64)
+        return int(low)
+
+    def choices(self, integers: int, floats: int, number: int) -> Iterator[Choice]:
+        """Registers for so many integers and floats, in a trial of this number: here, all there are."""
+        for chosen in itertools.permutations(range(self.registers[INTEGER]), integers):
+            for others in itertools.permutations(range(self.registers[FLOAT]), floats):
+                yield chosen, others
+
+    def class_edges(self, type: Type, limit: int = 1 << 64) -> list[int]:
+        """Numbers between -limit and limit at the ends of the library's classes of immediates: here none, since EDGES has
+        them."""
+        return []
+
+    def some(self, values: Sequence[Any], count: int) -> Sequence[Any]:
+        """Of the values that a test tries, as many as there is time for: here, all."""
+        return values
+
+    def poison(self) -> None:
+        """Fill the frame that the next function gets with ones."""
+        self._poison()
+
+    def _make_poison(self) -> Any:
+        f = Function("poison")
+        registers = [f.reg(Type.i64) for _ in range(32)]
+        for each in registers:
+            f.i64_const(each, -1)
+        for each in registers:
+            f.i64_store(each, self.scratch_address, 0)
+        f.ret()
+        return self.compile(f, pins=bytes([255] * 32))
+
+    def part(self, compiled: Any) -> Part:
+        """What is known of a compiled function's own code."""
+        part: Part = compiled._code.parts[0]
+        return part
+
+    def stencils(self, function: Function, **options: Any) -> list[tuple[int, int]]:
+        """Op number and stencil of all of a function's code, in its order."""
+        return [(op, stencil) for op, stencil, _ in self.part(self.callee(function, trace=True, **options)).traces]
+
+
+ROWS_SIZE = 16 << 20
+PATTERNS = (0x55555555, 0x0F0F0F0F0F0F0F0F, 0x00FF00FF00FF00FF, 1 << 63, 0xF000000F, 0x7FFE, 0x8000000000000001, 0x5555AAAA)
+"""Rows of ones, rotated and repeated, which some targets have in instructions, and numbers that nearly are."""
+
+
+class EmulatedMachine(Machine):
+    """Another target's, which qemu runs."""
+
+    is_native = False
+    choices_at_least = 3
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.library = library_for(name)
+        self.emulator = Emulator(self.library)
+        self.tables = tables_for(native.core(), self.library)
+        self._rows = self.array(ROWS_SIZE)
+        self._begin()
+
+    def compile(self, function: Function, **options: Any) -> EmulatedFunction:
+        options.pop("nogil", None)
+        return EmulatedFunction(self.emulator, self.callee(function, **options))
+
+    def callee(self, function: Function, **options: Any) -> ForeignFunction:
+        made: ForeignFunction = native.compile(function, self.name, **options)
+        return made
+
+    @property
+    def lives(self) -> bool:  # type: ignore[override]
+        return self.emulator.pid != 0
+
+    def close(self) -> None:
+        self.emulator.close()
+
+    def array(self, size: int) -> Any:
+        return np.frombuffer(self.emulator.array(size), np.uint8)
+
+    def rows(self, count: int, size: int) -> Any:
+        return self._rows[: count * size].reshape(count, size)
+
+    def choices(self, integers: int, floats: int, number: int) -> Iterator[Choice]:
+        """A few: each combination of registers that do not share stencils, and over all trials of an op every register
+        in every place."""
+        files = [INTEGER] * integers + [FLOAT] * floats
+        groups = [self.target.register_groups(Type.f64 if each else Type.i64) for each in files]
+        combinations = list(itertools.product(*groups))
+        count = max(self.choices_at_least, len(combinations)) if files else 1
+        for turn in range(count):
+            order = number * count + turn
+            chosen: list[int] = []
+            for position, (group, is_float) in enumerate(zip(combinations[turn % len(combinations)], files)):
+                taken = {each for each, kind in zip(chosen, files) if kind == is_float}
+                free = [each for each in group if each not in taken]
+                step = math.prod((5, 7, 11)[:position])  # odd, so that the positions go different ways
+                if not free:
+                    break
+                chosen.append(free[order * step // len(combinations) % len(free)])
+            else:
+                yield tuple(chosen[:integers]), tuple(chosen[integers:])
+
+    def class_edges(self, type: Type, limit: int = 1 << 64) -> list[int]:
+        if type.is_float:
+            return []
+        found = list(PATTERNS)
+        for _, low, high, scale, pattern in self.library.classes:
+            if low <= high and not pattern:
+                middle = (low + high) // 2 // scale * scale
+                found += [low - scale, low, middle, high - 1, high, high + scale]
+        half = 1 << type.bits - 1
+        wrapped = [(each + half) % (2 * half) - half for each in found]
+        return [each for each in dict.fromkeys(wrapped) if abs(each) < limit]
+
+    def some(self, values: Sequence[Any], count: int) -> Sequence[Any]:
+        """Always the same ones."""
+        if len(values) <= count:
+            return values
+        return random.Random(count).sample(values, count)
+
+    def part(self, compiled: EmulatedFunction | ForeignFunction) -> Part:
+        return (compiled.compiled if isinstance(compiled, EmulatedFunction) else compiled).parts[0]
+
+
+_machines: dict[str, Machine] = {}
+
+
+def machine_named(name: str) -> Machine:
+    """One of NAMES, made when it is first asked for, and anew when its process has died. Skips the test where nothing runs
+    the target."""
+    found = _machines.get(name)
+    if found is None or not found.lives:
+        if name != NATIVE:
+            need_emulator(name)
+        _machines[name] = found = Machine() if name == NATIVE else EmulatedMachine(name)
+    return found
+
+
+def close() -> None:
+    """End the processes."""
+    for each in _machines.values():
+        each.close()
+    _machines.clear()
