@@ -1,4 +1,4 @@
-"""Ahead of time: object files that readelf finds nothing wrong with, that link with C, and whose functions do what they should."""
+"""Ahead of time: object files that readelf finds nothing wrong with, that link with C, and that do what they should."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_symbols(target: str, tmp_path: Path) -> None:
 
 @for_each_target
 def test_relocations(target: str, tmp_path: Path) -> None:
-    """Of the functions' code: calls only, so that it can be anywhere; of the rest nothing that a loader would write to."""
+    """Of the functions: calls only, so that they can be anywhere; of the rest nothing that a loader would write to."""
     elf = ELFFile(io.BytesIO(emit(tmp_path, target=target).read_bytes()))
     (call,) = (number for number, each in TARGETS[target].relocations.items() if each.of_call)
     table = elf.get_section_by_name(".symtab")
@@ -215,8 +215,8 @@ HOSTED = [
 def link_hosted(compiler: str, flags: str, directory: Path, *objects: Path) -> Path:
     program = directory / "program"
     warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-std=c11", "-D_GNU_SOURCE", "-DHOSTED"]
-    command = [compiler, *warnings, *flags.split(), "-I", directory, HERE / "main.c", *objects, "-lpthread", "-o", program]
-    done = run(command)
+    words = ["-I", directory, HERE / "main.c", *objects, "-lpthread", "-o", program]
+    done = run([compiler, *warnings, *flags.split(), *words])
     if "cannot find -l" in done.stderr or "invalid linker name" in done.stderr:
         pytest.skip(f"NOT TESTED: {compiler} {flags}: {done.stderr.splitlines()[0]}")
     assert done.returncode == 0 and not done.stderr, done.stderr
@@ -295,7 +295,8 @@ def test_the_header_is_cpp_too(tmp_path: Path) -> None:
     path = emit(tmp_path, FIB)
     main = tmp_path / "main.cpp"
     main.write_text('#include "program.h"\n#include "program.h"\nint main() { return fib(10) == 55 ? 0 : 1; }\n')
-    succeed([compiler, "-Wall", "-Wextra", "-Wpedantic", "-Werror", main, path, "-lpthread", "-o", tmp_path / "program"])
+    warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+    succeed([compiler, *warnings, main, path, "-lpthread", "-o", tmp_path / "program"])
     assert run([tmp_path / "program"]).returncode == 0
 
 
@@ -375,7 +376,8 @@ def test_externs_by_name() -> None:
 
 
 def test_externs_by_name_in_the_text_form() -> None:
-    text = 'extern labs(i64) -> i64\nextern "a b"()\n\nfunc f(a: i64) -> i64\n  call a, labs(a)\n  call "a b"()\n  ret a\nend\n'
+    externs = 'extern labs(i64) -> i64\nextern "a b"()\n'
+    text = externs + '\nfunc f(a: i64) -> i64\n  call a, labs(a)\n  call "a b"()\n  ret a\nend\n'
     module = parse(text)
     assert module["f"].callees == [cnp.extern("labs", [i64], i64), cnp.extern("a b", [])]
     assert print_module(module) == text
