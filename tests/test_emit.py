@@ -109,7 +109,8 @@ def test_relocations(target: str, tmp_path: Path) -> None:
     found = {(row["r_info_type"], table.get_symbol(row["r_info_sym"]).name) for row in rows}
     assert {type for type, _ in found} == {call}
     assert {name for _, name in found} == {
-        *("c_sum", "c_mixed", "c_half", "c_narrow", "c_again", "cnp_enter_from_c", "cnp_trap", "cnp_poll_before_call"),
+        *("c_sum", "c_mixed", "c_half", "c_narrow", "c_again"),
+        *("cnp_enter_from_c", "cnp_trap", "cnp_poll_before_call", "cnp_poll_in_loop"),
     }
     assert [row["r_offset"] for row in rows] == sorted({row["r_offset"] for row in rows})
     for section in elf.iter_sections():
@@ -417,6 +418,50 @@ def test_constants_and_jump_tables_are_where_the_code_looks(target: str, tmp_pat
     )
     source.write_text(f"{declared}int main(void) {{\n{checked}    return 0;\n}}\n")
     assert run(command_for(target, link_freestanding(target, tmp_path, source, path))).returncode == 0
+
+
+@for_each_target
+def test_large_frames(target: str, tmp_path: Path) -> None:
+    """C that is called in the middle of one may call compiled code, which must not use the same memory."""
+    callees = (cnp.extern("c_plain", [i64], i64), cnp.extern("c_eight", [i64] * 8, i64))
+    functions = []
+    for callee, name in zip(callees, ("plain", "eight")):
+        f = Function(name, [i64], i64)
+        (n,) = f.params
+        values = [f.reg(i64) for _ in range(60)]
+        for number, each in enumerate(values):
+            f.i64_mul(each, n, number + 1)
+        d = f.reg(i64)
+        f.call(d, callee, *([n] if name == "plain" else values[:8]))
+        for each in values:
+            f.i64_add(d, d, each)
+        f.ret(d)
+        functions.append(f)
+    path, source = tmp_path / "it.o", tmp_path / "it.c"
+    path.write_bytes(object_file(functions, target))
+    source.write_text(
+        "long plain(long), eight(long);\nstatic int depth;\n"
+        "long c_plain(long x) {\n    if (depth++ >= 3)\n        return x;\n"
+        "    long first = plain(x + 1);\n    return first + eight(x);\n}\n"
+        "long c_eight(long a, long b, long c, long d, long e, long f, long g, long h) {\n"
+        "    return depth++ < 3 ? eight(a + 1) : a + 2 * b + 3 * c + 4 * d + 5 * e + 6 * f + 7 * g + 8 * h;\n}\n"
+        "int main(void) {\n    long first = plain(1);\n    depth = 0;\n    long second = eight(1);\n"
+        f"    return first != {_plain(1, [0])} || second != {_eight(1, [0])};\n}}\n"
+    )
+    assert run(command_for(target, link_freestanding(target, tmp_path, source, path))).returncode == 0
+
+
+def _plain(x: int, depth: list[int]) -> int:
+    """What the C and the functions of test_large_frames come to."""
+    depth[0] += 1
+    called = _plain(x + 1, depth) + _eight(x, depth) if depth[0] <= 3 else x
+    return called + x * sum(range(1, 61))
+
+
+def _eight(x: int, depth: list[int]) -> int:
+    depth[0] += 1
+    called = _eight(x + 1, depth) if depth[0] <= 3 else x * sum(k * k for k in range(1, 9))
+    return called + x * sum(range(1, 61))
 
 
 # What can go wrong

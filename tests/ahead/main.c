@@ -58,6 +58,7 @@ static int check_values(void) {
     CHECK(weigh(1, 2, 3, 4, 5, 6, 7, 8) == 1 + 4 - 3 - 4 - 5 - 6 + 49 + 64);
     CHECK(mix(1.5, -7, 0.25f) == -13.0);
     CHECK(half(3.0f) == -1.5f);
+    CHECK(count(100000) == 100000);
     CHECK(choose(0) == 10 && choose(2) == 12 && choose(3) == -1 && choose(-1) == -1);
     int64_t numbers[1000];
     for (int k = 0; k < 1000; k++)
