@@ -81,7 +81,7 @@ class Placement:
         places = []
         if form_alternatives(self.op, self.form)[0] > 1 and self.op.source.result is not None:
             places.append(_place("d", self.d, self.registers[0], self.op.source.result, target))
-        numbers: tuple[int, ...] = (self.a, self.b, self.c) if self.variant else self.registers[1:]
+        numbers = (self.a, self.b, self.c) if self.variant else self.registers[1:]
         for letter, type, alternative, number in zip("abc", row.operand_types, (self.a, self.b, self.c), numbers):
             places.append(_place(letter, alternative, number, type, target))
         return f"op {row.method}, form {self.form.name} ({', '.join(places)}), {self.op.source.place}"

@@ -154,7 +154,6 @@ static inline __attribute__((always_inline)) i64 cnp_below_lowest(i64 x) {
     CNP_IN_PLACE(CNP_MOVE_32("t2", size) "add t2, s0, t2\n" CNP_MOVE_32("t3", function)                       \
                  "call t0, cnp_poll_large_frame");                                                            \
     CNP_GO(target)
-#define CNP_GO_FAR(name) CNP_IN_PLACE("ld t1, " #name "\n jr t1")
 #define CNP_SET_TRAP_PLACE(name) CNP_IN_PLACE(CNP_MOVE_32("a1", name))
 /* A call reaches farther than a jump. */
 #define CNP_GO_TRAP(function) CNP_IN_PLACE(CNP_MOVE_32("a0", function) "call cnp_trap")
