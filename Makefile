@@ -50,7 +50,7 @@ compare: build $(BENCH_READY)  ## times this commit and shows it beside those ti
 	$(BIN)/pytest-benchmark compare --group-by=fullname --columns=median,iqr,rounds
 
 clean:  ## removes the environment, the libraries and all caches
-	rm -rf $(VENV) build dist cnp/data/*.cnpl cnp/data/*.runner cnp/data/.*.stencils .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist cnp/data/*.cnpl cnp/data/*.runner cnp/data/*.support.o cnp/data/.*.stencils .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # The environment, made anew when pyproject.toml changes. The extra "build" is a download of 100 MB that a clang saves.

@@ -46,7 +46,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     emit = commands.add_parser("emit", help="compile a .cnp file to an object file that C code can be linked with")
     emit.add_argument("file", type=Path, metavar="FILE", help="functions in text form")
     emit.add_argument(
-        "-o", "--output", type=Path, metavar="OBJECT", help="where to write it (default: FILE's name with .o, in this directory)"
+        "-o", "--output", type=Path, metavar="OBJECT", help="where to write it (default: FILE's name with .o, here)"
     )
     emit.add_argument("--target", metavar="NAME", help="the machine that it is for (default: this one)")
     emit.add_argument(

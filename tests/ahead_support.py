@@ -88,7 +88,14 @@ def link_freestanding(target: str, directory: Path, source: Path, *objects: Path
     return program
 
 
-_C_TYPES = {"i32": "int32_t", "i64": "int64_t", "f32": "float", "f64": "double", "ptr": "void *", "writable_ptr": "void *"}
+_C_TYPES = {
+    "i32": "int32_t",
+    "i64": "int64_t",
+    "f32": "float",
+    "f64": "double",
+    "ptr": "void *",
+    "writable_ptr": "void *",
+}
 _PRELUDE = """\
 #include "program.h"
 long write(int, const void *, unsigned long);
@@ -143,7 +150,9 @@ def _check(each: Expectation, number: int, function: Function) -> list[str]:
         lines.append(f"    CHECK({_compared(call, each.result, function.result.name)}, {text});")
     for index, data in enumerate(each.leaves):
         lines.append(f"    static const unsigned char e{index}[] = {{{_items(data)}}};")
-        lines.append(f"    for (unsigned long k = 0; k < sizeof e{index}; k++) CHECK(b{index}[k] == e{index}[k], {text});")
+        lines.append(
+            f"    for (unsigned long k = 0; k < sizeof e{index}; k++) CHECK(b{index}[k] == e{index}[k], {text});"
+        )
     return [*lines, "    }"]
 
 

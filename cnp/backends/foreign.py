@@ -35,7 +35,7 @@ class Relocation:
     def __init__(self, offset: int, kind: int, symbol: Any, addend: int) -> None:
         self.offset = offset  # of the field, in the image
         self.kind = kind  # row of the library's patch kinds
-        self.symbol = symbol  # the name of a routine of the core, a ForeignFunction, or an Extern without an address
+        self.symbol = symbol  # the name of a routine of the core, a ForeignFunction, or an Extern without address
         self.addend = addend
 
 
@@ -135,7 +135,8 @@ def compile(
     def resolve(callee: Any) -> ForeignFunction:
         if isinstance(callee, ForeignFunction) and callee.target == target:
             return callee
-        raise Unsupported(f"code for {target} cannot call {callee!r}; accepted: a Function, or one compiled for {target}")
+        accepted = f"a Function, or one compiled for {target}"
+        raise Unsupported(f"code for {target} cannot call {callee!r}; accepted: {accepted}")
 
     group = Group(
         core, functions, resolve, safepoints=safepoints, trace=trace, pins=pins, landing_pads=landing_pads,
@@ -145,7 +146,9 @@ def compile(
     return ForeignFunction(function, library, image, parts, relocations)
 
 
-def compile_for_linker(core: Core, functions: list[Function], target: str) -> tuple[bytes, list[Part], list[Relocation]]:
+def compile_for_linker(
+    core: Core, functions: list[Function], target: str
+) -> tuple[bytes, list[Part], list[Relocation]]:
     """Code of functions, and of no others that they call, for an object file. There are no safepoints in it."""
     library = library_for(target)
 
@@ -160,8 +163,8 @@ def compile_for_linker(core: Core, functions: list[Function], target: str) -> tu
 
 
 def linkable(group: Group, library: Library) -> tuple[bytes, list[Part], list[Relocation]]:
-    """A group's code, with the library's constants behind it where it refers to some; its parts; and what else it refers to,
-    in order."""
+    """A group's code, with the library's constants behind it where it refers to some; its parts; and what else it
+    refers to, in order."""
     code, parts, externals = group.image()
     image = bytearray(code)
     routines = {offset: name for name, offset in library.symbols[SymbolKind.EXPORT]}

@@ -194,8 +194,8 @@ class Group:
         if self._for_linker:
             if callee.address is not None:
                 raise Unsupported(
-                    f"function {function.name!r} calls extern {callee.name!r} at an address, which means nothing in an object "
-                    "file; accepted: its name alone, for the linker"
+                    f"function {function.name!r} calls extern {callee.name!r} at an address, which means nothing in an "
+                    "object file; accepted: its name alone, for the linker"
                 )
             return CALLEE_SYMBOL, 0
         if callee.address is None:

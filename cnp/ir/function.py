@@ -104,12 +104,13 @@ if TYPE_CHECKING:
 def extern(address: int | str, params: Sequence[ParameterType], result: Type | None = None, name: str = "") -> Extern:
     """A C function at `address` (1 to 2^64 - 1) that ops can call. Pointers are i64.
 
-    In place of the address its name may stand, as a linker knows it: `cnp emit` can use that, compiling for this process
-    is Unsupported. UserError for an address out of range, or more than 8 integer or 8 float parameters.
+    In place of the address its name may stand, as a linker knows it: `cnp emit` can use that, compiling for this
+    process is Unsupported. UserError for an address out of range, or more than 8 integer or 8 float parameters.
     """
     if isinstance(address, str):
         if not address or "\0" in address or name not in ("", address):
-            raise UserError(f"extern: {address!r}, name={name!r}; accepted: an address and a name, or a C function's own name")
+            accepted = "an address and a name, or a C function's own name"
+            raise UserError(f"extern: {address!r}, name={name!r}; accepted: {accepted}")
         number, name = None, address
     else:
         number = _address(address)
@@ -131,8 +132,8 @@ def _address(address: Any) -> int:
 def unlinked(callee: Extern) -> str:
     """What to say of an extern without an address where one is needed."""
     return (
-        f"extern {callee.name!r} is a name for a linker, which `cnp emit` can use; to call it from here, give its address: "
-        "cnp.extern(address, ...)"
+        f"extern {callee.name!r} is a name for a linker, which `cnp emit` can use; "
+        "to call it from here, give its address: cnp.extern(address, ...)"
     )
 
 

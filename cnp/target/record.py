@@ -170,8 +170,9 @@ class Target:
         return self.groups[type.is_float]
 
     def call_relocation(self, kind: str) -> tuple[int, int] | None:
-        """Type of the ELF relocation that fills in the fields of a call, the first of which is of this patch kind; and where
-        that field is, from the offset the relocation names. None if it is another one of them. KeyError if there is none.
+        """Type of the ELF relocation that fills in the fields of a call, the first of which is of this patch kind; and
+        where that field is, from the offset the relocation names. None if it is another one of them. KeyError if there
+        is no such relocation.
         """
         for number, each in self.relocations.items():
             for index, (offset, field) in enumerate(each.fields if each.of_call else ()):

@@ -24,7 +24,7 @@ _RELATIVE_8 = PatchKind("rel8", _LAST_BYTE, -128, 127, width=1, flags=KindFlag.P
 _RELOCATIONS = {
     1: RelocationKind("R_X86_64_64", ((0, _LOW_32), (4, _HIGH_32))),
     2: RelocationKind("R_X86_64_PC32", ((0, _RELATIVE_32),)),
-    4: RelocationKind("R_X86_64_PLT32", ((0, _RELATIVE_32),), of_call=True),  # no PLT in a library: a direct jump or call
+    4: RelocationKind("R_X86_64_PLT32", ((0, _RELATIVE_32),), of_call=True),  # in a library: direct
     10: RelocationKind("R_X86_64_32", ((0, _LOW_32),), low_half=True),
     11: RelocationKind("R_X86_64_32S", ((0, _ABSOLUTE_32),)),
     14: RelocationKind("R_X86_64_8", ((0, _IMMEDIATE_8),)),  # of .byte: no instruction of clang's has it

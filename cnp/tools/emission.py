@@ -33,17 +33,18 @@ from cnp.tools.objectfile import (
 from cnp.types import Type
 
 DESCRIPTION = struct.Struct("<iiIBB2x")
-"""`struct exported` of stencils/ahead/support.c: distances to the code and to the names, number, uses_floats, narrow."""
+"""`struct exported` of stencils/ahead/support.c: distances to code and to names, number, uses_floats, narrow."""
 _DISTANCE = struct.Struct("<i")
+_SUFFIX = ".cnp_support"  # of its sections' names, which linkers put where the names in front of it go
 _ALIGNMENT = 16  # of ways in, and of the support's code
 
 
 def object_file(functions: Sequence[Function], target: str | None = None) -> bytes:
     """An ELF file in which `functions` are global symbols with the platform's C convention.
 
-    What they call is in it as well; externs are left to the linker. It needs a C library with POSIX threads. UserError for
-    names that cannot be symbols, LibraryError if there is no library for the target, VerifyError and Unsupported as for
-    Function.compile.
+    What they call is in it as well; externs are left to the linker. It needs a C library with POSIX threads. UserError
+    for names that cannot be symbols, LibraryError if there is no library for the target, VerifyError and Unsupported as
+    for Function.compile.
     """
     core = native.core()
     name = target or core.library.target
@@ -163,6 +164,7 @@ class _Text:
         group = Symbol(f"cnp_support_{self._library.abi_hash:016x}", self._support.sections[0], binding=LOCAL)
         for section in self._support.sections:
             section.in_group = bool(section.flags & ALLOCATE)
+            section.name += _SUFFIX * section.in_group
             if section.flags & EXECUTE:
                 section.alignment = max(section.alignment, _ALIGNMENT)
         for symbol in self._support.symbols:

@@ -17,14 +17,15 @@ _TYPES = {
     "ptr": "const void *",
     "writable_ptr": "void *",
 }
-_KEYWORDS = frozenset(
-    "alignas alignof asm auto bool break case char const constexpr continue default do double else enum extern false float for "
-    "goto if inline int long nullptr register restrict return short signed sizeof static static_assert struct switch "
-    "thread_local true typedef typeof typeof_unqual union unsigned void volatile while "
-    "and and_eq bitand bitor catch class compl const_cast delete dynamic_cast explicit export friend mutable namespace new not "
-    "not_eq operator or or_eq private protected public reinterpret_cast static_cast template this throw try typeid typename "
-    "using virtual wchar_t xor xor_eq".split()
-)
+_RESERVED = """
+alignas alignof asm auto bool break case char const constexpr continue default do double else enum extern false
+float for goto if inline int long nullptr register restrict return short signed sizeof static static_assert struct
+switch thread_local true typedef typeof typeof_unqual union unsigned void volatile while and and_eq bitand bitor
+catch class compl const_cast delete dynamic_cast explicit export friend mutable namespace new not not_eq operator or
+or_eq private protected public reinterpret_cast static_cast template this throw try typeid typename using virtual
+wchar_t xor xor_eq
+"""
+_KEYWORDS = frozenset(_RESERVED.split())  # of C and of C++
 _KINDS = ",\n".join(f"    CNP_TRAP_{kind.name} = {int(kind)}" for kind in TrapKind if kind != TrapKind.INTERRUPTED)
 _TRAPS = f"""\
 #ifndef CNP_TRAPS
@@ -48,7 +49,10 @@ cnp_trap_handler cnp_set_trap_handler(cnp_trap_handler);
 
 
 def header(functions: Sequence[Function], source: str) -> str:
-    """The text of a header. A function whose name C cannot spell is declared in a comment. `source` is what it was made from."""
+    """The text of a header, which says what it was made from: `source`.
+
+    A function whose name C cannot spell is declared in a comment.
+    """
     return "\n".join(
         (
             f"/* Made by cnp from {_in_comment(source)}. */",

@@ -103,7 +103,9 @@ def write(file: ObjectFile) -> bytes:
         rows.add(".group", GROUP, 0, data, 4, symbol_table, number[id(file.group)], 4)
     for section in file.sections:
         flags = section.flags | IN_GROUP * section.in_group
-        rows.add(section.name, section.type, flags, section.data, section.alignment, 0, 0, section.entry_size, section.size)
+        rows.add(
+            section.name, section.type, flags, section.data, section.alignment, 0, 0, section.entry_size, section.size
+        )  # fmt: skip
         if section.relocations:
             data = b"".join(
                 _RELOCATION.pack(each.offset, number[id(each.symbol)] << 32 | each.type, each.addend)
@@ -170,7 +172,7 @@ class _Rows:
 
 
 def read(path: str, data: bytes) -> ObjectFile:
-    """What of a file gets into a program: sections that are loaded, their relocations, their symbols and undefined ones.
+    """What of a file gets into a program: sections that are loaded, their relocations, their symbols, undefined ones.
 
     Besides, what only processors of one kind have, such as the attributes of RISC-V. LibraryError if it is damaged.
     """
@@ -208,7 +210,8 @@ def _read_section(data: bytes, row: Sequence[int], name: str) -> Section | None:
     if not loaded and not (type >= PROCESSOR_SPECIFIC and type < PROCESSOR_SPECIFIC + 0x10000000):
         return None
     contents = b"" if type == NOBITS else _bytes(data, row)
-    return Section(name, type, flags & ~IN_GROUP, contents, max(alignment, 1), entry_size, size if type == NOBITS else 0)
+    room = size if type == NOBITS else 0
+    return Section(name, type, flags & ~IN_GROUP, contents, max(alignment, 1), entry_size, room)
 
 
 def _read_symbols(table: bytes, names: bytes, sections: dict[int, Section]) -> dict[int, Symbol]:

@@ -53,11 +53,12 @@ static int is_text(const char *a, const char *b) {
 static int check_values(void) {
     CHECK(fib(20) == 6765);
     CHECK(divide(-7, 2) == -3);
-    CHECK(truncate(-2.75) == -2);
+    CHECK(to_integer(-2.75) == -2);
     CHECK(unsigned_half(-2) == 0x7fffffff);
     CHECK(weigh(1, 2, 3, 4, 5, 6, 7, 8) == 1 + 4 - 3 - 4 - 5 - 6 + 49 + 64);
     CHECK(mix(1.5, -7, 0.25f) == -13.0);
     CHECK(half(3.0f) == -1.5f);
+    CHECK(count(100000) == 100000);
     CHECK(choose(0) == 10 && choose(2) == 12 && choose(3) == -1 && choose(-1) == -1);
     int64_t numbers[1000];
     for (int k = 0; k < 1000; k++)
@@ -81,7 +82,7 @@ static int check_traps(void) {
     CHECK(seen.kind == CNP_TRAP_INTEGER_DIVIDE_BY_ZERO && seen.op == 0);
     CHECK(is_text(seen.function, "divide") && is_text(seen.reason, "integer divide by zero"));
     CHECK(divide(INT32_MIN, -1) == 0 && seen.kind == CNP_TRAP_INTEGER_OVERFLOW && is_text(seen.reason, "integer overflow"));
-    CHECK(truncate(1e300) == 0 && seen.op == 2 && is_text(seen.function, "truncate"));
+    CHECK(to_integer(1e300) == 0 && seen.op == 2 && is_text(seen.function, "to_integer"));
     give_up();
     CHECK(traps == 4 && seen.kind == CNP_TRAP_UNREACHABLE && is_text(seen.function, "give_up"));
     for (int k = 0; k < 10; k++) {

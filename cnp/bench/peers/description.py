@@ -137,7 +137,7 @@ class _Describer:
 
     def _callee(self, callee: Any) -> int | External:
         if isinstance(callee, Extern):
-            return External(callee.address, callee.params, callee.result)
+            return External(callee.address or 0, callee.params, callee.result)
         return self._numbers[id(callee_function(callee))]
 
 
