@@ -131,7 +131,7 @@ _CLASSES = (
     ImmediateClass("I12", -2047, 2047),
     ImmediateClass("LI12", -2048, 2047, loaded=True),
     ImmediateClass("LUI", -_TWO_GIB, _TWO_GIB - 4096, scale=4096, loaded=True),
-    ImmediateClass("COUNT5", 0, 31),
+    ImmediateClass("COUNT5", 1, 31),  # clang knows that other shifts to the right leave the sign zero
     ImmediateClass("COUNT6", 0, 63),
     ImmediateClass("I32", -_TWO_GIB, _TWO_GIB - 1, loaded=True),
     ImmediateClass("FRAME", 1, 0),  # no constant: a slot that is out of reach
