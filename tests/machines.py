@@ -11,19 +11,22 @@ from typing import Any
 import numpy as np
 from guest_support import NATIVE, need_emulator
 
+import cnp
 from cnp.backends import native
 from cnp.backends.foreign import ForeignFunction, tables_for
-from cnp.ir import Function
+from cnp.ir import Extern, Function, reference
 from cnp.runtime.code import Part
 from cnp.runtime.default import library_for
 from cnp.runtime.layout import Library as Tables
 from cnp.stencil.library import Library
 from cnp.target import target_named
-from cnp.tools.emulated import EmulatedFunction
+from cnp.tools.emulated import EmulatedFunction, as_register, from_register
 from cnp.tools.emulator import Emulator
-from cnp.types import Type
+from cnp.types import ParameterType, Type
 
 INTEGER, FLOAT = False, True
+MEMORY_SIZE = 256
+_c_function = reference._c_function  # which tests replace by call_c
 Choice = tuple[tuple[int, ...], tuple[int, ...]]
 """Integer and float registers."""
 
@@ -36,6 +39,9 @@ class Machine:
     lives = True
 
     def __init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
         self.library: Library = native.core().library
         self.tables: Tables = native.core().tables
         self._begin()
@@ -47,6 +53,10 @@ class Machine:
         self.scratch = self.array(64)
         self.scratch_address = self.scratch.ctypes.data + 16
         """Where stores under test go: 24 bytes behind it and 8 in front of it."""
+        self.memory = self.array(MEMORY_SIZE + 64)
+        self.address = self.memory.ctypes.data + 32
+        """Of MEMORY_SIZE bytes that programs read and write."""
+        self.middle = self.address + MEMORY_SIZE // 2
         self._poison = self._make_poison()
 
     def compile(self, function: Function, **options: Any) -> Any:
@@ -68,6 +78,14 @@ class Machine:
     def close(self) -> None:
         """End what was started for it."""
 
+    def extern(self, name: str) -> Extern:
+        """One of cnp.tools.guest.FUNCTIONS, which are C."""
+        raise NotImplementedError
+
+    def call_c(self, callee: Extern) -> Any:
+        """A C function as a Python callable."""
+        return _c_function(callee)
+
     def is_scratch(self, register: int) -> bool:
         return bool(self.tables.scratch >> register & 1)
 
@@ -83,6 +101,10 @@ class Machine:
         for chosen in itertools.permutations(range(self.registers[INTEGER]), integers):
             for others in itertools.permutations(range(self.registers[FLOAT]), floats):
                 yield chosen, others
+
+    def turns(self) -> Sequence[int]:
+        """How far to turn registers, so that a value comes into each: here, one by one."""
+        return range(self.registers[INTEGER])
 
     def class_edges(self, type: Type, limit: int = 1 << 64) -> list[int]:
         """Numbers between -limit and limit at the ends of the library's classes of immediates: here none, since EDGES has
@@ -117,6 +139,14 @@ class Machine:
         return [(op, stencil) for op, stencil, _ in self.part(self.callee(function, trace=True, **options)).traces]
 
 
+i32, i64, f32, f64 = Type
+C_FUNCTIONS: dict[str, tuple[list[ParameterType], Type]] = {
+    "sum_integers": ([i64] * 8, i64),
+    "sum_floats": ([f64] * 8, f64),
+    "sum_mixed": ([i64, f64, i32, f32, i64, f64], f64),
+    "half": ([f32], f32),
+    "narrow": ([i64], i32),
+}
 ROWS_SIZE = 16 << 20
 PATTERNS = (0x55555555, 0x0F0F0F0F0F0F0F0F, 0x00FF00FF00FF00FF, 1 << 63, 0xF000000F, 0x7FFE, 0x8000000000000001, 0x5555AAAA)
 """Rows of ones, rotated and repeated, which some targets have in instructions, and numbers that nearly are."""
@@ -130,7 +160,13 @@ class EmulatedMachine(Machine):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.library = library_for(name)
+        self.start()
+
+    def start(self) -> None:
+        """Start the process, or another one in its place: addresses stay the same."""
+        if hasattr(self, "emulator"):
+            self.close()
+        self.library = library_for(self.name)
         self.emulator = Emulator(self.library)
         self.tables = tables_for(native.core(), self.library)
         self._rows = self.array(ROWS_SIZE)
@@ -146,7 +182,8 @@ class EmulatedMachine(Machine):
 
     @property
     def lives(self) -> bool:  # type: ignore[override]
-        return self.emulator.pid != 0
+        guest = self.emulator._guest
+        return guest is not None and not guest._end
 
     def close(self) -> None:
         self.emulator.close()
@@ -156,6 +193,20 @@ class EmulatedMachine(Machine):
 
     def rows(self, count: int, size: int) -> Any:
         return self._rows[: count * size].reshape(count, size)
+
+    def extern(self, name: str) -> Extern:
+        return cnp.extern(self.emulator.functions[name], *C_FUNCTIONS[name], name)
+
+    def call_c(self, callee: Extern) -> Any:
+        def call(*values: Any) -> Any:
+            registers: tuple[list[int], list[int]] = [], []
+            for type, value in zip(callee.params, values):
+                registers[type.is_float].append(as_register(self.library, type, value))
+            gives_float = callee.result is not None and callee.result.is_float
+            word = self.emulator.call(callee.address, *registers, gives_float=gives_float)
+            return from_register(callee.result, word, word)
+
+        return call
 
     def choices(self, integers: int, floats: int, number: int) -> Iterator[Choice]:
         """A few: each combination of registers that do not share stencils, and over all trials of an op every register
@@ -176,6 +227,9 @@ class EmulatedMachine(Machine):
                 chosen.append(free[order * step // len(combinations) % len(free)])
             else:
                 yield tuple(chosen[:integers]), tuple(chosen[integers:])
+
+    def turns(self) -> Sequence[int]:
+        return range(0, self.registers[INTEGER], 5)
 
     def class_edges(self, type: Type, limit: int = 1 << 64) -> list[int]:
         if type.is_float:
@@ -203,13 +257,14 @@ _machines: dict[str, Machine] = {}
 
 
 def machine_named(name: str) -> Machine:
-    """One of NAMES, made when it is first asked for, and anew when its process has died. Skips the test where nothing runs
-    the target."""
+    """One of machine_names(), made when it is first asked for. Skips the test where nothing runs the target."""
     found = _machines.get(name)
-    if found is None or not found.lives:
+    if found is None:
         if name != NATIVE:
             need_emulator(name)
         _machines[name] = found = Machine() if name == NATIVE else EmulatedMachine(name)
+    if not found.lives:
+        found.start()
     return found
 
 

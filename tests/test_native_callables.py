@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from native_support import to_f32
+from trials import to_f32
 from scipy import LowLevelCallable, integrate
 
 import cnp
