@@ -103,7 +103,7 @@ class Placement:
     @property
     def label(self) -> str:
         """The name of its C functions, up to the variant."""
-        registers = "_".join("n" if each < 0 else str(each) for each in ("", *self.registers) if each != "")
+        registers = "_".join("n" if each < 0 else str(each) for each in self.registers)
         return f"{self.op.row.method}__{int(self.form)}_{self.index}_{registers}" + "i" * bool(self.variant)
 
     @property
