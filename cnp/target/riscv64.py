@@ -150,7 +150,7 @@ def _immediates(role: Role, access: Access) -> tuple[str, ...]:
     if role == Role.OFFSET:
         return ({4: "OFFSET4", 8: "OFFSET8"}.get(access.bytes, "I12"), "I12", "I32")
     if role == Role.STORED:
-        return () if access.type.is_float else ("ZERO",)
+        return () if access.type.is_float else ("ZERO", "LI6", "LI12", "I32")
     if role in (Role.INDEXED_OFFSET, Role.INDEXED_STORED):
         return ()
     if access.type.is_float:
