@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import math
 import random
@@ -29,6 +30,36 @@ MEMORY_SIZE = 256
 _c_function = reference._c_function  # which tests replace by call_c
 Choice = tuple[tuple[int, ...], tuple[int, ...]]
 """Integer and float registers."""
+
+
+i32, i64, f32, f64 = Type
+C_FUNCTIONS: dict[str, tuple[list[ParameterType], Type]] = {
+    "sum_integers": ([i64] * 8, i64),
+    "sum_floats": ([f64] * 8, f64),
+    "sum_mixed": ([i64, f64, i32, f32, i64, f64], f64),
+    "half": ([f32], f32),
+    "narrow": ([i64], i32),
+}
+"""Those of cnp.tools.guest.FUNCTIONS that call nothing, and their types."""
+
+
+def _weighted(*values: Any) -> Any:
+    return sum(number * each for number, each in enumerate(values, 1))
+
+
+def _integer(*values: int) -> int:
+    return (_weighted(*values) + 2**63) % 2**64 - 2**63
+
+
+_LONG, _DOUBLE, _FLOAT = ctypes.c_int64, ctypes.c_double, ctypes.c_float
+_CALLBACKS: dict[str, Any] = {
+    "sum_integers": ctypes.CFUNCTYPE(_LONG, *[_LONG] * 8)(_integer),
+    "sum_floats": ctypes.CFUNCTYPE(_DOUBLE, *[_DOUBLE] * 8)(_weighted),
+    "sum_mixed": ctypes.CFUNCTYPE(_DOUBLE, _LONG, _DOUBLE, ctypes.c_int32, _FLOAT, _LONG, _DOUBLE)(_weighted),
+    "half": ctypes.CFUNCTYPE(_FLOAT, _FLOAT)(lambda x: x / 2),
+    # Of an i32 there may be anything in the upper half of the register.
+    "narrow": ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_uint64)(lambda x: x & 0xFFFFFFFF | 0xDEADBEEF << 32),
+}
 
 
 class Machine:
@@ -63,6 +94,10 @@ class Machine:
         """What the tests call."""
         return native.compile(function, **options)
 
+    def compile_for_buffers(self, function: Function) -> Any:
+        """The same, to be called with any bytearrays and ctypes arrays."""
+        return self.compile(function)
+
     def callee(self, function: Function, **options: Any) -> Any:
         """The function compiled for others to call."""
         return native.compile(function, **options)
@@ -79,8 +114,8 @@ class Machine:
         """End what was started for it."""
 
     def extern(self, name: str) -> Extern:
-        """One of cnp.tools.guest.FUNCTIONS, which are C."""
-        raise NotImplementedError
+        """One of C_FUNCTIONS."""
+        return cnp.extern(ctypes.cast(_CALLBACKS[name], ctypes.c_void_p).value or 0, *C_FUNCTIONS[name], name)
 
     def call_c(self, callee: Extern) -> Any:
         """A C function as a Python callable."""
@@ -139,14 +174,6 @@ class Machine:
         return [(op, stencil) for op, stencil, _ in self.part(self.callee(function, trace=True, **options)).traces]
 
 
-i32, i64, f32, f64 = Type
-C_FUNCTIONS: dict[str, tuple[list[ParameterType], Type]] = {
-    "sum_integers": ([i64] * 8, i64),
-    "sum_floats": ([f64] * 8, f64),
-    "sum_mixed": ([i64, f64, i32, f32, i64, f64], f64),
-    "half": ([f32], f32),
-    "narrow": ([i64], i32),
-}
 ROWS_SIZE = 16 << 20
 PATTERNS = (0x55555555, 0x0F0F0F0F0F0F0F0F, 0x00FF00FF00FF00FF, 1 << 63, 0xF000000F, 0x7FFE, 0x8000000000000001, 0x5555AAAA)
 """Rows of ones, rotated and repeated, which some targets have in instructions, and numbers that nearly are."""
@@ -175,6 +202,26 @@ class EmulatedMachine(Machine):
     def compile(self, function: Function, **options: Any) -> EmulatedFunction:
         options.pop("nogil", None)
         return EmulatedFunction(self.emulator, self.callee(function, **options))
+
+    def compile_for_buffers(self, function: Function) -> Any:
+        compiled = self.compile(function)
+
+        def call(*arguments: Any) -> Any:
+            passed, copies, at = list(arguments), [], 0
+            for number, each in enumerate(arguments):
+                if isinstance(each, (bytearray, ctypes.Array)):
+                    size = len(bytes(each))
+                    passed[number] = copy = self._rows[at : at + size]
+                    copy[:] = np.frombuffer(each, np.uint8)
+                    copies.append((memoryview(each).cast("B"), copy))
+                    at += size + 63 & -64
+            try:
+                return compiled(*passed)
+            finally:
+                for theirs, copy in copies:
+                    theirs[:] = copy.tobytes()
+
+        return call
 
     def callee(self, function: Function, **options: Any) -> ForeignFunction:
         made: ForeignFunction = native.compile(function, self.name, **options)
