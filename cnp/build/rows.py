@@ -48,7 +48,8 @@ def register_rows(
         references.append(_assign(variables, 1))
     for fixed in references:
         for number, variable in enumerate(variables):
-            choices = variable.choices if len(references) > 1 else _other(variable, fixed[number])
+            is_thorough = len(references) > 1 and fixed is first
+            choices = variable.choices if is_thorough else _other(variable, fixed[number])
             for choice in choices:
                 changed = [*fixed[:number], choice, *fixed[number + 1 :]]
                 if _is_distinct(variables, changed):

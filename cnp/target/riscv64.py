@@ -142,6 +142,12 @@ _COMPARED = ("_eq", "_ne", "_lt", "_gt", "_le", "_ge")
 
 
 def _immediates(role: Role, access: Access) -> tuple[str, ...]:
+    names = _all_immediates(role, access)
+    return tuple(name for name in names if name != "I64") if access.type == Type.i32 else names
+
+
+def _all_immediates(role: Role, access: Access) -> tuple[str, ...]:
+    """The classes of an i32 with one for what no i32 is."""
     _, _, op = access.op.partition("_")
     if role == Role.SHIFT:
         return ("COUNT6",) if access.type == Type.i64 or "magic" in op else ("COUNT5",)
@@ -166,6 +172,8 @@ def _immediates(role: Role, access: Access) -> tuple[str, ...]:
             return ("I12", "I32", "I64")
         if any(op.startswith(each[1:]) for each in _COMPARED):
             return ("ZERO", "C12", "CN12", "LI12", "I32", "I64")
+        if op.startswith(("div_", "rem_")) and access.type == Type.i64:
+            return ("LI6", "LI12", "I64")
     return ("LI6", "LI12", "I32", "I64")
 
 
