@@ -103,7 +103,18 @@ def trials(
             for some in [values[:1]] if traps else [values]:
                 if some:
                     yield kind(
-                        machine, name, emit, result, sources, places, constant, some, meaning, exact, spare, next(numbers)
+                        machine,
+                        name,
+                        emit,
+                        result,
+                        sources,
+                        places,
+                        constant,
+                        some,
+                        meaning,
+                        exact,
+                        spare,
+                        next(numbers),
                     )
 
 
@@ -331,7 +342,9 @@ def test_the_trials_notice_what_is_wrong(machine: Machine) -> None:
 
     types, meaning = [Type.i32, Type.i32], SEMANTICS["i32.sub"]
     for emit in (wrong, clobbers):
-        some = trials(machine, Trial, "i32.sub", emit, Type.i32, types, meaning, tuples_of(machine, types), [(False, False)])
+        some = trials(
+            machine, Trial, "i32.sub", emit, Type.i32, types, meaning, tuples_of(machine, types), [(False, False)]
+        )
         with pytest.raises(AssertionError, match=r"of \d+; i32\.sub .*cell 0 of"):
             next(some).run()
 
