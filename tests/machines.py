@@ -175,7 +175,16 @@ class Machine:
 
 
 ROWS_SIZE = 16 << 20
-PATTERNS = (0x55555555, 0x0F0F0F0F0F0F0F0F, 0x00FF00FF00FF00FF, 1 << 63, 0xF000000F, 0x7FFE, 0x8000000000000001, 0x5555AAAA)
+PATTERNS = (
+    0x55555555,
+    0x0F0F0F0F0F0F0F0F,
+    0x00FF00FF00FF00FF,
+    1 << 63,
+    0xF000000F,
+    0x7FFE,
+    0x8000000000000001,
+    0x5555AAAA,
+)
 """Rows of ones, rotated and repeated, which some targets have in instructions, and numbers that nearly are."""
 
 

@@ -176,7 +176,11 @@ class Generator:
             if self.precompile and number:
                 self.callees[number] = self.machine.callee(self.functions[number])
         entry = self.functions[0]
-        arguments = [self.machine.address, r.randrange(1, 4), *[self._argument(each) for each in entry.parameter_types[2:]]]
+        arguments = [
+            self.machine.address,
+            r.randrange(1, 4),
+            *[self._argument(each) for each in entry.parameter_types[2:]],
+        ]
         options = {"nogil": r.random() < 0.2, "safepoints": r.random() < 0.8}
         memory = r.randbytes(MEMORY_SIZE)
         return Program(self.seed, self.functions, arguments, memory, options, self._pins(entry), self.machine)

@@ -335,6 +335,28 @@ def test_operands_in_slots_out_of_reach(machine: Machine, name: str) -> None:
     check(machine, f, [machine.middle, *arguments], pins=[placed])
 
 
+@pytest.mark.parametrize("type", list(Type), ids=str)
+def test_moves_to_and_from_slots_out_of_reach(machine: Machine, type: Type) -> None:
+    f = Function("f", [i64, type], i64)
+    fill = occupied(f)
+    near, far, farther, back = (f.reg(type) for _ in range(4))
+    f.move(near, f.params[1])
+    f.move(far, near)
+    f.move(farther, far)
+    getattr(f, f"{type}_store")(near, f.params[0], 0)
+    f.move(near, farther)
+    f.move(back, far)
+    same_type = Function("same", [type], type)
+    same_type.ret(same_type.params[0])
+    f.call(farther, same_type, farther)
+    for number, each in enumerate((near, back, far, farther), 1):
+        getattr(f, f"{type}_store")(each, f.params[0], 8 * number)
+    f.ret(release(f, fill))
+    pins = {near.code & 0xFFFF: 0, back.code & 0xFFFF: 5}
+    placed = bytes(pins.get(number, FRAME) for number in range(len(f.register_types)))
+    check(machine, f, [machine.middle, EDGES[type][6]], pins=[placed])
+
+
 def test_other_ops_on_slots_out_of_reach(machine: Machine) -> None:
     """Branches, tables, stores, moves, constants, select, and addresses that are folded."""
     f = Function("f", [i64, i64, i32, f64, f32], i64)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
+import os
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -109,6 +111,56 @@ def test_base_and_shifted_index(machine: Machine, name: str, scale: int | None) 
         check(machine, a.f, arguments, pins=a.pins(machine, number))
 
 
+def test_every_stencil_of_an_address_takes_part(machine: Machine) -> None:
+    """Of accesses, and of sums whose second summand is shifted."""
+    if machine.is_native and os.environ.get("CNP_LONG") != "1":
+        pytest.skip("takes a minute: CNP_LONG=1")
+    seen: set[int] = set()
+
+    def see(f: Function, *pins: int) -> None:
+        alive = [each for each in pins[:2] if each != FRAME]
+        if len(alive) == len(set(alive)):
+            seen.update(stencil for _, stencil in machine.stencils(f, pins=bytes(pins)))
+
+    integers, floats = (
+        [*(range(count) if machine.is_native else [each[-1] for each in machine.target.register_groups(type)]), FRAME]
+        for type, count in zip((i64, f64), machine.registers)
+    )
+    others, thirds = (
+        integers if machine.is_native else [*(each - by for each in integers if each != FRAME), FRAME] for by in (1, 2)
+    )
+    for scale in (None, 1, 2, 3):
+        for name, offset, is_constant in itertools.product((*LOADS, *STORES), (0, 5), (False, True)):
+            a = Access(name)
+            a.access(a.sum(a.base, a.shifted(scale)), offset, 7 if is_constant and a.type.is_integer else None)
+            for base, index, value in itertools.product(integers, others, floats if a.type.is_float else thirds):
+                unshifted = [] if scale is None else [FRAME]
+                see(a.f, base, index, FRAME if value in (base, index) and not a.type.is_float else value, *unshifted)
+        for type in (i32, i64):
+            f = Function("sum", [type, type], type)
+            t, d = f.reg(type), f.reg(type)
+            getattr(f, f"{type}_shl")(t, f.params[1], scale or 0)
+            getattr(f, f"{type}_add")(d, f.params[0], t)
+            f.ret(d)
+            for base, index, result in itertools.product(integers, others, integers):
+                see(f, base, index, FRAME, result)
+    for type, times in itertools.product((i32, i64), (3, 5, 9)):
+        f = Function("times", [type], type)
+        d = f.reg(type)
+        getattr(f, f"{type}_mul")(d, f.params[0], times)
+        f.ret(d)
+        for pins in itertools.product(integers, others):
+            seen.update(stencil for _, stencil in machine.stencils(f, pins=bytes(pins)))
+    missing = sorted(
+        (row.method, machine.library.placement_name(each))
+        for row in machine.library.ops
+        for family in row.families
+        for each in machine.library.family(family)
+        if each and each not in seen and row.method != "i32_add"  # for multiples only: both summands are in one place
+    )
+    assert not missing, [(n, *each) for each, n in collections.Counter(missing).items()]
+
+
 CONSTANTS = [0, 1, -1, 127, -128, 2**31 - 1, -(2**31), -(2**31) + 1, 2**31, 2**32 - 1, 2**40, -(2**63), 2**63 - 1]
 
 
@@ -121,7 +173,12 @@ def test_constant_summands(machine: Machine, name: str, chain: int) -> None:
         for step in range(chain):
             address = a.sum(constant, address) if (number + step) % 2 else a.sum(address, constant)
         a.access(address, offset)
-        check(machine, a.f, [signed(machine.middle - offset - chain * constant), 7, VALUES[a.type]], pins=a.pins(machine, number, 3))
+        check(
+            machine,
+            a.f,
+            [signed(machine.middle - offset - chain * constant), 7, VALUES[a.type]],
+            pins=a.pins(machine, number, 3),
+        )
 
 
 @pytest.mark.parametrize("name", ["i32.load16_u", "i64.store"])
@@ -328,7 +385,9 @@ def test_addresses_are_folded(machine: Machine, name: str) -> None:
     scale = (bits // 8).bit_length() - 1
     a = Access(name)
     a.access(a.sum(a.base, a.shifted(scale or None)), 8 if machine.target.indexed_offsets > 1 else 0)
-    names = [each for each in _names(machine, a.f) if "load" in each or "store" in each or "add" in each or "shl" in each]
+    names = [
+        each for each in _names(machine, a.f) if "load" in each or "store" in each or "add" in each or "shl" in each
+    ]
     is_folded = not (value_type(row) is i32 and name.endswith("_s"))
     assert is_folded == (len(names) == 1 and names[0].endswith(f"index<<{scale}")), names
 

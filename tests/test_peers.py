@@ -22,8 +22,8 @@ from typing import Any
 import pytest
 from conftest import LIBRARY
 from expectations import PROGRAMS, check, expectations
-from trials import EDGES
 from random_programs import Generator, Outcome, _run, agree, expected, text
+from trials import EDGES
 
 import cnp
 from cnp import Function, i64

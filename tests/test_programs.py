@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from expectations import PROGRAMS, check, expectations
-
 from guest_support import machine_names
 from machines import machine_named
 

@@ -12,9 +12,9 @@ import random
 from unittest import mock
 
 import pytest
+from guest_support import NATIVE, machine_names
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from guest_support import NATIVE, machine_names
 from machines import Machine
 from random_programs import EXTERNS, Generator, Outcome, Program, actual, agree, expected, goes_wrong, reduce, text
 
