@@ -95,6 +95,7 @@ _STENCIL_FLAGS = (
     Flag("-msmall-data-limit=0", "there is no global pointer: constants stay in .rodata"),
     Flag("-ffixed-x8 -ffixed-x9", "s0 is frame and s1 the ticks"),
     *COMMON_FLAGS,
+    Flag("-Wno-cast-function-type-mismatch", "each stencil has its own types of arguments, and goes on to others"),
 )
 _CORE_FLAGS = (
     *CORE_FLAGS,
