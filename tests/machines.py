@@ -142,8 +142,8 @@ class Machine:
         return range(self.registers[INTEGER])
 
     def class_edges(self, type: Type, limit: int = 1 << 64) -> list[int]:
-        """Numbers between -limit and limit at the ends of the library's classes of immediates: here none, since EDGES has
-        them."""
+        """Numbers between -limit and limit at the ends of the library's classes of immediates: here none, since EDGES
+        has them."""
         return []
 
     def some(self, values: Sequence[Any], count: int) -> Sequence[Any]:

@@ -394,7 +394,9 @@ def test_every_stencil_of_a_public_op_takes_part(machine: Machine, monkeypatch: 
 
 
 def unused(machine: Machine, seen: set[int]) -> dict[str, list[str]]:
-    """Names of the stencils of public ops that are not among those seen although something might choose them, by method."""
+    """Names of the stencils of public ops that are not among those seen although something might choose them, by
+    method.
+    """
     library = machine.library
     placements = np.frombuffer(bytes(library.section(SectionName.PLACEMENTS)), np.uint32)
     forms = [(each, form) for each in library.ops for form in range(len(each.bases)) if each.forms >> form & 1]

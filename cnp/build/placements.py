@@ -156,8 +156,8 @@ def split_index(op: BuildOp, form: Form, index: int) -> tuple[int, int, int, int
 def canonical_index(op: BuildOp, form: Form, index: int, target: Target) -> int:
     """The placement whose stencil serves this one.
 
-    A commutative op with a and b exchanged needs one, not two. Where registers fall into groups, what has one of the last
-    group, which is any register, serves them all.
+    A commutative op with a and b exchanged needs one, not two. Where registers fall into groups, what has one of the
+    last group, which is any register, serves them all.
     """
     row = op.row
     if target.groups is not None:
@@ -242,8 +242,8 @@ class Writer:
         return f"{head} {{ {self._body(p, immediates)} }}\n"
 
     def _types(self, p: Placement) -> dict[str, str]:
-        """The C type of each register. Where registers are typed, that of what a placement keeps in it, if that is of one
-        type."""
+        """The C type of each register. Where registers are typed, that of what a placement keeps in it, if that is of
+        one type."""
         target = self.target
         types = {f"r{n}": "i64" for n in range(target.named[0])} | {f"f{n}": "f64" for n in range(target.named[1])}
         if not target.typed_registers:
@@ -489,8 +489,8 @@ class Writer:
         return f"*({'i64' if wide else type.name}_slot *){address} = {self._narrow(p) if wide else 'd_'};"
 
     def _narrow(self, p: Placement) -> str:
-        """A result of 32 bits about to be extended. clang would widen the op itself, and with it an immediate whose field
-        is learned from samples; an annotation keeps them apart."""
+        """A result of 32 bits about to be extended. clang would widen the op itself, and with it an immediate whose
+        field is learned from samples; an annotation keeps them apart."""
         sampled = self.target.sample_kinds is None and any(self._class(p, each) is not None for each in "ABC")
         return '__builtin_annotation(d_, "")' if sampled else "d_"
 

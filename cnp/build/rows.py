@@ -31,8 +31,8 @@ def register_rows(
     """The registers to compile a placement with, the first row being what others are compared with.
 
     Every position takes every register that C can name where all are registers; elsewhere two, and all change once. No
-    rows where the pattern cannot be: the destination is no register, or of another file; and where the core exchanges the
-    operands.
+    rows where the pattern cannot be: the destination is no register, or of another file; and where the core exchanges
+    the operands.
     """
     types = _register_types(op, form, alternatives, target)
     if target.groups is None:
