@@ -133,9 +133,7 @@ def compile(
     def resolve(callee: Any) -> ForeignFunction:
         if isinstance(callee, ForeignFunction) and callee.target == target:
             return callee
-        raise Unsupported(
-            f"code for {target} cannot call {callee!r}; accepted: a Function, or one compiled for {target}"
-        )
+        raise Unsupported(f"code for {target} cannot call {callee!r}; accepted: a Function, or one compiled for {target}")
 
     group = Group(
         core, functions, resolve, safepoints=safepoints, trace=trace, pins=pins, landing_pads=landing_pads,

@@ -285,9 +285,7 @@ class Writer:
         declare = self._break_dependency(p) + "enum trap trap_ = NO_TRAP; "
         if row.shape == Shape.BRANCH:
             test = "!" if p.op.negated else ""
-            return (
-                f"{declare}i32 d_ = {call}; {self._exits(p)}if ({test}d_) {self._go(p, 'TARGET')} {self._go(p, 'NEXT')}"
-            )
+            return f"{declare}i32 d_ = {call}; {self._exits(p)}if ({test}d_) {self._go(p, 'TARGET')} {self._go(p, 'NEXT')}"
         if source.result is None:
             return f"{declare}{call}; {self._exits(p)}{self._go(p, 'NEXT')}"
         result = f"{declare}{source.result.name} d_ = {call}; {self._exits(p)}"
@@ -489,8 +487,8 @@ class Writer:
         return f"*({'i64' if wide else type.name}_slot *){address} = {self._narrow(p) if wide else 'd_'};"
 
     def _narrow(self, p: Placement) -> str:
-        """A result of 32 bits about to be extended. clang would widen the op itself, and with it an immediate whose field
-        is learned from samples; an annotation keeps them apart."""
+        """A result of 32 bits about to be extended. clang would widen the op itself, and with it an immediate whose
+        field is learned from samples; an annotation keeps them apart."""
         sampled = self.target.sample_kinds is None and any(self._class(p, each) is not None for each in "ABC")
         return '__builtin_annotation(d_, "")' if sampled else "d_"
 
