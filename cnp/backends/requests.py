@@ -81,8 +81,10 @@ class Group:
                 block = core.memory.allocate(size, max([part.alignment for part in parts]))
                 code = Code(core, parts, self._keeps, block)
                 writable, executable = block.writable_address, block.executable_address
-                where = writable, executable, parts
-                if all(self._emit(part, *request, *where) for part, request in zip(parts, requests)):
+                emitted = (
+                    self._emit(part, *request, writable, executable, parts) for part, request in zip(parts, requests)
+                )
+                if all(emitted):
                     break
                 if self._far_calls:
                     raise InternalError(f"function {parts[0].function.name!r}: a call does not reach its target")

@@ -71,7 +71,6 @@ _NOPS = tuple(
     )
 )  # fmt: skip
 
-
 def _invert(condition: int) -> int:
     return condition ^ 1
 
