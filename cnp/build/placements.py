@@ -285,7 +285,9 @@ class Writer:
         declare = self._break_dependency(p) + "enum trap trap_ = NO_TRAP; "
         if row.shape == Shape.BRANCH:
             test = "!" if p.op.negated else ""
-            return f"{declare}i32 d_ = {call}; {self._exits(p)}if ({test}d_) {self._go(p, 'TARGET')} {self._go(p, 'NEXT')}"
+            return (
+                f"{declare}i32 d_ = {call}; {self._exits(p)}if ({test}d_) {self._go(p, 'TARGET')} {self._go(p, 'NEXT')}"
+            )
         if source.result is None:
             return f"{declare}{call}; {self._exits(p)}{self._go(p, 'NEXT')}"
         result = f"{declare}{source.result.name} d_ = {call}; {self._exits(p)}"

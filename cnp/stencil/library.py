@@ -351,9 +351,7 @@ class Library:
     def _hole(self, index: int) -> Hole:
         from cnp.stencil.records import Hole
 
-        chunk, value, kind, addend, extra, offset = HOLE.unpack_from(
-            self.section(SectionName.HOLES), index * HOLE.size
-        )
+        chunk, value, kind, addend, extra, offset = HOLE.unpack_from(self.section(SectionName.HOLES), index * HOLE.size)
         return Hole(chunk, Value(value), kind, addend, extra, offset)
 
     def placement_name(self, stencil: int) -> str:

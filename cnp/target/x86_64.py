@@ -71,6 +71,7 @@ _NOPS = tuple(
     )
 )  # fmt: skip
 
+
 def _invert(condition: int) -> int:
     return condition ^ 1
 
