@@ -104,8 +104,7 @@ class Learner:
             for row, code in codes.items()
             if self._explains(reference, base, row, code, leaders, shifts, instructions)
         ]
-        # Odd codes are few: as many of clang's own choice of registers, or of the order of operands, as there can be.
-        if len(explained) * 2 <= wanted or any(self._is_odd(reference, codes, explained, p, leaders) for p in leaders):
+        if len(explained) * 2 <= wanted:
             raise BuildError(f"{self.name}: the code of registers {reference} differs from others in more than fields")
         data, holes = bytearray(base.data), list(base.holes)
         for index, (end, whole) in enumerate(instructions):
@@ -123,18 +122,6 @@ class Learner:
             shorts = {row: codes[row].short for row in explained}
             short = self.learn({row: code for row, code in shorts.items() if code is not None})
         return replace(base, data=bytes(data), holes=tuple(sorted(holes, key=lambda each: each.offset)), short=short)
-
-    def _is_odd(
-        self,
-        reference: Registers,
-        codes: Mapping[Registers, Code],
-        explained: Sequence[Registers],
-        position: int,
-        leaders: Sequence[int],
-    ) -> bool:
-        """Whether what is learned does not hold for three quarters of the registers that a position alone was given."""
-        alone = [row for row in codes if [p for p in leaders if row[p] != reference[p]] == [position]]
-        return 4 * sum(row in explained for row in alone) < 3 * len(alone)
 
     def _most_common(
         self,
