@@ -104,7 +104,11 @@ class Learner:
             for row, code in codes.items()
             if self._explains(reference, base, row, code, leaders, shifts, instructions)
         ]
-        if len(explained) * 2 <= wanted:
+        is_enough = all(
+            2 * sum(row in explained for row in alone) > len(alone)
+            for alone in ([row for row in codes if _changes(row, reference, leaders) == [p]] for p in leaders)
+        )
+        if len(explained) * 2 <= wanted or not is_enough:
             raise BuildError(f"{self.name}: the code of registers {reference} differs from others in more than fields")
         data, holes = bytearray(base.data), list(base.holes)
         for index, (end, whole) in enumerate(instructions):
@@ -138,7 +142,7 @@ class Learner:
         highest = _WORD - self.masks[self.files[position]].bit_length()
         found: Counter[Shifts] = Counter()
         for registers, code in codes.items():
-            if [p for p in leaders if registers[p] != reference[p]] != [position]:
+            if _changes(registers, reference, leaders) != [position]:
                 continue
             change = self._number(registers, position) ^ self._number(reference, position)
             rows = [
@@ -191,6 +195,11 @@ class Learner:
             if extra:
                 holes.append(CodeHole(end - size, Value.REGISTERS, REGISTER_FIELDS[size], 0, extra))
         return holes
+
+
+def _changes(registers: Registers, reference: Registers, leaders: Sequence[int]) -> list[int]:
+    """The positions at which registers differ."""
+    return [p for p in leaders if registers[p] != reference[p]]
 
 
 def _word(data: bytes, end: int, size: int) -> int:
