@@ -1,6 +1,4 @@
-"""Runs a function on the reference interpreter and as compiled code in many placements, and compares what they
-leave.
-"""
+"""Runs a function on the reference interpreter and compiled in many placements, and compares what they leave."""
 
 from __future__ import annotations
 

@@ -146,8 +146,8 @@ class Machine:
         return range(self.registers[INTEGER])
 
     def class_edges(self, type: Type, limit: int = 1 << 64) -> list[int]:
-        """Numbers between -limit and limit at the ends of the library's classes of immediates: here none, since EDGES
-        has them."""
+        """Numbers between -limit and limit at the ends of the library's classes of immediates: here none, since
+        EDGES has them."""
         return []
 
     def some(self, values: Sequence[Any], count: int) -> Sequence[Any]:
@@ -288,7 +288,7 @@ class EmulatedMachine(Machine):
                 free = [each for each in group if each not in taken]
                 random.Random(used.total()).shuffle(free)
                 if free:
-                    chosen.append(min(free, key=lambda each: sum(used[operand, each] for operand in sharing)))  # noqa: B023
+                    chosen.append(min(free, key=lambda each: sum(used[operand, each] for operand in sharing)))
                     used.update((operand, chosen[-1]) for operand in sharing)
             if len(chosen) == len(places):
                 yield tuple(chosen)

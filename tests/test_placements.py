@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import test_code
+import test_frames
 from expectations import same
 from machines import Machine, Used
+from sample_functions import FAR
 from trials import (
     EDGES,
     BranchTrial,
@@ -395,8 +396,8 @@ def test_every_stencil_of_a_public_op_takes_part(machine: Machine, monkeypatch: 
         for constants in itertools.product((False, True), repeat=3):
             test_select(machine, type, constants)
     for type in Type:
-        test_code.test_many_values(machine, test_code.FAR, [type])
-        test_code.test_moves_to_and_from_slots_out_of_reach(machine, type)
+        test_frames.test_many_values(machine, FAR, [type])
+        test_frames.test_moves_to_and_from_slots_out_of_reach(machine, type)
     missing = {method: names for method, names in unused(machine, seen).items() if method not in REPLACED}
     assert not missing, "\n".join(f"{len(names)} of {method}: {names}" for method, names in missing.items())
 
