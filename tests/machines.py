@@ -123,6 +123,10 @@ class Machine:
         """A C function as a Python callable."""
         return _c_function(callee)
 
+    def address_for_c(self, compiled: Any) -> int:
+        """Where C calls a compiled function."""
+        return int(compiled.address)
+
     def is_scratch(self, register: int) -> bool:
         return bool(self.tables.scratch >> register & 1)
 
@@ -261,6 +265,19 @@ class EmulatedMachine(Machine):
 
     def extern(self, name: str) -> Extern:
         return cnp.extern(self.emulator.functions[name], *C_FUNCTIONS[name], name)
+
+    def address_for_c(self, compiled: EmulatedFunction) -> int:
+        emulator, core, function = self.emulator, native.core(), compiled.function
+        tables = Tables.from_buffer_copy(self.tables)
+        tables.blob = emulator.blob_address
+        assert function.result is not None
+        types, result = [each.code for each in function.parameter_types], function.result
+        signature = emulator.make_signature(compiled.entry, types, result.code, self.part(compiled).number)
+        size = core.emit_entry(ctypes.addressof(tables), result.is_float, signature, None, 0)
+        address = emulator.allocate(size)
+        core.emit_entry(ctypes.addressof(tables), result.is_float, signature, address, address)
+        emulator.commit(address, size)
+        return address
 
     def call_c(self, callee: Extern) -> Any:
         def call(*values: Any) -> Any:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 from typing import Any
 
 import pytest
 from agreement import check
-from machines import C_FUNCTIONS, FLOAT, INTEGER, Machine
+from machines import C_FUNCTIONS, FLOAT, INTEGER, EmulatedMachine, Machine
 from sample_functions import FAR, recursion, summing, trap_of
 from trials import EDGES
 
+import cnp
 from cnp.errors import TrapKind
-from cnp.ir import Function, Register
+from cnp.ir import Extern, Function, Register
 from cnp.types import Type
 
 i32, i64, f32, f64 = Type
@@ -117,6 +119,37 @@ def test_what_c_leaves_above_an_i32_is_not_believed(machine: Machine) -> None:
     call = machine.compile(f)
     assert call(0x1234_0000_0005) == 20
     assert call(0x1234_8000_0001) == 0x8000_0001 + 3 * (0x8000_0001 - 2**32)
+
+
+def calling_again(machine: Machine, type: Type) -> Extern:
+    """C that calls the function it is given, with one argument, and adds 1."""
+    if isinstance(machine, EmulatedMachine):
+        address = machine.emulator.functions["call_again" if type is i64 else "call_again_float"]
+    else:
+        of = ctypes.c_int64 if type is i64 else ctypes.c_double
+        inner = ctypes.CFUNCTYPE(of, of)
+        made = ctypes.CFUNCTYPE(of, ctypes.c_void_p, of)(lambda at, x: inner(at)(x) + 1)
+        _kept.append(made)
+        address = ctypes.cast(made, ctypes.c_void_p).value or 0
+    return cnp.extern(address, [i64, type], type)
+
+
+_kept: list[Any] = []
+
+
+@pytest.mark.parametrize("type", [i64, f64], ids=str)
+def test_c_that_calls_code(machine: Machine, type: Type) -> None:
+    inner = summing([type], type)
+    compiled = machine.compile(inner)
+    outer = Function("outer", [type], type)
+    kept, d = outer.reg(type), outer.reg(type)
+    getattr(outer, f"{type}_mul")(kept, outer.params[0], 3)
+    outer.call(d, calling_again(machine, type), machine.address_for_c(compiled), outer.params[0])
+    getattr(outer, f"{type}_add")(d, d, kept)
+    outer.ret(d)
+    call = machine.compile(outer)
+    for value in (5, -7, 2**40):
+        assert call(value) == 4 * value + 1
 
 
 # -- recursion

@@ -23,7 +23,7 @@ i32, i64, f32, f64 = Type
 
 
 def far_branches(size: int, machine: Machine, table: bool) -> Function:
-    """Forwards and backwards over `size` bytes of code that each round runs or leaves out, on conditions of all kinds."""
+    """Forwards and backwards over `size` bytes of code that a round runs or leaves out, on conditions of all kinds."""
     f = Function("far", [i64, i32, f64], i64)
     n, c, x = f.params
     total, limit, head = f.reg(i64), f.reg(f64), f.label()
