@@ -29,6 +29,8 @@ capstone = pytest.importorskip("capstone")
 CLANG, LLD, OBJDUMP = (shutil.which(each) or "" for each in ("clang-19", "ld.lld-19", "llvm-objdump-19"))
 START = 1 << 32  # of what is linked: whatever is two GiB away is an address, too
 ADDRESSES = 1 << 64
+NOT_FROM_ZERO = {"c_shift6", "c_left6"}
+"""Kinds of instructions that are others with a zero, which assemblers refuse."""
 HEADS = {"riscv64": ".option norelax\n.option norvc\n"}
 
 pytestmark = pytest.mark.skipif(not (CLANG and LLD), reason="needs clang-19 and ld.lld-19")
@@ -64,10 +66,10 @@ def fields_of(row: Row) -> list[Field]:
 
 
 def ends(row: Row) -> tuple[int, int, int]:
-    """Lowest and highest value that the oracle takes, and what it has to be a multiple of."""
+    """Lowest and highest value that the oracle and the fields take, and what it has to be a multiple of."""
     kinds = [each.kind for each in fields_of(row)]
-    low, high = row.takes or (max(each.low for each in kinds), min(each.high for each in kinds))
-    return low, high, max(each.scale for each in kinds)
+    limits = [row.takes or (-(1 << 63), (1 << 64) - 1), *((each.low, each.high) for each in kinds)]
+    return max(low for low, _ in limits), min(high for _, high in limits), max(each.scale for each in kinds)
 
 
 def values(row: Row) -> list[int]:
@@ -202,6 +204,7 @@ def is_refused(row: Row, value: int) -> bool:
 @each_row
 def test_the_oracle_refuses_what_is_one_past(row: Row) -> None:
     low, high, scale = ends(row)
+    low, high = row.takes or (low, high)
     if not row.values and (low > -(1 << 63) or high < (1 << 64) - 1):
         assert is_refused(row, low - scale) and is_refused(row, high + scale)
         if scale > 1 and row.checks_alignment:
@@ -240,7 +243,7 @@ def test_every_kind_and_every_relocation_has_an_oracle(name: str) -> None:
         if kind.checked and kind.name in reached:
             found = reached[kind.name]
             whole = min(low for low, _ in found), max(high for _, high in found)
-            assert (kind.name, kind.low, kind.high) == (kind.name, *whole)
+            assert (kind.name, whole) == (kind.name, (kind.low + (kind.name in NOT_FROM_ZERO), kind.high))
 
 
 # ---- what reads code
@@ -286,6 +289,6 @@ def test_what_was_patched_is_read(row: Row) -> None:
     @given(drawn)
     def check(value: int) -> None:
         found = numbers(row.target, patched(row, code, value, 0))
-        assert row.reads(found, value), (value, found)
+        assert row.reads(found or [0], value), (value, found)
 
     check()
