@@ -25,10 +25,10 @@ OP(i32_trunc_f32_s, PLAIN, i32, f32 a) TRUNCATE(a >= CNP_LITERAL(-0x1p31f) && a 
 OP(i32_trunc_f64_s, PLAIN, i32, f64 a) TRUNCATE(a > CNP_LITERAL(-0x1p31 - 1) && a < CNP_LITERAL(0x1p31), (s32)a)
 OP(i64_trunc_f32_s, PLAIN, i64, f32 a) TRUNCATE(a >= CNP_LITERAL(-0x1p63f) && a < CNP_LITERAL(0x1p63f), (s64)a)
 OP(i64_trunc_f64_s, PLAIN, i64, f64 a) TRUNCATE(a >= CNP_LITERAL(-0x1p63) && a < CNP_LITERAL(0x1p63), (s64)a)
-OP(i32_trunc_f32_u, PLAIN, i32, f32 a) TRUNCATE(a > -1 && a < CNP_LITERAL(0x1p32f), (u32)a)
-OP(i32_trunc_f64_u, PLAIN, i32, f64 a) TRUNCATE(a > -1 && a < CNP_LITERAL(0x1p32), (u32)a)
-OP(i64_trunc_f32_u, PLAIN, i64, f32 a) TRUNCATE(a > -1 && a < CNP_LITERAL(0x1p64f), CNP_U64_OF_FLOAT(a))
-OP(i64_trunc_f64_u, PLAIN, i64, f64 a) TRUNCATE(a > -1 && a < CNP_LITERAL(0x1p64), CNP_U64_OF_FLOAT(a))
+OP(i32_trunc_f32_u, PLAIN, i32, f32 a) TRUNCATE(a > CNP_LITERAL(-1.0f) && a < CNP_LITERAL(0x1p32f), (u32)a)
+OP(i32_trunc_f64_u, PLAIN, i32, f64 a) TRUNCATE(a > CNP_LITERAL(-1.0) && a < CNP_LITERAL(0x1p32), (u32)a)
+OP(i64_trunc_f32_u, PLAIN, i64, f32 a) TRUNCATE(a > CNP_LITERAL(-1.0f) && a < CNP_LITERAL(0x1p64f), CNP_U64_OF_FLOAT(a))
+OP(i64_trunc_f64_u, PLAIN, i64, f64 a) TRUNCATE(a > CNP_LITERAL(-1.0) && a < CNP_LITERAL(0x1p64), CNP_U64_OF_FLOAT(a))
 
 /* Saturating: NaN gives 0, a number out of range the nearest extreme. */
 #define SATURATE(least, below, greatest, above, result) \
