@@ -1,4 +1,4 @@
-"""Runs a function on the reference interpreter and on native code in many placements, and compares what they leave."""
+"""Runs a function on the reference interpreter and as compiled code in many placements, and compares what they leave."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from native_support import FLOAT_REGISTERS, INTEGER_REGISTERS, poison
-from random_programs import ADDRESS, MEMORY_SIZE, Program, actual, agree, expected, text
+from machines import MEMORY_SIZE, Machine
+from random_programs import Program, actual, agree, expected, text
 
-from cnp.backends import native
 from cnp.ir import Function
 from cnp.ir.text import parse
 
-MIDDLE = ADDRESS + MEMORY_SIZE // 2
-"""Of the memory that is compared."""
 _MEMORY = random.Random(5).randbytes(MEMORY_SIZE)
 FRAME = 255
 
@@ -24,7 +21,7 @@ def function(source: str) -> Function:
     return next(iter(parse(source).values()))
 
 
-def placements(f: Function, rounds: int = 1) -> Iterator[bytes]:
+def placements(machine: Machine, f: Function, rounds: int = 1) -> Iterator[bytes]:
     """Pins that no two registers share: all in the frame, then in every hardware register at least once a round, as
     long as there are any, some others in the frame."""
     types = f.register_types
@@ -32,9 +29,9 @@ def placements(f: Function, rounds: int = 1) -> Iterator[bytes]:
     r = random.Random(len(types))
     for _ in range(rounds):
         orders = [r.sample(range(len(types)), len(types)) for _ in range(2)]
-        for turn in range(INTEGER_REGISTERS):
+        for turn in machine.turns():
             pins = [FRAME] * len(types)
-            for is_float, count in ((False, INTEGER_REGISTERS), (True, FLOAT_REGISTERS)):
+            for is_float, count in enumerate(machine.registers):
                 registers = [each for each in orders[is_float] if types[each].is_float == is_float][:count]
                 for number, each in enumerate(registers):
                     if turn < 2 or r.random() < 0.8:
@@ -42,13 +39,15 @@ def placements(f: Function, rounds: int = 1) -> Iterator[bytes]:
             yield bytes(pins)
 
 
-def check(f: Function, arguments: Sequence[Any], rounds: int = 1, pins: Sequence[bytes] | None = None) -> Any:
+def check(
+    machine: Machine, f: Function, arguments: Sequence[Any], rounds: int = 1, pins: Sequence[bytes] | None = None
+) -> Any:
     """Compares returned values, traps and memory. Returns what came of it: ("returns", value) or ("traps", ...)."""
-    program = Program(0, [f], list(arguments), _MEMORY, {}, b"")
+    program = Program(0, [f], list(arguments), _MEMORY, {}, b"", machine)
     wanted = expected(program)
     assert wanted is not None, "takes too long"
-    for each in [None, *(placements(f, rounds) if pins is None else pins)]:
-        poison()
+    for each in [None, *(placements(machine, f, rounds) if pins is None else pins)]:
+        machine.poison()
         found = actual(program, each)
         assert agree(wanted, found), f"{_shown(found, wanted)}; pins {each and list(each)}; {text(program)}"
     return wanted[:-1]
@@ -59,13 +58,11 @@ def _shown(found: Any, wanted: Any) -> str:
     return f"found {found[:-1]}, expected {wanted[:-1]}, memory differs at {changed}"
 
 
-def emitted(f: Function, pins: bytes | None = None) -> list[tuple[int, str]]:
+def emitted(machine: Machine, f: Function, pins: bytes | None = None) -> list[tuple[int, str]]:
     """Op number and name of every stencil, in the order of the code, without entry and return."""
-    made = native.compile(f, pins=pins, trace=True)
-    library = made._code.core.library
-    return [(number, library.placement_name(stencil)) for number, stencil, _ in made._code.parts[0].traces]
+    return [(op, machine.library.placement_name(stencil)) for op, stencil in machine.stencils(f, pins=pins)]
 
 
-def ops_in_order(f: Function) -> list[int]:
+def ops_in_order(machine: Machine, f: Function) -> list[int]:
     """Numbers of the ops that have code, in its order."""
-    return list(dict.fromkeys(number for number, _ in emitted(f)))
+    return list(dict.fromkeys(number for number, _ in emitted(machine, f)))

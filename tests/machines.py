@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import math
 import random
@@ -11,21 +12,54 @@ from typing import Any
 import numpy as np
 from guest_support import NATIVE, need_emulator
 
+import cnp
 from cnp.backends import native
 from cnp.backends.foreign import ForeignFunction, tables_for
-from cnp.ir import Function
+from cnp.ir import Extern, Function, reference
 from cnp.runtime.code import Part
 from cnp.runtime.default import library_for
 from cnp.runtime.layout import Library as Tables
 from cnp.stencil.library import Library
 from cnp.target import target_named
-from cnp.tools.emulated import EmulatedFunction
+from cnp.tools.emulated import EmulatedFunction, as_register, from_register
 from cnp.tools.emulator import Emulator
-from cnp.types import Type
+from cnp.types import ParameterType, Type
 
 INTEGER, FLOAT = False, True
+MEMORY_SIZE = 256
+_c_function = reference._c_function  # which tests replace by call_c
 Choice = tuple[tuple[int, ...], tuple[int, ...]]
 """Integer and float registers."""
+
+
+i32, i64, f32, f64 = Type
+C_FUNCTIONS: dict[str, tuple[list[ParameterType], Type]] = {
+    "sum_integers": ([i64] * 8, i64),
+    "sum_floats": ([f64] * 8, f64),
+    "sum_mixed": ([i64, f64, i32, f32, i64, f64], f64),
+    "half": ([f32], f32),
+    "narrow": ([i64], i32),
+}
+"""Those of cnp.tools.guest.FUNCTIONS that call nothing, and their types."""
+
+
+def _weighted(*values: Any) -> Any:
+    return sum(number * each for number, each in enumerate(values, 1))
+
+
+def _integer(*values: int) -> int:
+    return (_weighted(*values) + 2**63) % 2**64 - 2**63
+
+
+_LONG, _DOUBLE, _FLOAT = ctypes.c_int64, ctypes.c_double, ctypes.c_float
+_CALLBACKS: dict[str, Any] = {
+    "sum_integers": ctypes.CFUNCTYPE(_LONG, *[_LONG] * 8)(_integer),
+    "sum_floats": ctypes.CFUNCTYPE(_DOUBLE, *[_DOUBLE] * 8)(_weighted),
+    "sum_mixed": ctypes.CFUNCTYPE(_DOUBLE, _LONG, _DOUBLE, ctypes.c_int32, _FLOAT, _LONG, _DOUBLE)(_weighted),
+    "half": ctypes.CFUNCTYPE(_FLOAT, _FLOAT)(lambda x: x / 2),
+    # Of an i32 there may be anything in the upper half of the register.
+    "narrow": ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_uint64)(lambda x: x & 0xFFFFFFFF | 0xDEADBEEF << 32),
+}
 
 
 class Machine:
@@ -36,6 +70,9 @@ class Machine:
     lives = True
 
     def __init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
         self.library: Library = native.core().library
         self.tables: Tables = native.core().tables
         self._begin()
@@ -47,11 +84,19 @@ class Machine:
         self.scratch = self.array(64)
         self.scratch_address = self.scratch.ctypes.data + 16
         """Where stores under test go: 24 bytes behind it and 8 in front of it."""
+        self.memory = self.array(MEMORY_SIZE + 64)
+        self.address = self.memory.ctypes.data + 32
+        """Of MEMORY_SIZE bytes that programs read and write."""
+        self.middle = self.address + MEMORY_SIZE // 2
         self._poison = self._make_poison()
 
     def compile(self, function: Function, **options: Any) -> Any:
         """What the tests call."""
         return native.compile(function, **options)
+
+    def compile_for_buffers(self, function: Function) -> Any:
+        """The same, to be called with any bytearrays and ctypes arrays."""
+        return self.compile(function)
 
     def callee(self, function: Function, **options: Any) -> Any:
         """The function compiled for others to call."""
@@ -68,6 +113,14 @@ class Machine:
     def close(self) -> None:
         """End what was started for it."""
 
+    def extern(self, name: str) -> Extern:
+        """One of C_FUNCTIONS."""
+        return cnp.extern(ctypes.cast(_CALLBACKS[name], ctypes.c_void_p).value or 0, *C_FUNCTIONS[name], name)
+
+    def call_c(self, callee: Extern) -> Any:
+        """A C function as a Python callable."""
+        return _c_function(callee)
+
     def is_scratch(self, register: int) -> bool:
         return bool(self.tables.scratch >> register & 1)
 
@@ -83,6 +136,10 @@ class Machine:
         for chosen in itertools.permutations(range(self.registers[INTEGER]), integers):
             for others in itertools.permutations(range(self.registers[FLOAT]), floats):
                 yield chosen, others
+
+    def turns(self) -> Sequence[int]:
+        """How far to turn registers, so that a value comes into each: here, one by one."""
+        return range(self.registers[INTEGER])
 
     def class_edges(self, type: Type, limit: int = 1 << 64) -> list[int]:
         """Numbers between -limit and limit at the ends of the library's classes of immediates: here none, since EDGES has
@@ -118,7 +175,16 @@ class Machine:
 
 
 ROWS_SIZE = 16 << 20
-PATTERNS = (0x55555555, 0x0F0F0F0F0F0F0F0F, 0x00FF00FF00FF00FF, 1 << 63, 0xF000000F, 0x7FFE, 0x8000000000000001, 0x5555AAAA)
+PATTERNS = (
+    0x55555555,
+    0x0F0F0F0F0F0F0F0F,
+    0x00FF00FF00FF00FF,
+    1 << 63,
+    0xF000000F,
+    0x7FFE,
+    0x8000000000000001,
+    0x5555AAAA,
+)
 """Rows of ones, rotated and repeated, which some targets have in instructions, and numbers that nearly are."""
 
 
@@ -130,7 +196,13 @@ class EmulatedMachine(Machine):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.library = library_for(name)
+        self.start()
+
+    def start(self) -> None:
+        """Start the process, or another one in its place: addresses stay the same."""
+        if hasattr(self, "emulator"):
+            self.close()
+        self.library = library_for(self.name)
         self.emulator = Emulator(self.library)
         self.tables = tables_for(native.core(), self.library)
         self._rows = self.array(ROWS_SIZE)
@@ -140,13 +212,34 @@ class EmulatedMachine(Machine):
         options.pop("nogil", None)
         return EmulatedFunction(self.emulator, self.callee(function, **options))
 
+    def compile_for_buffers(self, function: Function) -> Any:
+        compiled = self.compile(function)
+
+        def call(*arguments: Any) -> Any:
+            passed, copies, at = list(arguments), [], 0
+            for number, each in enumerate(arguments):
+                if isinstance(each, (bytearray, ctypes.Array)):
+                    size = len(bytes(each))
+                    passed[number] = copy = self._rows[at : at + size]
+                    copy[:] = np.frombuffer(each, np.uint8)
+                    copies.append((memoryview(each).cast("B"), copy))
+                    at += size + 63 & -64
+            try:
+                return compiled(*passed)
+            finally:
+                for theirs, copy in copies:
+                    theirs[:] = copy.tobytes()
+
+        return call
+
     def callee(self, function: Function, **options: Any) -> ForeignFunction:
         made: ForeignFunction = native.compile(function, self.name, **options)
         return made
 
     @property
     def lives(self) -> bool:  # type: ignore[override]
-        return self.emulator.pid != 0
+        guest = self.emulator._guest
+        return guest is not None and not guest._end
 
     def close(self) -> None:
         self.emulator.close()
@@ -156,6 +249,20 @@ class EmulatedMachine(Machine):
 
     def rows(self, count: int, size: int) -> Any:
         return self._rows[: count * size].reshape(count, size)
+
+    def extern(self, name: str) -> Extern:
+        return cnp.extern(self.emulator.functions[name], *C_FUNCTIONS[name], name)
+
+    def call_c(self, callee: Extern) -> Any:
+        def call(*values: Any) -> Any:
+            registers: tuple[list[int], list[int]] = [], []
+            for type, value in zip(callee.params, values):
+                registers[type.is_float].append(as_register(self.library, type, value))
+            gives_float = callee.result is not None and callee.result.is_float
+            word = self.emulator.call(callee.address, *registers, gives_float=gives_float)
+            return from_register(callee.result, word, word)
+
+        return call
 
     def choices(self, integers: int, floats: int, number: int) -> Iterator[Choice]:
         """A few: each combination of registers that do not share stencils, and over all trials of an op every register
@@ -176,6 +283,9 @@ class EmulatedMachine(Machine):
                 chosen.append(free[order * step // len(combinations) % len(free)])
             else:
                 yield tuple(chosen[:integers]), tuple(chosen[integers:])
+
+    def turns(self) -> Sequence[int]:
+        return range(0, self.registers[INTEGER], 5)
 
     def class_edges(self, type: Type, limit: int = 1 << 64) -> list[int]:
         if type.is_float:
@@ -203,13 +313,14 @@ _machines: dict[str, Machine] = {}
 
 
 def machine_named(name: str) -> Machine:
-    """One of NAMES, made when it is first asked for, and anew when its process has died. Skips the test where nothing runs
-    the target."""
+    """One of machine_names(), made when it is first asked for. Skips the test where nothing runs the target."""
     found = _machines.get(name)
-    if found is None or not found.lives:
+    if found is None:
         if name != NATIVE:
             need_emulator(name)
         _machines[name] = found = Machine() if name == NATIVE else EmulatedMachine(name)
+    if not found.lives:
+        found.start()
     return found
 
 

@@ -16,12 +16,14 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
-from native_support import EDGES, FLOAT_REGISTERS, INTEGER_REGISTERS
+from guest_support import NATIVE
+from machines import C_FUNCTIONS, MEMORY_SIZE, Machine, machine_named
+from trials import EDGES
 
 import cnp
-from cnp.backends import native
-from cnp.errors import Trap, TrapKind, VerifyError
+from cnp.errors import Crash, Trap, TrapKind, VerifyError
 from cnp.ir import Extern, Function, Register
 from cnp.ir.optable import default_ops
 from cnp.ir.reference import Interpreter, OutOfFuel
@@ -30,10 +32,7 @@ from cnp.ir.verifier import find
 from cnp.stencil.model import OpFlag, Shape
 from cnp.types import Type
 
-MEMORY_SIZE = 256
 FUEL = 20_000
-_memory = ctypes.create_string_buffer(MEMORY_SIZE + 64)
-ADDRESS = ctypes.addressof(_memory) + 32
 
 i32, i64, f32, f64 = Type
 
@@ -92,6 +91,12 @@ EXTERNS = [
     _callback("mix_eight", [i32, i64, f64, f32, i64, i32, i64, i32, i64, f64, i32], i64),
     _callback("mix_all", [*[f64, i64] * 4, *[f32, i32] * 4], f64),
 ]
+"""Of this machine."""
+
+
+def externs(machine: Machine) -> list[Extern]:
+    """C functions that programs may call."""
+    return EXTERNS if machine.is_native else [machine.extern(name) for name in C_FUNCTIONS]
 
 
 # -- making them
@@ -130,6 +135,7 @@ class Program:
     options: dict[str, Any]
     pins: bytes
     """Another way to place the registers of the first function: most in the frame, a few in registers of their own."""
+    machine: Machine
 
 
 class _Scope:
@@ -143,7 +149,15 @@ class Generator:
     """Makes the program of a seed, or of the choices of `source`. `precompile` makes callees compiled functions, where
     no two call each other."""
 
-    def __init__(self, seed: int, precompile: bool = False, source: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        precompile: bool = False,
+        source: random.Random | None = None,
+        machine: Machine | None = None,
+    ) -> None:
+        self.machine = machine_named(NATIVE) if machine is None else machine
+        self.externs = externs(self.machine)
         self.random = random.Random(seed) if source is None else source
         self.seed = seed
         self.cyclic = self.random.random() < 0.5
@@ -160,15 +174,20 @@ class Generator:
         for number in reversed(range(len(self.functions))):
             self._fill(number)
             if self.precompile and number:
-                self.callees[number] = native.compile(self.functions[number])
+                self.callees[number] = self.machine.callee(self.functions[number])
         entry = self.functions[0]
-        arguments = [ADDRESS, r.randrange(1, 4), *[self._argument(each) for each in entry.parameter_types[2:]]]
+        arguments = [
+            self.machine.address,
+            r.randrange(1, 4),
+            *[self._argument(each) for each in entry.parameter_types[2:]],
+        ]
         options = {"nogil": r.random() < 0.2, "safepoints": r.random() < 0.8}
-        return Program(self.seed, self.functions, arguments, r.randbytes(MEMORY_SIZE), options, self._pins(entry))
+        memory = r.randbytes(MEMORY_SIZE)
+        return Program(self.seed, self.functions, arguments, memory, options, self._pins(entry), self.machine)
 
     def _pins(self, f: Function) -> bytes:
         r, pins = self.random, [255] * len(f.register_types)
-        for is_float, count in ((False, INTEGER_REGISTERS), (True, FLOAT_REGISTERS)):
+        for is_float, count in enumerate(self.machine.registers):
             registers = [number for number, type in enumerate(f.register_types) if type.is_float == is_float]
             chosen = r.sample(registers, min(len(registers), r.randrange(count + 1)))
             for number, hardware in zip(chosen, r.sample(range(count), len(chosen))):
@@ -362,7 +381,7 @@ class Generator:
         if r.random() < 0.6:
             return self.base, offset
         if r.random() < 0.2:
-            return ADDRESS + offset + 1000, -1000
+            return self.machine.address + offset + 1000, -1000
         return self._sum(r.randrange(100))
 
     def _sum(self, offset: int) -> tuple[Any, int]:
@@ -664,7 +683,7 @@ class Generator:
         self._do_call(self.callees[number], callee.result, arguments)
 
     def _extern(self) -> None:
-        callee = self.random.choice(EXTERNS)
+        callee = self.random.choice(self.externs)
         arguments = [self._source(each) for each in callee.params]
         if callee.name == "fmax":  # of two zeros C may return either
             self.f.f64_add(wide := self.f.reg(f64), self._not_nan(f64, arguments[1]), 1e-300)
@@ -683,28 +702,30 @@ class Generator:
 Outcome = tuple[Any, ...]
 
 
-def _run(call: Callable[[], Any], memory: bytes) -> Outcome:
-    ctypes.memmove(ADDRESS, memory, MEMORY_SIZE)
+def _run(call: Callable[[], Any], memory: bytes, machine: Machine) -> Outcome:
+    ctypes.memmove(machine.address, memory, MEMORY_SIZE)
     try:
         found: Outcome = ("returns", call())
     except Trap as trap:
         found = ("traps", trap.kind, trap.function, trap.op)
-    return (*found, ctypes.string_at(ADDRESS, MEMORY_SIZE))
+    return (*found, ctypes.string_at(machine.address, MEMORY_SIZE))
 
 
 def expected(program: Program) -> Outcome | None:
     """What the reference interpreter makes of a program. None if it takes too long."""
+    run, machine = Interpreter(200, FUEL).run, program.machine
     try:
-        found = _run(lambda: Interpreter(200, FUEL).run(program.functions[0], program.arguments), program.memory)
+        with mock.patch("cnp.ir.reference._c_function", machine.call_c):
+            found = _run(lambda: run(program.functions[0], program.arguments), program.memory, machine)
     except (OutOfFuel, TrapSignal):
         return None
     return None if found[:2] == ("traps", TrapKind.STACK_OVERFLOW) else found
 
 
 def actual(program: Program, pins: bytes | None = None) -> Outcome:
-    """What the native code makes of it."""
-    compiled = native.compile(program.functions[0], pins=pins, **program.options)
-    return _run(lambda: compiled(*program.arguments), program.memory)
+    """What compiled code makes of it."""
+    compiled = program.machine.compile(program.functions[0], pins=pins, **program.options)
+    return _run(lambda: compiled(*program.arguments), program.memory, program.machine)
 
 
 def agree(a: Outcome, b: Outcome) -> bool:
@@ -747,7 +768,15 @@ def goes_wrong(program: Program) -> bool:
         except (VerifyError, OverflowError):
             return False
 
-    return in_a_child(differs)
+    if program.machine.is_native:
+        return in_a_child(differs)
+    if in_a_child(lambda: expected(program) is None):
+        return False  # it stores anywhere, so that the interpreter dies, too
+    try:
+        return differs()
+    except Crash:
+        program.machine.start()
+        return True
 
 
 def reduce(program: Program) -> Program:

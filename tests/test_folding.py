@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
+import os
 import random
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from agreement import FRAME, MIDDLE, check, emitted, placements
-from native_support import EDGES, FLOAT_REGISTERS, INTEGER_REGISTERS
-from random_programs import ADDRESS
+from agreement import FRAME, check, emitted, placements
+from machines import FLOAT, INTEGER, Machine
+from trials import EDGES
 
-from cnp.backends import native
 from cnp.ir import Function, Register
 from cnp.ir.optable import comparison_of, default_ops
 from cnp.ir.semantics import SEMANTICS
@@ -72,22 +73,24 @@ class Access:
             getattr(self.f, self.row.method)(self.value if value is None else value, address, offset)
             self.f.ret()
 
-    def pins(self, seed: int, count: int = 12) -> list[bytes]:
+    def pins(self, machine: Machine, seed: int, count: int = 12) -> list[bytes]:
         """Base, index and value in every register and in the frame, the temporaries in others or in the frame."""
         r = random.Random(seed)
-        places = [*range(INTEGER_REGISTERS), FRAME]
+        places = [*range(machine.registers[INTEGER]), FRAME]
         turns = [r.sample(places, len(places)) for _ in range(2)]
         result = []
         for number in range(count):
-            base, index, value = turns[0][number % 12], turns[1][number * 5 % 12], places[number * 7 % 12]
+            base, index, value = (
+                each[(seed + number) * step % len(places)] for each, step in zip((*turns, places), (1, 5, 7))
+            )
             if index == base:
                 index = FRAME
             if self.type.is_float:
-                value = FRAME if value >= FLOAT_REGISTERS else value
+                value = FRAME if value >= machine.registers[FLOAT] else value
             elif value in (base, index):  # all three are alive at the entry
                 value = FRAME
             taken = (base, index) if self.type.is_float else (base, index, value)
-            free = [each for each in range(INTEGER_REGISTERS) if each not in taken]
+            free = [each for each in range(machine.registers[INTEGER]) if each not in taken]
             others = r.sample(free, len(self.temporaries)) if number % 3 else [FRAME] * len(self.temporaries)
             result.append(bytes([base, index, value, *others]))
         return result
@@ -95,17 +98,67 @@ class Access:
 
 @pytest.mark.parametrize("scale", [None, 0, 1, 2, 3, 4, 63, 64, 65, 66, -1], ids=str)
 @pytest.mark.parametrize("name", [*LOADS, *STORES])
-def test_base_and_shifted_index(name: str, scale: int | None) -> None:
+def test_base_and_shifted_index(machine: Machine, name: str, scale: int | None) -> None:
     by = 0 if scale is None else scale % 64
     for number, (offset, order) in enumerate(itertools.product(OFFSETS, (False, True))):
         a = Access(name)
         shifted = a.shifted(scale)
         a.access(a.sum(shifted, a.base) if order else a.sum(a.base, shifted), offset)
         index = INDICES[number % len(INDICES)]
-        arguments = [signed(MIDDLE - offset - (index << by)), index, VALUES[a.type]]
+        arguments = [signed(machine.middle - offset - (index << by)), index, VALUES[a.type]]
         if a.is_load and not a.type.is_float:
             arguments[2] = 0
-        check(a.f, arguments, pins=a.pins(number))
+        check(machine, a.f, arguments, pins=a.pins(machine, number))
+
+
+def test_every_stencil_of_an_address_takes_part(machine: Machine) -> None:
+    """Of accesses, and of sums whose second summand is shifted."""
+    if machine.is_native and os.environ.get("CNP_LONG") != "1":
+        pytest.skip("takes a minute: CNP_LONG=1")
+    seen: set[int] = set()
+
+    def see(f: Function, *pins: int) -> None:
+        alive = [each for each in pins[:2] if each != FRAME]
+        if len(alive) == len(set(alive)):
+            seen.update(stencil for _, stencil in machine.stencils(f, pins=bytes(pins)))
+
+    integers, floats = (
+        [*(range(count) if machine.is_native else [each[-1] for each in machine.target.register_groups(type)]), FRAME]
+        for type, count in zip((i64, f64), machine.registers)
+    )
+    others, thirds = (
+        integers if machine.is_native else [*(each - by for each in integers if each != FRAME), FRAME] for by in (1, 2)
+    )
+    for scale in (None, 1, 2, 3):
+        for name, offset, is_constant in itertools.product((*LOADS, *STORES), (0, 5), (False, True)):
+            a = Access(name)
+            a.access(a.sum(a.base, a.shifted(scale)), offset, 7 if is_constant and a.type.is_integer else None)
+            for base, index, value in itertools.product(integers, others, floats if a.type.is_float else thirds):
+                unshifted = [] if scale is None else [FRAME]
+                see(a.f, base, index, FRAME if value in (base, index) and not a.type.is_float else value, *unshifted)
+        for type in (i32, i64):
+            f = Function("sum", [type, type], type)
+            t, d = f.reg(type), f.reg(type)
+            getattr(f, f"{type}_shl")(t, f.params[1], scale or 0)
+            getattr(f, f"{type}_add")(d, f.params[0], t)
+            f.ret(d)
+            for base, index, result in itertools.product(integers, others, integers):
+                see(f, base, index, FRAME, result)
+    for type, times in itertools.product((i32, i64), (3, 5, 9)):
+        f = Function("times", [type], type)
+        d = f.reg(type)
+        getattr(f, f"{type}_mul")(d, f.params[0], times)
+        f.ret(d)
+        for pins in itertools.product(integers, others):
+            seen.update(stencil for _, stencil in machine.stencils(f, pins=bytes(pins)))
+    missing = sorted(
+        (row.method, machine.library.placement_name(each))
+        for row in machine.library.ops
+        for family in row.families
+        for each in machine.library.family(family)
+        if each and each not in seen and row.method != "i32_add"  # for multiples only: both summands are in one place
+    )
+    assert not missing, [(n, *each) for each, n in collections.Counter(missing).items()]
 
 
 CONSTANTS = [0, 1, -1, 127, -128, 2**31 - 1, -(2**31), -(2**31) + 1, 2**31, 2**32 - 1, 2**40, -(2**63), 2**63 - 1]
@@ -113,19 +166,24 @@ CONSTANTS = [0, 1, -1, 127, -128, 2**31 - 1, -(2**31), -(2**31) + 1, 2**31, 2**3
 
 @pytest.mark.parametrize("name", ["i32.load", "f64.load", "i64.store8", "f32.store"])
 @pytest.mark.parametrize("chain", [1, 2, 3])
-def test_constant_summands(name: str, chain: int) -> None:
+def test_constant_summands(machine: Machine, name: str, chain: int) -> None:
     for number, (constant, offset) in enumerate(itertools.product(CONSTANTS, OFFSETS)):
         a = Access(name)
         address: Any = a.base
         for step in range(chain):
             address = a.sum(constant, address) if (number + step) % 2 else a.sum(address, constant)
         a.access(address, offset)
-        check(a.f, [signed(MIDDLE - offset - chain * constant), 7, VALUES[a.type]], pins=a.pins(number, 3))
+        check(
+            machine,
+            a.f,
+            [signed(machine.middle - offset - chain * constant), 7, VALUES[a.type]],
+            pins=a.pins(machine, number, 3),
+        )
 
 
 @pytest.mark.parametrize("name", ["i32.load16_u", "i64.store"])
 @pytest.mark.parametrize("inner", [False, True])
-def test_a_constant_and_an_index(name: str, inner: bool) -> None:
+def test_a_constant_and_an_index(machine: Machine, name: str, inner: bool) -> None:
     """base + index + constant, in either order: one of both sums is part of the access."""
     for number, (constant, offset, scale) in enumerate(itertools.product(CONSTANTS, OFFSETS[::2], (None, 1, 3))):
         a = Access(name)
@@ -134,21 +192,21 @@ def test_a_constant_and_an_index(name: str, inner: bool) -> None:
         else:
             address = a.sum(a.sum(a.base, a.shifted(scale)), constant)
         a.access(address, offset)
-        where = MIDDLE - offset - constant - (-9 << (scale or 0))
-        check(a.f, [signed(where), -9, VALUES[a.type]], pins=a.pins(number, 2))
+        where = machine.middle - offset - constant - (-9 << (scale or 0))
+        check(machine, a.f, [signed(where), -9, VALUES[a.type]], pins=a.pins(machine, number, 2))
 
 
 @pytest.mark.parametrize("name", [*LOADS[:2], *STORES[:3]])
-def test_sums_of_constants(name: str) -> None:
+def test_sums_of_constants(machine: Machine, name: str) -> None:
     for offset in (0, 5, -128):
         a = Access(name)
-        a.access(a.sum(MIDDLE - 1000, 1000 - offset), offset)
-        check(a.f, [0, 0, VALUES[a.type]], pins=a.pins(1, 4))
+        a.access(a.sum(machine.middle - 1000, 1000 - offset), offset)
+        check(machine, a.f, [0, 0, VALUES[a.type]], pins=a.pins(machine, 1, 4))
         a = Access(name)
         d = a.temporary()
-        a.f.i64_shl(d, MIDDLE // 8, 3)
-        a.access(a.sum(d, -offset + MIDDLE % 8), offset)
-        check(a.f, [0, 0, VALUES[a.type]], pins=a.pins(2, 4))
+        a.f.i64_shl(d, machine.middle // 8, 3)
+        a.access(a.sum(d, -offset + machine.middle % 8), offset)
+        check(machine, a.f, [0, 0, VALUES[a.type]], pins=a.pins(machine, 2, 4))
 
 
 IMMEDIATES = [0, 1, -1, 127, -127, 128, -128, -129, 255, 256, 32767, 32768, 65535, 2**31 - 1, -(2**31), 2**32 - 1]
@@ -157,7 +215,7 @@ IMMEDIATES += [2**31, 2**40, -(2**63), 2**63 - 1]
 
 @pytest.mark.parametrize("name", STORES)
 @pytest.mark.parametrize("scale", [None, 1, 2, 3])
-def test_immediates_are_stored(name: str, scale: int | None) -> None:
+def test_immediates_are_stored(machine: Machine, name: str, scale: int | None) -> None:
     type = value_type(ROWS[name])
     values = [each for each in IMMEDIATES if type is i64 or -(2**31) <= each < 2**32]
     if type.is_float:
@@ -165,14 +223,14 @@ def test_immediates_are_stored(name: str, scale: int | None) -> None:
     for number, (value, offset) in enumerate(itertools.product(values, (0, 1, -127, 128))):
         a = Access(name)
         a.access(a.sum(a.base, a.shifted(scale)), offset, value)
-        arguments = [MIDDLE - offset - (3 << (scale or 0)), 3, VALUES[type]]
-        check(a.f, arguments, pins=a.pins(number, 3))
+        arguments = [machine.middle - offset - (3 << (scale or 0)), 3, VALUES[type]]
+        check(machine, a.f, arguments, pins=a.pins(machine, number, 3))
 
 
 @pytest.mark.parametrize("type", [i32, i64], ids=str)
 @pytest.mark.parametrize("scale", [*range(7), 31, 32, 33, 64, 65, -1])
 @pytest.mark.parametrize("swapped", [False, True])
-def test_shift_in_a_sum(type: Type, scale: int, swapped: bool) -> None:
+def test_shift_in_a_sum(machine: Machine, type: Type, scale: int, swapped: bool) -> None:
     half = 2 ** (type.bits - 1)
     for base, index in itertools.product((0, 5, -half, half - 1), (5, -3, 0, half // 2 + 1, half - 1, -half)):
         f = Function("sum", [type, type], i64)
@@ -184,13 +242,12 @@ def test_shift_in_a_sum(type: Type, scale: int, swapped: bool) -> None:
         else:
             f.move(wide, d)
         f.ret(wide)
-        check(f, [base, index], pins=[] if base else list(placements(f)))
+        check(machine, f, [base, index], pins=[] if base else list(placements(machine, f)))
 
 
-@pytest.mark.parametrize("d", [*range(INTEGER_REGISTERS), FRAME])
-def test_shift_in_a_sum_of_words_in_the_frame(d: int) -> None:
+def test_shift_in_a_sum_of_words_in_the_frame(machine: Machine) -> None:
     """What the frame has behind a word is nobody's business."""
-    for places in itertools.product((FRAME, 0, 9), repeat=2):
+    for d, *places in itertools.product([*range(machine.registers[INTEGER]), FRAME], *[(FRAME, 0, 9)] * 2):
         if places[0] == places[1] != FRAME:
             continue
         f = Function("sum", [i64, i64], i64)
@@ -203,7 +260,7 @@ def test_shift_in_a_sum_of_words_in_the_frame(d: int) -> None:
         f.i64_extend_i32_u(wide, s)
         f.ret(wide)
         pins = bytes([FRAME, FRAME, *places, FRAME, d, FRAME])
-        check(f, [-(2**63) + 2**31 - 1, -(2**40) - 7], pins=[pins])
+        check(machine, f, [-(2**63) + 2**31 - 1, -(2**40) - 7], pins=[pins])
 
 
 # -- who else is in the place, and who else needs the value
@@ -308,35 +365,37 @@ def from_lines(lines: str) -> Function:
 
 
 @pytest.mark.parametrize("name", ALIASING)
-def test_aliasing(name: str) -> None:
+def test_aliasing(machine: Machine, name: str) -> None:
     f = from_lines(ALIASING[name])
     for index in (1, 5):
-        check(f, [ADDRESS + 40, index, 7], rounds=3)
+        check(machine, f, [machine.address + 40, index, 7], rounds=3)
 
 
 # -- it does happen
 
 
-def _names(f: Function) -> list[str]:
-    return [name for _, name in emitted(f)]
+def _names(machine: Machine, f: Function) -> list[str]:
+    return [name for _, name in emitted(machine, f)]
 
 
 @pytest.mark.parametrize("name", [*LOADS, *STORES])
-def test_addresses_are_folded(name: str) -> None:
+def test_addresses_are_folded(machine: Machine, name: str) -> None:
     row = ROWS[name]
     bits = int("".join(each for each in row.method.split("_")[1] if each.isdigit()) or value_type(row).bits)
     scale = (bits // 8).bit_length() - 1
     a = Access(name)
-    a.access(a.sum(a.base, a.shifted(scale or None)), 8)
-    names = [each for each in _names(a.f) if "load" in each or "store" in each or "add" in each or "shl" in each]
+    a.access(a.sum(a.base, a.shifted(scale or None)), 8 if machine.target.indexed_offsets > 1 else 0)
+    names = [
+        each for each in _names(machine, a.f) if "load" in each or "store" in each or "add" in each or "shl" in each
+    ]
     is_folded = not (value_type(row) is i32 and name.endswith("_s"))
     assert is_folded == (len(names) == 1 and names[0].endswith(f"index<<{scale}")), names
 
 
-def test_constant_offsets_are_folded() -> None:
+def test_constant_offsets_are_folded(machine: Machine) -> None:
     a = Access("i64.load")
     a.access(a.sum(a.base, 40), 8)
-    assert not any("add" in each for each in _names(a.f))
+    assert not any("add" in each for each in _names(machine, a.f))
 
 
 # -- conditions
@@ -381,14 +440,14 @@ def consume(f: Function, condition: Register, how: str) -> None:
 
 @pytest.mark.parametrize("how", CONSUMERS)
 @pytest.mark.parametrize("name", sorted(set(COMPARISONS.values())))
-def test_conditions(name: str, how: str) -> None:
+def test_conditions(machine: Machine, name: str, how: str) -> None:
     types = [Type(each) for each in ROWS[name].operand_types]
     f = Function("f", types, i64)
     condition = f.reg(i32)
     getattr(f, ROWS[name].method)(condition, *f.params)
     consume(f, condition, how)
-    compiled = [f.compile(), *(native.compile(f, pins=each) for each in placements(f))]
-    for values in _pairs(types):
+    compiled = [machine.compile(f, pins=each) for each in (None, *placements(machine, f))]
+    for values in machine.some(_pairs(types), 24):
         outcome = SEMANTICS[name](*values)
         flips = how.count("eqz")
         expected = 11 if bool(outcome) != bool(flips % 2) else 22
@@ -397,7 +456,7 @@ def test_conditions(name: str, how: str) -> None:
 
 @pytest.mark.parametrize("how", CONSUMERS)
 @pytest.mark.parametrize("name", sorted(set(COMPARISONS.values())))
-def test_conditions_on_constants(name: str, how: str) -> None:
+def test_conditions_on_constants(machine: Machine, name: str, how: str) -> None:
     types = [Type(each) for each in ROWS[name].operand_types]
     pairs = _pairs(types)
     for values in pairs[:: max(1, len(pairs) // 8)]:
@@ -407,7 +466,7 @@ def test_conditions_on_constants(name: str, how: str) -> None:
             operands = [value if c else p for value, c, p in zip(values, constant, f.params)]
             getattr(f, ROWS[name].method)(condition, *operands)
             consume(f, condition, how)
-            check(f, values, pins=list(placements(f))[:3])
+            check(machine, f, values, pins=list(placements(machine, f))[:3])
 
 
 CONDITIONS = {
@@ -467,14 +526,14 @@ CONDITIONS = {
 
 
 @pytest.mark.parametrize("name", CONDITIONS)
-def test_conditions_that_others_need(name: str) -> None:
+def test_conditions_that_others_need(machine: Machine, name: str) -> None:
     f = from_lines(CONDITIONS[name])
     for index in (0, 1, 9):
-        check(f, [ADDRESS + 40, index, 7], rounds=2)
+        check(machine, f, [machine.address + 40, index, 7], rounds=2)
 
 
 @pytest.mark.parametrize("how", CONSUMERS)
-def test_conditions_are_folded(how: str) -> None:
+def test_conditions_are_folded(machine: Machine, how: str) -> None:
     f = Function("f", [i64, i64], i64)
     condition = f.reg(i32)
     if "select" in how:
@@ -482,6 +541,6 @@ def test_conditions_are_folded(how: str) -> None:
     else:
         f.i64_lt_s(condition, *f.params)
     consume(f, condition, how)
-    names = [name for _, name in emitted(f)]
+    names = [name for _, name in emitted(machine, f)]
     steps = how.count(",")
     assert sum("lt_s d" in each or "eqz d" in each or "nez d" in each for each in names) == (steps if steps else 0)

@@ -10,13 +10,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from agreement import MIDDLE, check, emitted
-from native_support import EDGES
-from random_programs import ADDRESS, EXTERNS
-from test_native_random import native_finding
+from agreement import check, emitted
+from guest_support import NATIVE, machine_names
+from machines import Machine
+from random_programs import EXTERNS
+from test_random import native_finding
+from trials import EDGES
 
 from cnp.errors import TrapKind
-from cnp.ir import Function, Label
+from cnp.ir import Extern, Function, Label
 from cnp.ir.optable import default_ops
 from cnp.ir.text import parse
 from cnp.ir.verifier import Finding, VerifyCode, find
@@ -290,15 +292,25 @@ def crowded(shape: str, body: str) -> Function:
     return program(shape, body, f"reg {registers}: i64; {CROWD}", after)
 
 
-@pytest.mark.parametrize("body", BODIES)
-@pytest.mark.parametrize("shape", SHAPES)
-def test_shapes_of_loops(shape: str, body: str) -> None:
+def _shapes_and_bodies() -> list[tuple[str, str, str]]:
+    """Every pair on this machine, every eighth on others."""
+    pairs = [(shape, body) for shape, body in itertools.product(enumerate(SHAPES), enumerate(BODIES))]
+    return [
+        (name, shape, body)
+        for name in machine_names()
+        for (m, shape), (n, body) in pairs
+        if name == NATIVE or (m + n) % 8 == 0
+    ]
+
+
+@pytest.mark.parametrize(("machine", "shape", "body"), _shapes_and_bodies(), indirect=["machine"])
+def test_shapes_of_loops(machine: Machine, shape: str, body: str) -> None:
     f = program(shape, BODIES[body])
     for rounds, k, m in ((0, 3, 5), (1, 3, 5), (2, -7, 2**40 + 1), (6, 3, 5)):
-        check(f, [MIDDLE - 64, rounds, k, m], pins=[])
+        check(machine, f, [machine.middle - 64, rounds, k, m], pins=[])
     f = crowded(shape, BODIES[body])
     for rounds in (0, 3):
-        check(f, [MIDDLE - 64, rounds, -7, 5], pins=[])
+        check(machine, f, [machine.middle - 64, rounds, -7, 5], pins=[])
 
 
 def nest(depth: int, body: str, tests_first: bool) -> str:
@@ -324,30 +336,30 @@ STRAIGHT = [name for name, lines in BODIES.items() if "@" not in lines]
 
 @pytest.mark.parametrize("depth", range(1, 7))
 @pytest.mark.parametrize("tests_first", [False, True])
-def test_nests(depth: int, tests_first: bool) -> None:
+def test_nests(machine: Machine, depth: int, tests_first: bool) -> None:
     for name in STRAIGHT:
         if len(BODIES[name]) < 600:
-            check(program(nest(depth, BODIES[name], tests_first), ""), [MIDDLE - 64, 2, 3, 5], pins=[])
+            check(machine, program(nest(depth, BODIES[name], tests_first), ""), [machine.middle - 64, 2, 3, 5], pins=[])
 
 
 @pytest.mark.parametrize("depth", range(1, 7))
-def test_what_each_level_of_a_nest_has_to_itself(depth: int) -> None:
+def test_what_each_level_of_a_nest_has_to_itself(machine: Machine, depth: int) -> None:
     """An op of every level's counter and every outer one's, in the innermost loop and in between."""
     lines = "; ".join(f"i64.mul t, n{level}, k; i64.add acc, acc, t" for level in range(depth))
     lines += "; " + "; ".join(f"i64.xor t, n{n}, n{(n + 1) % depth}; i64.add acc, acc, t" for n in range(depth))
     for tests_first in (False, True):
         f = program(nest(depth, lines, tests_first), "")
-        check(f, [MIDDLE, 2, 3, 5], pins=[])
-        check(f, [MIDDLE, 2, -(2**63), 2**63 - 1], pins=[])
+        check(machine, f, [machine.middle, 2, 3, 5], pins=[])
+        check(machine, f, [machine.middle, 2, -(2**63), 2**63 - 1], pins=[])
 
 
 # -- what is moved, and what is not
 
 
-def _is_in_front(f: Function, op: str, marker: str = "i64.load") -> bool:
+def _is_in_front(machine: Machine, f: Function, op: str, marker: str = "i64.load") -> bool:
     """Whether the code of the last op of a name comes before that of the last marker."""
     code, mark = ROWS[op].code, ROWS[marker].code
-    numbers = dict.fromkeys(number for number, _ in emitted(f) if number < len(f.ops))  # others have no op
+    numbers = dict.fromkeys(number for number, _ in emitted(machine, f) if number < len(f.ops))  # others have no op
     order = [f.ops[number][0] for number in numbers]
     last = {each: n for n, each in enumerate(order)}
     return last[code] < last[mark]
@@ -388,22 +400,22 @@ STAYS = {
 
 
 @pytest.mark.parametrize("name", HOISTED)
-def test_hoisted(name: str) -> None:
+def test_hoisted(machine: Machine, name: str) -> None:
     shape, body = HOISTED[name]
-    assert _is_in_front(program(shape, LOAD + body), "i64.mul")
+    assert _is_in_front(machine, program(shape, LOAD + body), "i64.mul")
 
 
 @pytest.mark.parametrize("name", STAYS)
-def test_not_hoisted(name: str) -> None:
+def test_not_hoisted(machine: Machine, name: str) -> None:
     shape, body = STAYS[name]
-    assert not _is_in_front(program(shape, LOAD + body), "i64.mul")
+    assert not _is_in_front(machine, program(shape, LOAD + body), "i64.mul")
 
 
 @pytest.mark.parametrize("name", SPLIT)
-def test_the_steady_part_of_an_index_joins_the_base(name: str) -> None:
+def test_the_steady_part_of_an_index_joins_the_base(machine: Machine, name: str) -> None:
     f = program("do while", SPLIT[name])
-    check(f, [MIDDLE, 4, 3, 5], pins=[])
-    numbers = [number for number, _ in emitted(f) if number < len(f.ops)]
+    check(machine, f, [machine.middle, 4, 3, 5], pins=[])
+    numbers = [number for number, _ in emitted(machine, f) if number < len(f.ops)]
     first_in_loop = next(n for n, op in enumerate(f.ops) if op[0] == ROWS["i64.mul"].code)
     steady = first_in_loop + (1 if name == "before" else 2)  # the index's sum, or the base: a sum behind it stays
     assert numbers.index(steady) < numbers.index(first_in_loop)
@@ -414,7 +426,7 @@ def _trapping() -> list[str]:
 
 
 @pytest.mark.parametrize("name", _trapping())
-def test_what_may_trap_is_not_moved(name: str) -> None:
+def test_what_may_trap_is_not_moved(machine: Machine, name: str) -> None:
     """In front of a loop of no rounds it would trap; in a loop it traps after what comes before it."""
     row = ROWS[name]
     types = [Type(each) for each in row.operand_types]
@@ -430,16 +442,16 @@ def test_what_may_trap_is_not_moved(name: str) -> None:
     f.place(done)
     f.ret(n)
     bad: list[Any] = [float("nan")] if types[0].is_float else [7, 0]
-    assert check(f, [ADDRESS, 0, *bad], pins=[]) == ("returns", 0)
-    assert check(f, [ADDRESS, 2, *bad], pins=[])[:2][0] == "traps"
-    assert check(f, [ADDRESS, 2, *bad], pins=[])[1] in (
+    assert check(machine, f, [machine.address, 0, *bad], pins=[]) == ("returns", 0)
+    assert check(machine, f, [machine.address, 2, *bad], pins=[])[:2][0] == "traps"
+    assert check(machine, f, [machine.address, 2, *bad], pins=[])[1] in (
         TrapKind.INTEGER_DIVIDE_BY_ZERO,
         TrapKind.INVALID_CONVERSION_TO_INTEGER,
     )
 
 
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.shape == Shape.VALUE])
-def test_every_op_in_a_loop(name: str) -> None:
+def test_every_op_in_a_loop(machine: Machine, name: str) -> None:
     """Twice, with an op that makes operands change in between, and with a constant for each operand."""
     row = ROWS[name]
     types, result = [Type(each) for each in row.operand_types], Type(row.result_type)
@@ -468,7 +480,7 @@ def test_every_op_in_a_loop(name: str) -> None:
         f.ret()
         for _ in range(3):
             values = [r.choice([each for each in EDGES[type] if each == each]) for type in types]
-            check(f, [ADDRESS, 2, *values], pins=[])
+            check(machine, f, [machine.address, 2, *values], pins=[])
 
 
 # -- constants in registers
@@ -495,7 +507,7 @@ WIDE: dict[Type, list[Any]] = {
 }
 
 
-def _uses(f: Function, type: Type, acc: Any, value: Any, number: int, calls: bool) -> None:
+def _uses(f: Function, type: Type, acc: Any, value: Any, number: int, callee: Extern | None) -> None:
     how = number % 6
     if how == 0:
         getattr(f, f"{type}_add")(acc, acc, value)
@@ -516,14 +528,15 @@ def _uses(f: Function, type: Type, acc: Any, value: Any, number: int, calls: boo
         d = f.reg(i32)
         getattr(f, f"{type}_{'lt' if type.is_float else 'lt_s'}")(d, value, acc)
         f.select(acc, acc, value, d)
-    if calls:
-        f.call(f.reg(i32), EXTERNS[8])
+    if callee is not None:
+        f.call(f.reg(i32), callee, *[5] * len(callee.params))
 
 
 @pytest.mark.parametrize("calls", [False, True])
 @pytest.mark.parametrize("types", [[each] for each in Type] + [list(Type)], ids=str)
 @pytest.mark.parametrize("count", [1, 3, 8, 9, 13])
-def test_constants(types: list[Type], count: int, calls: bool) -> None:
+def test_constants(machine: Machine, types: list[Type], count: int, calls: bool) -> None:
+    callee = (EXTERNS[8] if machine.is_native else machine.extern("narrow")) if calls else None
     for turn, loops in itertools.product(range(6), (1, 2)):
         f = Function("f", [i64, i64, i32], None)
         b, n, _ = f.params
@@ -539,7 +552,7 @@ def test_constants(types: list[Type], count: int, calls: bool) -> None:
             for number in range(count):
                 for type, acc in accs.items():
                     value = WIDE[type][(number + loop * 4) % len(WIDE[type])]
-                    _uses(f, type, acc, value, number + turn, calls and number % 4 == 0)
+                    _uses(f, type, acc, value, number + turn, None if number % 4 else callee)
             f.i64_sub(m, m, 1)
             f.branch_i64_gt_s(m, 0, head)
         for type, acc in accs.items():
@@ -553,10 +566,10 @@ def test_constants(types: list[Type], count: int, calls: bool) -> None:
         f.branch_i64_gt_s(n, 0, outer)
         f.ret()
         for condition in (0, 1):
-            check(f, [ADDRESS, 2, condition], pins=[])
+            check(machine, f, [machine.address, 2, condition], pins=[])
 
 
-def test_a_constant_of_two_types() -> None:
+def test_a_constant_of_two_types(machine: Machine) -> None:
     """The same bits as an i64 and as an f64 are two constants, in two kinds of registers."""
     bits = 0x3FF8000000000000
     f = Function("f", [i64, i64, f64], i64)
@@ -571,7 +584,7 @@ def test_a_constant_of_two_types() -> None:
     f.i64_sub(n, n, 1)
     f.branch_i64_gt_s(n, 0, head)
     f.ret(total)
-    check(f, [ADDRESS, 3, 0.25], pins=[])
+    check(machine, f, [machine.address, 3, 0.25], pins=[])
 
 
 # -- what is wrong is found where it is

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from expectations import check, expectations
+from guest_support import machine_names
+from machines import Machine, machine_named
 
-from cnp.backends import native, reference
+from cnp.backends import reference
 from cnp.bench import absent, kernels
 from cnp.bench.figure import Mark, Recorder, Unavailable
 from cnp.bench.kernel_cnp import cnp_entry, parsed
@@ -16,18 +16,29 @@ from cnp.bench.kernel_table import KERNELS, Arguments, Kernel, directory
 from cnp.bench.kernels import CONTESTANTS, Contestant
 from cnp.errors import InternalError
 
-BACKENDS: dict[str, Any] = {"native": native.compile, "reference": reference.compile}
+REFERENCE = "reference"
 by_kernel = pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", [REFERENCE, *machine_names()])
 @by_kernel
 def test_does_what_its_comments_expect(kernel: Kernel, backend: str) -> None:
     expected = expectations(kernel.source(".cnp").read_text())
     assert kernel.name in {each.name for each in expected}
     module = parsed(kernel)
+    compile = reference.compile if backend == REFERENCE else machine_named(backend).compile_for_buffers
     for each in expected:
-        check(each, module, BACKENDS[backend])
+        check(each, module, compile)
+
+
+@by_kernel
+def test_machines_compute_what_this_one_does(kernel: Kernel, machine: Machine) -> None:
+    arguments = kernel.arguments(True)
+    compiled = machine.compile_for_buffers(parsed(kernel)[kernel.name])
+    found = LocalEntry(lambda: compiled(*arguments), arguments)
+    expected = cnp_entry(kernel, kernel.arguments(True))
+    assert found.outcome() == expected.outcome()
+    assert found.outcome() == expected.outcome(), "a second call does something else"
 
 
 @pytest.mark.parametrize("contestant", CONTESTANTS, ids=lambda contestant: contestant.name)

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from native_support import to_f32
 from scipy import LowLevelCallable, integrate
+from trials import to_f32
 
 import cnp
 from cnp import Function, Trap, TrapKind, f32, f64, i32, i64, ptr, writable_ptr

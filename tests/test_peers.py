@@ -22,8 +22,8 @@ from typing import Any
 import pytest
 from conftest import LIBRARY
 from expectations import PROGRAMS, check, expectations
-from native_support import EDGES
 from random_programs import Generator, Outcome, _run, agree, expected, text
+from trials import EDGES
 
 import cnp
 from cnp import Function, i64
@@ -139,7 +139,7 @@ def test_random_programs(name: str, chunk: int) -> None:
         if wanted[0] == "traps":
             assert _dies(lambda: compiled(*program.arguments)), f"no trap\n{text(program)}"  # noqa: B023
         else:
-            found: Outcome = _run(lambda: compiled(*program.arguments), program.memory)  # noqa: B023
+            found: Outcome = _run(lambda: compiled(*program.arguments), program.memory, program.machine)  # noqa: B023
             assert agree(wanted, found), f"expected {wanted}, got {found}\n{text(program)}"
         compared += 1
     assert compared > PROGRAMS_EACH[name] / 5 * 0.8

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+import test_code
 from expectations import same
 from machines import Machine
 from trials import (
@@ -28,8 +30,7 @@ from cnp.ir import Function, Register
 from cnp.ir.optable import comparison_of, default_ops
 from cnp.ir.semantics import SEMANTICS, TrapSignal, load, store
 from cnp.stencil.layout import SectionName
-from cnp.stencil.library import Library
-from cnp.stencil.model import Shape
+from cnp.stencil.model import OpFlag, Shape
 from cnp.types import NO_TYPE, Type
 
 ROWS = default_ops().by_name
@@ -102,7 +103,18 @@ def trials(
             for some in [values[:1]] if traps else [values]:
                 if some:
                     yield kind(
-                        machine, name, emit, result, sources, places, constant, some, meaning, exact, spare, next(numbers)
+                        machine,
+                        name,
+                        emit,
+                        result,
+                        sources,
+                        places,
+                        constant,
+                        some,
+                        meaning,
+                        exact,
+                        spare,
+                        next(numbers),
                     )
 
 
@@ -330,7 +342,9 @@ def test_the_trials_notice_what_is_wrong(machine: Machine) -> None:
 
     types, meaning = [Type.i32, Type.i32], SEMANTICS["i32.sub"]
     for emit in (wrong, clobbers):
-        some = trials(machine, Trial, "i32.sub", emit, Type.i32, types, meaning, tuples_of(machine, types), [(False, False)])
+        some = trials(
+            machine, Trial, "i32.sub", emit, Type.i32, types, meaning, tuples_of(machine, types), [(False, False)]
+        )
         with pytest.raises(AssertionError, match=r"of \d+; i32\.sub .*cell 0 of"):
             next(some).run()
 
@@ -372,17 +386,38 @@ def test_every_stencil_of_a_public_op_takes_part(machine: Machine, monkeypatch: 
         test_move(machine, type)
         for constants in itertools.product((False, True), repeat=3):
             test_select(machine, type, constants)
-    missing = {method: names for method, names in unused(machine.library, seen).items() if method not in REPLACED}
+    for type in Type:
+        test_code.test_many_values(machine, test_code.FAR, [type])
+        test_code.test_moves_to_and_from_slots_out_of_reach(machine, type)
+    missing = {method: names for method, names in unused(machine, seen).items() if method not in REPLACED}
     assert not missing, "\n".join(f"{len(names)} of {method}: {names}" for method, names in missing.items())
 
 
-def unused(library: Library, seen: set[int]) -> dict[str, list[str]]:
-    """Names of the stencils of public ops that are not among those seen, by method."""
+def unused(machine: Machine, seen: set[int]) -> dict[str, list[str]]:
+    """Names of the stencils of public ops that are not among those seen although something might choose them, by method."""
+    library = machine.library
     placements = np.frombuffer(bytes(library.section(SectionName.PLACEMENTS)), np.uint32)
     forms = [(each, form) for each in library.ops for form in range(len(each.bases)) if each.forms >> form & 1]
     starts = sorted((each.bases[form], each.method) for each, form in forms)
     found: dict[str, list[str]] = {}
     for (start, method), (end, _) in itertools.pairwise([*starts, (len(placements), "")]):
-        for stencil in sorted(set(placements[start:end].tolist()) - seen - {0}):
-            found.setdefault(method, []).append(library.placement_name(stencil))
+        stencils = sorted(set(placements[start:end].tolist()) - seen - {0})
+        names = [library.placement_name(each) for each in stencils]
+        if not machine.is_native:
+            names = [each for each in names if not is_never_chosen(machine, method, each)]
+        if names:
+            found[method] = names
     return found
+
+
+def is_never_chosen(machine: Machine, method: str, name: str) -> bool:
+    """A library whose stencils are for all registers has room for some placements that the core has no use for."""
+    row = machine.library.op_by_method[method]
+    last = name.split("=")[-1]
+    exchanged = row.flags & OpFlag.COMMUTATIVE and " a=slot b=" in name and last in ("r", "f", "d")
+    of_words = row.shape == Shape.VALUE and Type.i32 in row.operand_types and Type.i64 not in row.operand_types
+    too_wide = of_words and last == "I64"  # narrower classes take every word
+    # What is out of reach is loaded and stored with 64 bits, from places, and with nothing to add.
+    adds_nothing = any(low <= 0 <= high for each, low, high, *_ in machine.library.classes if each == last)
+    moves = adds_nothing and re.match(r"[if]64\.(load|store) (?!a=ZERO)", name)
+    return bool(exchanged or too_wide or ("=FRAME" in name and not moves))

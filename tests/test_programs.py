@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 from expectations import PROGRAMS, check, expectations
+from guest_support import machine_names
+from machines import machine_named
 
-from cnp.backends import native, reference
+from cnp.backends import reference
 from cnp.ir import Function
 from cnp.ir.text import parse
 
-BACKENDS: dict[str, Any] = {"native": native.compile, "reference": reference.compile}
+REFERENCE = "reference"
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", [REFERENCE, *machine_names()])
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
 def test_program(path: Path, backend: str) -> None:
     text = path.read_text()
@@ -27,11 +29,12 @@ def test_program(path: Path, backend: str) -> None:
 
 
 def _compile(backend: str) -> Any:
+    compiler = reference.compile if backend == REFERENCE else machine_named(backend).compile_for_buffers
     cache: dict[int, Any] = {}
 
     def compile(function: Function) -> Any:
         if id(function) not in cache:
-            cache[id(function)] = BACKENDS[backend](function)
+            cache[id(function)] = compiler(function)
         return cache[id(function)]
 
     return compile

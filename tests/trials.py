@@ -23,7 +23,6 @@ from cnp.ir import Function, Register
 from cnp.ir.semantics import TrapSignal, load, store
 from cnp.types import Type
 
-
 Value = int | float
 Emit = Callable[[Function, "Register | None", list[Any]], None]
 """Appends the op under test: function, destination (None if it has none), sources as registers or numbers."""

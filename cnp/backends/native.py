@@ -74,7 +74,13 @@ def compile(
             safepoints=safepoints, trace=trace, pins=pins, landing_pads=landing_pads,
         )  # fmt: skip
     group = Group(
-        running, reached([function]), _compiled, safepoints=safepoints, trace=trace, pins=pins, landing_pads=landing_pads
+        running,
+        reached([function]),
+        _compiled,
+        safepoints=safepoints,
+        trace=trace,
+        pins=pins,
+        landing_pads=landing_pads,
     )
     code = group.compile()
     made = make_callable(function, code, 0, nogil)

@@ -81,7 +81,9 @@ class Group:
                 block = core.memory.allocate(size, max([part.alignment for part in parts]))
                 code = Code(core, parts, self._keeps, block)
                 writable, executable = block.writable_address, block.executable_address
-                if all([self._emit(part, *request, writable, executable, parts) for part, request in zip(parts, requests)]):
+                if all(
+                    [self._emit(part, *request, writable, executable, parts) for part, request in zip(parts, requests)]
+                ):
                     break
                 if self._far_calls:
                     raise InternalError(f"function {parts[0].function.name!r}: a call does not reach its target")

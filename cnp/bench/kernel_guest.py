@@ -17,7 +17,7 @@ from cnp.build.clang import Clang
 from cnp.build.compile import Compiler
 from cnp.build.core import link
 from cnp.build.elf import read_object
-from cnp.errors import CnpError
+from cnp.errors import CnpError, Unsupported
 from cnp.stencil.library import Library
 from cnp.target import Target
 from cnp.target.flags import COMMON_FLAGS, CORE_FLAGS
@@ -79,10 +79,14 @@ def clang_code(kernel: Kernel, target: Target, clang: Clang) -> GuestCode:
 
 
 def run(kernel: Kernel, code: GuestCode, library: Library, arguments: Arguments) -> GuestRun:
-    """Call it once in a process of its own, which logs every instruction."""
+    """Call it once in a process of its own, which logs every instruction. Unavailable without qemu."""
     with tempfile.TemporaryDirectory(prefix="cnp-bench-") as directory:
         log = Path(directory) / "log"
-        with Emulator(library, options=(*_COUNTED, "-D", str(log))) as emulator:
+        try:
+            opened = Emulator(library, options=(*_COUNTED, "-D", str(log)))
+        except Unsupported as error:
+            raise Unavailable(str(error)) from None
+        with opened as emulator:
             passed = [_there(emulator, each) for each in arguments]
             start = emulator.allocate(0)
             result = _call(kernel, code, emulator, passed)

@@ -60,7 +60,8 @@ def _find_saved(compiler: Compiler) -> list[int]:
     """Guest integer registers that the convention of C preserves: those that a function saves before it changes them."""
     names = compiler.target.integer_registers
     text = "".join(
-        f'void cnp_probe_{number}(void) {{ __asm__ volatile("" : : : "{name}"); }}\n' for number, name in enumerate(names)
+        f'void cnp_probe_{number}(void) {{ __asm__ volatile("" : : : "{name}"); }}\n'
+        for number, name in enumerate(names)
     )
     source, result = compiler.objects / "saved.c", compiler.objects / "saved.s"
     source.write_text(text)

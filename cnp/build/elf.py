@@ -205,6 +205,8 @@ def _reference(file: ObjectFile, function: Symbol, row: Relocation, target: Targ
     # where the section is; a constant's own says all.
     start = row.symbol.value + row.addend
     ahead = -target.jump_addend
-    position = -(-(start + ahead) // section.entry_size) * section.entry_size if not row.symbol.name else row.symbol.value
+    position = (
+        -(-(start + ahead) // section.entry_size) * section.entry_size if not row.symbol.name else row.symbol.value
+    )
     data = section.data[position : position + section.entry_size]
     return Reference(offset, row.type, Constant(data, section.alignment), start - position)

@@ -133,7 +133,9 @@ def _pieces(function: Function, instructions: Sequence[Instruction], target: Tar
     return pieces
 
 
-def _outside_jump(function: Function, instruction: Instruction, references: Sequence[Reference], target: Target) -> Piece:
+def _outside_jump(
+    function: Function, instruction: Instruction, references: Sequence[Reference], target: Target
+) -> Piece:
     row = references[0]
     place = f"{function.name}: the jump at offset {instruction.offset}"
     if not isinstance(row.symbol, str):

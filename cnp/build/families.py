@@ -81,7 +81,9 @@ def _array(sizes: Registers, target: Target) -> list[Registers]:
 
 def _some(size: int, step: int) -> list[int]:
     """Every so many alternatives and the last two: some of each group."""
-    return sorted({*range(0, size, step), max(size - 2, 0), size - 1} if step > 3 else {*range(0, size, step), size - 1})
+    return sorted(
+        {*range(0, size, step), max(size - 2, 0), size - 1} if step > 3 else {*range(0, size, step), size - 1}
+    )
 
 
 def _references(sizes: Registers) -> list[Registers]:

@@ -97,7 +97,11 @@ class Learner:
         leaders = [p for p in positions if not any(self._is_tied(codes, p, other) for other in positions if other < p)]
         instructions = [(each.offset + each.size, each.size) for each in self.target.decode(base.data)]
         shifts = [self._most_common(reference, codes, p, leaders, instructions) for p in leaders]
-        explained = [row for row, code in codes.items() if self._explains(reference, base, row, code, leaders, shifts, instructions)]
+        explained = [
+            row
+            for row, code in codes.items()
+            if self._explains(reference, base, row, code, leaders, shifts, instructions)
+        ]
         if len(explained) * 2 <= wanted:
             raise BuildError(f"{self.name}: the code of registers {reference} differs from others in more than fields")
         data, holes = bytearray(base.data), list(base.holes)
@@ -142,7 +146,9 @@ class Learner:
             if all(row is not None for row in rows):
                 found[tuple(row for row in rows if row is not None)] += 1
         if not found:
-            raise BuildError(f"{self.name}: no other code has the fields of registers {reference} at position {position}")
+            raise BuildError(
+                f"{self.name}: no other code has the fields of registers {reference} at position {position}"
+            )
         return found.most_common(1)[0][0]
 
     def _explains(

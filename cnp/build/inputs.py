@@ -27,9 +27,7 @@ def input_digests(stencils: Path, target: Target) -> dict[str, str]:
     files = sorted(path for pattern in ("*.c", "*.h") for path in stencils.rglob(pattern))
     names = {path.relative_to(stencils).as_posix(): path for path in files}
     return {
-        name: _digest(path)
-        for name, path in names.items()
-        if not name.startswith("targets/") or name == target.header
+        name: _digest(path) for name, path in names.items() if not name.startswith("targets/") or name == target.header
     }
 
 

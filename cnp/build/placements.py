@@ -103,7 +103,7 @@ class Placement:
     @property
     def label(self) -> str:
         """The name of its C functions, up to the variant."""
-        registers = "_".join("n" if each < 0 else str(each) for each in ("", *self.registers) if each != "")
+        registers = "_".join("n" if each < 0 else str(each) for each in self.registers)
         return f"{self.op.row.method}__{int(self.form)}_{self.index}_{registers}" + "i" * bool(self.variant)
 
     @property
@@ -285,7 +285,9 @@ class Writer:
         declare = self._break_dependency(p) + "enum trap trap_ = NO_TRAP; "
         if row.shape == Shape.BRANCH:
             test = "!" if p.op.negated else ""
-            return f"{declare}i32 d_ = {call}; {self._exits(p)}if ({test}d_) {self._go(p, 'TARGET')} {self._go(p, 'NEXT')}"
+            return (
+                f"{declare}i32 d_ = {call}; {self._exits(p)}if ({test}d_) {self._go(p, 'TARGET')} {self._go(p, 'NEXT')}"
+            )
         if source.result is None:
             return f"{declare}{call}; {self._exits(p)}{self._go(p, 'NEXT')}"
         result = f"{declare}{source.result.name} d_ = {call}; {self._exits(p)}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnp.build.table import BuildOp
-from cnp.stencil.model import Form, Shape
+from cnp.stencil.model import Form, OpFlag, Shape
 from cnp.target.record import Target
 from cnp.types import Type
 
@@ -31,14 +31,15 @@ def register_rows(
     """The registers to compile a placement with, the first row being what others are compared with.
 
     Every position takes every register that C can name where all are registers; elsewhere two, and all change once. No
-    rows where the pattern cannot be: the destination is no register, or of another file.
+    rows where the pattern cannot be: the destination is no register, or of another file; and where the core exchanges the
+    operands.
     """
     types = _register_types(op, form, alternatives, target)
     if target.groups is None:
         numbers = zip(types, (alternatives[0], *alternatives[1:]))
         return [tuple(-1 if type is None else number for type, number in numbers)]
     variables = _variables(op, form, types, alternatives, pattern, target)
-    if variables is None:
+    if variables is None or _is_exchanged(op, form, types):
         return []
     first = _assign(variables, 0)
     rows = {_registers(variables, first): None}
@@ -47,13 +48,20 @@ def register_rows(
         references.append(_assign(variables, 1))
     for fixed in references:
         for number, variable in enumerate(variables):
-            choices = variable.choices if len(references) > 1 else _other(variable, fixed[number])
+            is_thorough = len(references) > 1 and fixed is first
+            choices = variable.choices if is_thorough else _other(variable, fixed[number])
             for choice in choices:
                 changed = [*fixed[:number], choice, *fixed[number + 1 :]]
                 if _is_distinct(variables, changed):
                     rows[_registers(variables, changed)] = None
     rows[_registers(variables, _assign(variables, 1))] = None
     return list(rows)
+
+
+def _is_exchanged(op: BuildOp, form: Form, types: Sequence[Type | None]) -> bool:
+    """Whether a slot comes in front of a register, for which there are stencils in the other order."""
+    commutes = form == Form.FREE and op.row.flags & OpFlag.COMMUTATIVE
+    return bool(commutes and types[_A] is None and types[_B] is not None)
 
 
 def other_operands(form: Form) -> tuple[int, int]:

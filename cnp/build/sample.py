@@ -43,9 +43,7 @@ def merge_samples(samples: Sequence[Function], immediates: Sequence[Immediate], 
     return Function(first.name, bytes(codes[0]), tuple(references))
 
 
-def _fields(
-    codes: Sequence[bytearray], immediate: Immediate, target: Target
-) -> Iterator[tuple[int, PatchKind, int]]:
+def _fields(codes: Sequence[bytearray], immediate: Immediate, target: Target) -> Iterator[tuple[int, PatchKind, int]]:
     """Where an immediate's field ends, its kind, and what clang has added to the literal."""
     if target.sample_kinds:
         name = target.sample_kinds[immediate.name]

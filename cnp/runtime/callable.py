@@ -165,7 +165,9 @@ class NativeFunction(_Head):
         """The machine code as text, an instruction a line. MissingExtra without capstone."""
         from cnp.tools.disassembly import disassemble
 
-        return disassemble(self.code, self.entry, self._code.core.library.target, self._code.parts[self._index].code_end)
+        return disassemble(
+            self.code, self.entry, self._code.core.library.target, self._code.parts[self._index].code_end
+        )
 
     @property
     def __doc__(self) -> str:  # type: ignore[override]

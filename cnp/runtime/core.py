@@ -144,7 +144,18 @@ class Core:
         LibraryError if something is not in it.
         """
         tables = Library()
-        for name in ("ops", "placements", "stencils", "holes", "chunks", "runs", "families", "kinds", "classes", "fields"):
+        for name in (
+            "ops",
+            "placements",
+            "stencils",
+            "holes",
+            "chunks",
+            "runs",
+            "families",
+            "kinds",
+            "classes",
+            "fields",
+        ):
             section = Buffer(library.section(SectionName[name.upper()]), writable=False)
             self._sections.append(section)
             setattr(tables, name, section.address)

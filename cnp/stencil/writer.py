@@ -27,7 +27,6 @@ from cnp.stencil.layout import (
     KIND,
     KIND_SIZE,
     MAGIC,
-    MOST_SEGMENTS,
     OP,
     RUN,
     SECTION_ALIGNMENT,
@@ -152,9 +151,7 @@ def _op_row(op: Op, names: _Names) -> bytes:
 
 
 def _kind_row(kind: PatchKind) -> bytes:
-    head = KIND.pack(
-        kind.flags, kind.width, len(kind.segments), kind.bias, kind.scale, kind.low, min(kind.high, _MOST)
-    )
+    head = KIND.pack(kind.flags, kind.width, len(kind.segments), kind.bias, kind.scale, kind.low, min(kind.high, _MOST))
     return (head + b"".join(SEGMENT.pack(each.start, each.bits, each.to, each.flags) for each in kind.segments)).ljust(
         KIND_SIZE, b"\0"
     )
@@ -219,9 +216,7 @@ def _stencils_and_holes(stencils: Sequence[Stencil], runs: _Runs) -> tuple[bytes
         if stencil.holes not in hole_starts:
             hole_starts[stencil.holes] = len(hole_rows) // HOLE.size
             for hole in stencil.holes:
-                hole_rows += HOLE.pack(
-                    hole.chunk, hole.value, hole.kind, hole.addend, hole.extra, hole.offset
-                )
+                hole_rows += HOLE.pack(hole.chunk, hole.value, hole.kind, hole.addend, hole.extra, hole.offset)
         if stencil.short_form not in (0, index + 1):
             raise InternalError(f"stencil {index}: its short form is {stencil.short_form}, not the next one")
         rows += pack_stencil(

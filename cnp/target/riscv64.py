@@ -95,6 +95,7 @@ _STENCIL_FLAGS = (
     Flag("-msmall-data-limit=0", "there is no global pointer: constants stay in .rodata"),
     Flag("-ffixed-x8 -ffixed-x9", "s0 is frame and s1 the ticks"),
     *COMMON_FLAGS,
+    Flag("-Wno-cast-function-type-mismatch", "each stencil has its own types of arguments, and goes on to others"),
 )
 _CORE_FLAGS = (
     *CORE_FLAGS,
@@ -142,6 +143,12 @@ _COMPARED = ("_eq", "_ne", "_lt", "_gt", "_le", "_ge")
 
 
 def _immediates(role: Role, access: Access) -> tuple[str, ...]:
+    names = _all_immediates(role, access)
+    return tuple(name for name in names if name != "I64") if access.type == Type.i32 else names
+
+
+def _all_immediates(role: Role, access: Access) -> tuple[str, ...]:
+    """The classes of an i32 with one for what no i32 is."""
     _, _, op = access.op.partition("_")
     if role == Role.SHIFT:
         return ("COUNT6",) if access.type == Type.i64 or "magic" in op else ("COUNT5",)
@@ -150,7 +157,7 @@ def _immediates(role: Role, access: Access) -> tuple[str, ...]:
     if role == Role.OFFSET:
         return ({4: "OFFSET4", 8: "OFFSET8"}.get(access.bytes, "I12"), "I12", "I32")
     if role == Role.STORED:
-        return () if access.type.is_float else ("ZERO",)
+        return () if access.type.is_float else ("ZERO", "LI6", "LI12", "I32")
     if role in (Role.INDEXED_OFFSET, Role.INDEXED_STORED):
         return ()
     if access.type.is_float:
@@ -166,6 +173,8 @@ def _immediates(role: Role, access: Access) -> tuple[str, ...]:
             return ("I12", "I32", "I64")
         if any(op.startswith(each[1:]) for each in _COMPARED):
             return ("ZERO", "C12", "CN12", "LI12", "I32", "I64")
+        if op.startswith(("div_", "rem_")) and access.type == Type.i64:
+            return ("LI6", "LI12", "I64")
     return ("LI6", "LI12", "I32", "I64")
 
 

@@ -8,7 +8,6 @@ from cnp.target.fields import bits, signed, unknown, word_at
 from cnp.target.record import Instruction
 
 _ZERO, _RETURN_ADDRESS, _STACK_POINTER = 0, 1, 2
-_LINKS = (1, 5)  # ra, and t0, which the ABI calls the alternate link register
 _ADDI, _AUIPC, _FLOAT, _BRANCH, _JALR, _JAL = 0x13, 0x17, 0x53, 0x63, 0x67, 0x6F
 
 # The values of bits 14:12 that are known, by opcode. First those that set the integer register in 11:7: loads,
@@ -72,7 +71,7 @@ def _read(code: bytes, offset: int) -> Instruction:
 
 
 def _far(code: bytes, auipc: int, offset: int) -> Instruction | None:
-    """`auipc t, high; jalr zero, low(t)`, or the same with ra, or t0, twice; None if it is neither."""
+    """`auipc t, high; jalr zero, low(t)`, or the same with ra twice; None if it is neither."""
     if auipc & 0x7F != _AUIPC or offset + 8 > len(code):
         return None
     word, base = word_at(code, offset + 4), bits(auipc, 7, 5)
@@ -82,7 +81,7 @@ def _far(code: bytes, auipc: int, offset: int) -> Instruction | None:
     if link == _ZERO:
         displacement = signed(auipc & ~0xFFF, 32) + signed(word >> 20, 12) - 8
         return Instruction(offset, 8, jump=True, displacement=displacement)
-    return Instruction(offset, 8, calls=True) if link == base and link in _LINKS else None
+    return Instruction(offset, 8, calls=True) if link == base == _RETURN_ADDRESS else None
 
 
 def _full(word: int, offset: int) -> Instruction | None:
@@ -91,7 +90,7 @@ def _full(word: int, offset: int) -> Instruction | None:
         return _jump(offset, 4, _number(word, _BRANCH_PARTS), word & _CONDITION)
     if opcode == _JAL and register == _ZERO:
         return _jump(offset, 4, _number(word, _JAL_PARTS))
-    if opcode == _JAL and register in _LINKS:
+    if opcode == _JAL and register == _RETURN_ADDRESS:
         return Instruction(offset, 4, calls=True)
     if opcode == _JALR and function == 0:
         return _to_register(offset, 4, register, bits(word, 15, 5), word >> 20)
@@ -137,10 +136,10 @@ def _jump(offset: int, size: int, distance: int, condition: int | None = None) -
 
 def _to_register(offset: int, size: int, link: int, base: int, immediate: int) -> Instruction | None:
     """jalr, if it links in the ABI's way or not at all."""
-    if link not in (_ZERO, *_LINKS):
+    if link > _RETURN_ADDRESS:
         return None
     returns = link == _ZERO and base == _RETURN_ADDRESS and immediate == 0
-    calls = link in _LINKS
+    calls = link == _RETURN_ADDRESS
     return Instruction(offset, size, returns=returns, indirect_jump=not returns and not calls, calls=calls)
 
 

@@ -71,6 +71,7 @@ _NOPS = tuple(
     )
 )  # fmt: skip
 
+
 def _invert(condition: int) -> int:
     return condition ^ 1
 
@@ -174,8 +175,16 @@ TARGET = Target(
     float_result=0,
     scratch_registers=(5, 10),  # rdx, rax
     limits={
-        "slot_reach": 0, "first_slot": 0, "c_arguments": 6, "wide_bits": 32, "most_repeated": 8, "aligns_loops": 1, "longest_padding": 15, "extends_signs": 0,
-        "pools": 0, "reaches_far": 0,
+        "slot_reach": 0,
+        "first_slot": 0,
+        "c_arguments": 6,
+        "wide_bits": 32,
+        "most_repeated": 8,
+        "aligns_loops": 1,
+        "longest_padding": 15,
+        "extends_signs": 0,
+        "pools": 0,
+        "reaches_far": 0,
     },
     features=_FEATURES,
     missing_features=missing_features,

@@ -11,6 +11,7 @@ from cnp.backends.reference import convert
 from cnp.errors import UserError
 from cnp.ir.function import Function
 from cnp.runtime.buffer import Buffer
+from cnp.stencil.library import Library
 from cnp.tools.emulator import Emulator
 from cnp.types import PointerType, Type
 
@@ -52,7 +53,7 @@ class EmulatedFunction:
             for number, (type, value) in enumerate(zip(types, arguments), 1):
                 each = convert(name, number, type, value, buffers)
                 plain = Type.i64 if isinstance(type, PointerType) else type
-                (floats if plain.is_float else integers).append(self._as_register(plain, each))
+                (floats if plain.is_float else integers).append(as_register(self.emulator.library, plain, each))
             trap, integer, float_ = self.emulator.run(
                 self.entry, integers, floats, number=self.compiled.parts[0].number
             )
@@ -63,16 +64,18 @@ class EmulatedFunction:
             native.raise_trap(trap)
         return from_register(function.result, integer, float_)
 
-    def _as_register(self, type: Type, value: int | float) -> int:
-        if type == Type.f64:
-            (word,) = struct.unpack("<Q", struct.pack("<d", value))
-            return int(word)
-        if type == Type.f32:
-            (word,) = struct.unpack("<I", struct.pack("<f", value))
-            return int(word) | _BOXED
-        if type == Type.i32 and not self.emulator.library.limits["extends_signs"]:
-            return int(value) & 0xFFFFFFFF
-        return int(value)
+
+def as_register(library: Library, type: Type, value: int | float) -> int:
+    """A value as it lies in a register where the C convention says what is in all of it."""
+    if type == Type.f64:
+        (word,) = struct.unpack("<Q", struct.pack("<d", value))
+        return int(word)
+    if type == Type.f32:
+        (word,) = struct.unpack("<I", struct.pack("<f", value))
+        return int(word) | _BOXED
+    if type == Type.i32 and not library.limits["extends_signs"]:
+        return int(value) & 0xFFFFFFFF
+    return int(value)
 
 
 def from_register(type: Type | None, integer: int, float_: int) -> int | float | None:

@@ -134,10 +134,9 @@ static struct location put_sum(struct selection *s, struct location base, struct
     const struct library *library = s->library;
     struct location sum = in_slot(s, 0, temporary_slot(s, 2));
     struct location by = {.is_constant = 1, .value = scale, .slot = -2};
-    move(s, 0, sum, index);
     if (scale)
-        put_tied(s, &library->ops[library->known[I64_SHL]], sum, by, by);
-    put_binary(s, &library->ops[library->known[I64_ADD]], sum, sum, base, base);
+        put_binary(s, &library->ops[library->known[I64_SHL]], sum, index, by, by);
+    put_binary(s, &library->ops[library->known[I64_ADD]], sum, scale ? sum : index, base, base);
     return sum;
 }
 
