@@ -331,8 +331,9 @@ class Writer:
         return f"{declarations}{jump} __builtin_unreachable();"
 
     def _exits(self, p: Placement) -> str:
-        """C that leaves on a trap. Nothing but the frame is needed then: undefined registers need not be restored."""
-        undefined = "".join(f"{type} {register}; " for register, type in self._types(p).items())
+        """C that leaves on a trap. Nothing but the frame is needed then: undefined registers need not be restored. An s32
+        goes on as it is, because clang would make a zero of an undefined one."""
+        undefined = "".join(f"{type} {register}; " for register, type in self._types(p).items() if type != "s32")
         return "".join(
             f"if (trap_ == {kind.name}) {{ {undefined}{self._go(p, f'EXIT_{kind.name}')} }} "
             for kind in p.op.source.traps

@@ -63,7 +63,12 @@ _SHARED_FLAGS = (
     Flag("-mno-strict-align", "memory is accessed at any alignment, in one instruction"),
     Flag("-mno-relax", "there is no linker to make code shorter, nor to put padding right"),
 )
-_STENCIL_FLAGS = (*STENCIL_FLAGS, *_SHARED_FLAGS, *COMMON_FLAGS)
+_STENCIL_FLAGS = (
+    *STENCIL_FLAGS,
+    *_SHARED_FLAGS,
+    *COMMON_FLAGS,
+    Flag("-Wno-cast-function-type-mismatch", "each stencil has its own types of arguments, and goes on to others"),
+)
 _CORE_FLAGS = (
     *CORE_FLAGS,
     *_SHARED_FLAGS,
@@ -105,6 +110,12 @@ _COMPARED = ("_eq", "_ne", "_lt", "_gt", "_le", "_ge")
 
 
 def _immediates(role: Role, access: Access) -> tuple[str, ...]:
+    names = _all_immediates(role, access)
+    return tuple(name for name in names if name != "I64") if access.type == Type.i32 else names
+
+
+def _all_immediates(role: Role, access: Access) -> tuple[str, ...]:
+    """The classes of an i32 with one for what no i32 is."""
     _, _, op = access.op.partition("_")
     if role == Role.SHIFT:
         return ("COUNT6",) if access.type == Type.i64 or "magic" in op else ("COUNT5",)
@@ -113,7 +124,7 @@ def _immediates(role: Role, access: Access) -> tuple[str, ...]:
     if role == Role.OFFSET:
         return ("I12", "I32")
     if role == Role.STORED:
-        return () if access.type.is_float else ("ZERO",)
+        return () if access.type.is_float else ("ZERO", "LI12", "I32")
     if role in (Role.INDEXED_OFFSET, Role.INDEXED_STORED):
         return ()
     if access.type.is_float:
@@ -127,6 +138,8 @@ def _immediates(role: Role, access: Access) -> tuple[str, ...]:
             return ("U12", "LI12", "I32", "I64")
         if any(op.startswith(each[1:]) for each in _COMPARED):
             return ("ZERO", "C12", "CN12", "LI12", "I32", "I64")
+        if op.startswith(("div_", "rem_")) and access.type == Type.i64:
+            return ("LI12", "I64")
     return ("LI12", "I32", "I64")
 
 
