@@ -1,4 +1,6 @@
-"""Runs a function on the reference interpreter and as compiled code in many placements, and compares what they leave."""
+"""Runs a function on the reference interpreter and as compiled code in many placements, and compares what they
+leave.
+"""
 
 from __future__ import annotations
 

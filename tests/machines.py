@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import ctypes
 import itertools
-import math
 import random
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -28,8 +28,10 @@ from cnp.types import ParameterType, Type
 INTEGER, FLOAT = False, True
 MEMORY_SIZE = 256
 _c_function = reference._c_function  # which tests replace by call_c
-Choice = tuple[tuple[int, ...], tuple[int, ...]]
-"""Integer and float registers."""
+Shared = tuple[bool, Sequence[int]]
+"""A register's file, and the numbers of the operands that are in it."""
+Used = collections.Counter[tuple[int, int]]
+"""How often operands have been in registers, by their numbers."""
 
 
 i32, i64, f32, f64 = Type
@@ -131,19 +133,21 @@ class Machine:
             return int(low - (1 << type.bits)) % (1 << 64)
         return int(low)
 
-    def choices(self, integers: int, floats: int, number: int) -> Iterator[Choice]:
-        """Registers for so many integers and floats, in a trial of this number: here, all there are."""
-        for chosen in itertools.permutations(range(self.registers[INTEGER]), integers):
-            for others in itertools.permutations(range(self.registers[FLOAT]), floats):
-                yield chosen, others
+    def choices(self, places: Sequence[Shared], operands: int, used: Used) -> Iterator[tuple[int, ...]]:
+        """Registers for the places of a trial of an op of so many operands: here, all there are."""
+        files = [[n for n, (kind, _) in enumerate(places) if kind == each] for each in (INTEGER, FLOAT)]
+        for integers in itertools.permutations(range(self.registers[INTEGER]), len(files[INTEGER])):
+            for floats in itertools.permutations(range(self.registers[FLOAT]), len(files[FLOAT])):
+                chosen = dict(zip((*files[INTEGER], *files[FLOAT]), (*integers, *floats)))
+                yield tuple(chosen[number] for number in range(len(places)))
 
     def turns(self) -> Sequence[int]:
         """How far to turn registers, so that a value comes into each: here, one by one."""
         return range(self.registers[INTEGER])
 
     def class_edges(self, type: Type, limit: int = 1 << 64) -> list[int]:
-        """Numbers between -limit and limit at the ends of the library's classes of immediates: here none, since EDGES has
-        them."""
+        """Numbers between -limit and limit at the ends of the library's classes of immediates: here none, since EDGES
+        has them."""
         return []
 
     def some(self, values: Sequence[Any], count: int) -> Sequence[Any]:
@@ -192,7 +196,6 @@ class EmulatedMachine(Machine):
     """Another target's, which qemu runs."""
 
     is_native = False
-    choices_at_least = 3
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -206,11 +209,17 @@ class EmulatedMachine(Machine):
         self.emulator = Emulator(self.library)
         self.tables = tables_for(native.core(), self.library)
         self._rows = self.array(ROWS_SIZE)
+        self._last_entry = 0
         self._begin()
 
     def compile(self, function: Function, **options: Any) -> EmulatedFunction:
         options.pop("nogil", None)
-        return EmulatedFunction(self.emulator, self.callee(function, **options))
+        made = EmulatedFunction(self.emulator, self.callee(function, **options))
+        if made.entry < self._last_entry:  # the room for code is used a second time
+            self._last_entry = 0
+            self._poison = self._make_poison()
+        self._last_entry = made.entry
+        return made
 
     def compile_for_buffers(self, function: Function) -> Any:
         compiled = self.compile(function)
@@ -264,25 +273,25 @@ class EmulatedMachine(Machine):
 
         return call
 
-    def choices(self, integers: int, floats: int, number: int) -> Iterator[Choice]:
-        """A few: each combination of registers that do not share stencils, and over all trials of an op every register
-        in every place."""
-        files = [INTEGER] * integers + [FLOAT] * floats
-        groups = [self.target.register_groups(Type.f64 if each else Type.i64) for each in files]
+    def choices_of(self, operands: int) -> int:
+        """For how many choices a trial has time; ops of few operands have few trials, too."""
+        return {0: 1, 1: max(self.registers), 2: 8}.get(operands, 4)
+
+    def choices(self, places: Sequence[Shared], operands: int, used: Used) -> Iterator[tuple[int, ...]]:
+        """A few: of each combination of registers that do not share stencils, those that have been used least."""
+        groups = [self.target.register_groups(Type.f64 if is_float else Type.i64) for is_float, _ in places]
         combinations = list(itertools.product(*groups))
-        count = max(self.choices_at_least, len(combinations)) if files else 1
-        for turn in range(count):
-            order = number * count + turn
+        for turn in range(max(self.choices_of(operands), len(combinations)) if places else 1):
             chosen: list[int] = []
-            for position, (group, is_float) in enumerate(zip(combinations[turn % len(combinations)], files)):
-                taken = {each for each, kind in zip(chosen, files) if kind == is_float}
+            for group, (is_float, sharing) in zip(combinations[turn % len(combinations)], places):
+                taken = {each for each, (kind, _) in zip(chosen, places) if kind == is_float}
                 free = [each for each in group if each not in taken]
-                step = math.prod((5, 7, 11)[:position])  # odd, so that the positions go different ways
-                if not free:
-                    break
-                chosen.append(free[order * step // len(combinations) % len(free)])
-            else:
-                yield tuple(chosen[:integers]), tuple(chosen[integers:])
+                random.Random(used.total()).shuffle(free)
+                if free:
+                    chosen.append(min(free, key=lambda each: sum(used[operand, each] for operand in sharing)))  # noqa: B023
+                    used.update((operand, chosen[-1]) for operand in sharing)
+            if len(chosen) == len(places):
+                yield tuple(chosen)
 
     def turns(self) -> Sequence[int]:
         return range(0, self.registers[INTEGER], 5)

@@ -1,4 +1,6 @@
-"""Whole functions on every machine: calls, C, recursion, spills, frames and branches that are out of short reach, polls."""
+"""Whole functions on every machine: calls, C, recursion, spills, frames and branches that are out of short reach,
+polls.
+"""
 
 from __future__ import annotations
 
@@ -441,7 +443,9 @@ def test_loops_and_calls_with_large_frames(machine: Machine) -> None:
 
 
 def far_branches(size: int, machine: Machine, table: bool) -> Function:
-    """Forwards and backwards over `size` bytes of code, which each round runs or leaves out, on conditions of all kinds."""
+    """Forwards and backwards over `size` bytes of code, which each round runs or leaves out, on conditions of all
+    kinds.
+    """
     f = Function("far", [i64, i32, f64], i64)
     n, c, x = f.params
     total, limit, head = f.reg(i64), f.reg(f64), f.label()

@@ -16,7 +16,7 @@ from cnp.build.extract import Code, CodeHole
 from cnp.build.fields import REGISTER_FIELDS, FieldTable, Learner
 from cnp.build.rows import Registers, other_operands, register_rows
 from cnp.errors import BuildError
-from cnp.stencil.model import MOST_REGISTERS, Form, Shape, Value
+from cnp.stencil.model import MOST_REGISTERS, Form, OpFlag, Shape, Value
 from cnp.target.patch import PatchKind, Segment
 from cnp.target.record import Instruction, Target
 from cnp.target.x86_64 import TARGET as X86_64
@@ -57,7 +57,7 @@ def target(
 def op(result: Type | None, *operands: Type, shape: Shape = Shape.VALUE) -> Any:
     """As much of an op as rows are made of."""
     return SimpleNamespace(
-        row=SimpleNamespace(shape=shape, operand_types=operands), source=SimpleNamespace(result=result)
+        row=SimpleNamespace(shape=shape, operand_types=operands, flags=OpFlag(0)), source=SimpleNamespace(result=result)
     )
 
 

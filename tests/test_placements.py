@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 import struct
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import test_code
 from expectations import same
-from machines import Machine
+from machines import Machine, Used
 from trials import (
     EDGES,
     BranchTrial,
@@ -89,13 +90,13 @@ def trials(
     sources: Sequence[Type],
     meaning: Callable[..., Value],
     tuples: Sequence[tuple[Value, ...]],
-    constants: Sequence[Sequence[bool]] | None = None,
+    constants: Sequence[tuple[bool, ...]] | None = None,
     traps: TrapKind | None = None,
     spare: int = 0,
 ) -> Iterator[Trial]:
     """Of one op: every choice of constants, every arrangement of the rest."""
     exact = any(each in name for each in KEEPS_NAN)
-    numbers = itertools.count()
+    used: Used = Counter()
     for constant in constants or list(itertools.product((False, True), repeat=len(sources))):
         for places in arrangements(result, sources, constant):
             values = list(dict.fromkeys(shared_values_agree(places, each, sources) for each in tuples))
@@ -103,19 +104,8 @@ def trials(
             for some in [values[:1]] if traps else [values]:
                 if some:
                     yield kind(
-                        machine,
-                        name,
-                        emit,
-                        result,
-                        sources,
-                        places,
-                        constant,
-                        some,
-                        meaning,
-                        exact,
-                        spare,
-                        next(numbers),
-                    )
+                        machine, name, emit, result, sources, places, constant, some, meaning, exact, spare, used
+                    )  # fmt: skip
 
 
 def run(all_trials: Iterator[Trial]) -> int:
@@ -349,6 +339,23 @@ def test_the_trials_notice_what_is_wrong(machine: Machine) -> None:
             next(some).run()
 
 
+@pytest.mark.parametrize(
+    "name", ["i64.clz", "i64.add", "i32.eq", "f64.sqrt", "f32.sub", "f64.lt", "i64.trunc_sat_f64_s"]
+)
+def test_every_register_stands_in_every_place(machine: Machine, name: str) -> None:
+    result, sources = types_of(name)
+    emit, some = emit_method(ROWS[name].method), tuples_of(machine, sources)[1:2]
+    seen: dict[int, set[int]] = {}
+    for trial in trials(machine, Trial, name, emit, result, sources, SEMANTICS[name], some):
+        for places in trial.registers():
+            for operand, register in places.items():
+                seen.setdefault(operand, set()).add(register)
+    types = dict(enumerate([result, *sources]))
+    assert {each: len(found) for each, found in seen.items()} == {
+        each: machine.registers[type is not None and type.is_float] for each, type in types.items()
+    }
+
+
 def test_every_stencil_of_a_public_op_takes_part(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     if machine.is_native and os.environ.get("CNP_LONG") != "1":
         pytest.skip("takes a minute: CNP_LONG=1")
@@ -367,6 +374,7 @@ def test_every_stencil_of_a_public_op_takes_part(machine: Machine, monkeypatch: 
         return was(f, **options)
 
     monkeypatch.setattr(Trial, "run", trace)
+    monkeypatch.setattr(machine, "choices_of", lambda operands: 4)
     for name in of_shape(Shape.VALUE):
         test_value_op(machine, name)
     for name in DIVISIONS:
@@ -394,7 +402,7 @@ def test_every_stencil_of_a_public_op_takes_part(machine: Machine, monkeypatch: 
 
 
 def unused(machine: Machine, seen: set[int]) -> dict[str, list[str]]:
-    """Names of the stencils of public ops that are not among those seen although something might choose them, by method."""
+    """Names of the stencils of public ops that have not been seen although something might choose them, by method."""
     library = machine.library
     placements = np.frombuffer(bytes(library.section(SectionName.PLACEMENTS)), np.uint32)
     forms = [(each, form) for each in library.ops for form in range(len(each.bases)) if each.forms >> form & 1]

@@ -11,12 +11,13 @@ from __future__ import annotations
 import itertools
 import math
 import struct
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from machines import FLOAT, INTEGER, Machine
+from machines import FLOAT, INTEGER, Machine, Used
 
 from cnp.errors import Trap, TrapKind
 from cnp.ir import Function, Register
@@ -85,14 +86,14 @@ class Trial:
     result: Type | None
     sources: Sequence[Type]
     places: list[Place]
-    constant: Sequence[bool]  # of each source
+    constant: tuple[bool, ...]  # of each source
     tuples: Sequence[tuple[Value, ...]]
     meaning: Callable[..., Value]
     exact_nan: bool = False
     spare: int = 0
     """Integer registers that hold nothing, the scratch registers first, so that stencils may use them."""
-    number: int = 0
-    """Of this trial among those of the op."""
+    used: Used = field(default_factory=Counter)
+    """Of all trials of the op: what registers its operands have been in."""
     function: Function = field(init=False)
     expected: bytearray = field(init=False)
 
@@ -228,18 +229,30 @@ class Trial:
 
     def pins(self) -> Iterator[bytes]:
         """The pins of every choice of registers for the places that are not in the frame."""
-        files = [[n for n, each in enumerate(self.places) if not each.in_frame and each.is_float == k] for k in (0, 1)]
-        machine = self.machine
-        for integer, float_ in machine.choices(len(files[0]), len(files[1]), self.number):
-            hardware = dict(zip(files[0] + files[1], integer + float_))
+        machine, operands = self.machine, (self.result is not None) + self.constant.count(False)
+        placed = [number for number, each in enumerate(self.places) if not each.in_frame]
+        shared = [(self.places[number].is_float, self.places[number].operands) for number in placed]
+        for chosen in machine.choices(shared, operands, self.used):
+            hardware = dict(zip(placed, chosen))
+            integer, float_ = ({each for each, (kind, _) in zip(chosen, shared) if kind == file} for file in (0, 1))
             free = {
-                "integer": sorted(set(range(machine.registers[INTEGER])) - set(integer), key=machine.is_scratch),
+                "integer": sorted(set(range(machine.registers[INTEGER])) - integer, key=machine.is_scratch),
                 "float": [each for each in range(machine.registers[FLOAT]) if each not in float_],
             }
             yield bytes(
                 255 if role == "frame" else hardware[number] if role == "place" else free[role][number]
                 for role, number in self._roles
             )
+
+    def registers(self) -> Iterator[dict[int, int]]:
+        """The same as the registers of operands, those in the frame left out."""
+        for pins in self.pins():
+            found: dict[int, int] = {}
+            for number, place in enumerate(self.places):
+                if not place.in_frame:
+                    register = pins[self._roles.index(("place", number))]
+                    found |= dict.fromkeys(place.operands, register)
+            yield found
 
     # -- running
 

@@ -42,7 +42,8 @@ class Relocation:
 class ForeignFunction:
     """A function compiled for another target, with all that it calls: an image, which runs wherever it is linked to.
 
-    It cannot be called here: `cnp.tools.emulator` runs it where qemu is installed, `cnp emit` writes it to an object file.
+    It cannot be called here: `cnp.tools.emulator` runs it where qemu is installed, `cnp emit` writes it to an object
+    file.
     """
 
     backend = "native"
@@ -81,8 +82,8 @@ class ForeignFunction:
         return self.parts[0].frame_size
 
     def linked(self, address: int, routines: Mapping[str, int], loaded: Mapping[int, int]) -> bytes:
-        """The image as it runs at an address. `routines` are addresses of the core's routines by name, `loaded` those of
-        images that this one calls, by id(). OverflowError if something is out of reach."""
+        """The image as it runs at an address. `routines` are addresses of the core's routines by name, `loaded` those
+        of images that this one calls, by id(). OverflowError if something is out of reach."""
         data = bytearray(self.image)
         for each in self.relocations:
             to = routines[each.symbol] if isinstance(each.symbol, str) else loaded[id(each.symbol)]
@@ -112,7 +113,8 @@ def tables_for(core: Core, library: Library) -> Tables:
         if target not in _tables:
             if [row.method for row in library.ops] != [row.method for row in core.library.ops]:
                 raise LibraryError(
-                    f"{library.path} has other ops than {core.library.path}; rebuild both with `python build_stencils.py`"
+                    f"{library.path} has other ops than {core.library.path}; "
+                    "rebuild both with `python build_stencils.py`"
                 )
             _tables[target] = core.make_tables(library, 0)
         return _tables[target]

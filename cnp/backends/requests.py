@@ -81,9 +81,10 @@ class Group:
                 block = core.memory.allocate(size, max([part.alignment for part in parts]))
                 code = Code(core, parts, self._keeps, block)
                 writable, executable = block.writable_address, block.executable_address
-                if all(
-                    [self._emit(part, *request, writable, executable, parts) for part, request in zip(parts, requests)]
-                ):
+                emitted = (
+                    self._emit(part, *request, writable, executable, parts) for part, request in zip(parts, requests)
+                )
+                if all(emitted):
                     break
                 if self._far_calls:
                     raise InternalError(f"function {parts[0].function.name!r}: a call does not reach its target")
@@ -92,8 +93,8 @@ class Group:
         return code
 
     def image(self) -> tuple[bytes, list[Part], list[tuple[int, External, Any]]]:
-        """The same as bytes, as they run at address 0 with the library's blob there too, the parts, and what else they refer
-        to: a part's number, where and how, and the callee (None for a place in the blob)."""
+        """The same as bytes, as they run at address 0 with the library's blob there too, the parts, and what else they
+        refer to: a part's number, where and how, and the callee (None for a place in the blob)."""
         core = self._core
         externals = []
         with core.compiling(len(self._functions)) as scratch:

@@ -1,4 +1,6 @@
-"""Bench: the code for other machines, in bytes and in instructions executed under qemu, against clang -O2's for them."""
+"""Bench: the code for other machines, in bytes and in instructions executed under qemu, against clang -O2's for
+them.
+"""
 
 from __future__ import annotations
 

@@ -57,7 +57,9 @@ def find_survivors(compiler: Compiler) -> list[int]:
 
 
 def _find_saved(compiler: Compiler) -> list[int]:
-    """Guest integer registers that the convention of C preserves: those that a function saves before it changes them."""
+    """Guest integer registers that the convention of C preserves: those that a function saves before it changes
+    them.
+    """
     names = compiler.target.integer_registers
     text = "".join(
         f'void cnp_probe_{number}(void) {{ __asm__ volatile("" : : : "{name}"); }}\n'

@@ -35,7 +35,9 @@ def compile_core(compiler: Compiler) -> Blob:
 
 
 def link(file: ObjectFile, compiler: Compiler, exported: str = _EXPORT_PREFIX) -> Blob:
-    """Lay out the sections, code first, and apply the relocations among them. `exported` begins the names of exports."""
+    """Lay out the sections, code first, and apply the relocations among them. `exported` begins the names of
+    exports.
+    """
     starts: dict[int, int] = {}
     data = bytearray()
     for index, section in sorted(file.sections.items(), key=lambda each: (not each[1].code, each[0])):

@@ -201,8 +201,8 @@ def _reference(file: ObjectFile, function: Symbol, row: Relocation, target: Targ
             f"{function.name}: offset {offset} refers to {what}: only holes, core routines and mergeable constants "
             "are accepted"
         )
-    # On x86-64 an addend counts from the field's start: the constant is at least 4 bytes on. A section's symbol says only
-    # where the section is; a constant's own says all.
+    # On x86-64 an addend counts from the field's start: the constant is at least 4 bytes on. A section's symbol says
+    # only where the section is; a constant's own says all.
     start = row.symbol.value + row.addend
     ahead = -target.jump_addend
     position = (

@@ -1,8 +1,8 @@
 """Learns register fields: from the code of a placement for several registers to one stencil with holes for them.
 
-Where instructions are words of one size, what registers an instruction has is a few bits of it, each the hardware number
-of one. The build does not know where these bits are: it compares what clang made of the same placement for different
-registers, and refuses a placement whose codes differ in anything else.
+Where instructions are words of one size, what registers an instruction has is a few bits of it, each the hardware
+number of one. The build does not know where these bits are: it compares what clang made of the same placement for
+different registers, and refuses a placement whose codes differ in anything else.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class FieldTable:
         self._index: dict[tuple[int, ...], int] = {(): 0}
 
     def row(self, is_float: bool, shift: int, mask: int) -> int:
-        """The index of the row of a field that starts at a bit and has those of the numbers' bits that are in the mask."""
+        """The index of the row of a field that starts at a bit and has those of the numbers' bits that are in the
+        mask.
+        """
         row = tuple((number & mask) << shift & 0xFFFFFFFF for number in self._numbers[is_float])
         return self._index.setdefault(row, len(self._index))
 
@@ -61,8 +63,8 @@ class FieldTable:
 
 @dataclass(frozen=True, slots=True)
 class Learner:
-    """Learns the fields of one placement. `files` says of d, a, b and c whether they are float registers, `masks` of both
-    files which bits of a register's number tell it from others of the placement."""
+    """Learns the fields of one placement. `files` says of d, a, b and c whether they are float registers, `masks` of
+    both files which bits of a register's number tell it from others of the placement."""
 
     target: Target
     table: FieldTable
@@ -102,7 +104,11 @@ class Learner:
             for row, code in codes.items()
             if self._explains(reference, base, row, code, leaders, shifts, instructions)
         ]
-        if len(explained) * 2 <= wanted:
+        is_enough = all(
+            2 * sum(row in explained for row in alone) > len(alone)
+            for alone in ([row for row in codes if _changes(row, reference, leaders) == [p]] for p in leaders)
+        )
+        if len(explained) * 2 <= wanted or not is_enough:
             raise BuildError(f"{self.name}: the code of registers {reference} differs from others in more than fields")
         data, holes = bytearray(base.data), list(base.holes)
         for index, (end, whole) in enumerate(instructions):
@@ -129,12 +135,14 @@ class Learner:
         leaders: Sequence[int],
         instructions: Sequence[tuple[int, int]],
     ) -> Shifts:
-        """By instruction, where the register of a position is, as most of the rows in which it changes alone have it."""
+        """By instruction, where the register of a position is, as most of the rows in which it changes alone have
+        it.
+        """
         base = codes[reference]
         highest = _WORD - self.masks[self.files[position]].bit_length()
         found: Counter[Shifts] = Counter()
         for registers, code in codes.items():
-            if [p for p in leaders if registers[p] != reference[p]] != [position]:
+            if _changes(registers, reference, leaders) != [position]:
                 continue
             change = self._number(registers, position) ^ self._number(reference, position)
             rows = [
@@ -187,6 +195,11 @@ class Learner:
             if extra:
                 holes.append(CodeHole(end - size, Value.REGISTERS, REGISTER_FIELDS[size], 0, extra))
         return holes
+
+
+def _changes(registers: Registers, reference: Registers, leaders: Sequence[int]) -> list[int]:
+    """The positions at which registers differ."""
+    return [p for p in leaders if registers[p] != reference[p]]
 
 
 def _word(data: bytes, end: int, size: int) -> int:

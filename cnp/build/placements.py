@@ -156,8 +156,8 @@ def split_index(op: BuildOp, form: Form, index: int) -> tuple[int, int, int, int
 def canonical_index(op: BuildOp, form: Form, index: int, target: Target) -> int:
     """The placement whose stencil serves this one.
 
-    A commutative op with a and b exchanged needs one, not two. Where registers fall into groups, what has one of the last
-    group, which is any register, serves them all.
+    A commutative op with a and b exchanged needs one, not two. Where registers fall into groups, what has one of the
+    last group, which is any register, serves them all.
     """
     row = op.row
     if target.groups is not None:
@@ -242,8 +242,8 @@ class Writer:
         return f"{head} {{ {self._body(p, immediates)} }}\n"
 
     def _types(self, p: Placement) -> dict[str, str]:
-        """The C type of each register. Where registers are typed, that of what a placement keeps in it, if that is of one
-        type."""
+        """The C type of each register. Where registers are typed, that of what a placement keeps in it, if that is of
+        one type."""
         target = self.target
         types = {f"r{n}": "i64" for n in range(target.named[0])} | {f"f{n}": "f64" for n in range(target.named[1])}
         if not target.typed_registers:
@@ -331,9 +331,10 @@ class Writer:
         return f"{declarations}{jump} __builtin_unreachable();"
 
     def _exits(self, p: Placement) -> str:
-        """C that leaves on a trap. Nothing but the frame is needed then: undefined registers need not be restored. An s32
-        goes on as it is, because clang would make a zero of an undefined one."""
-        undefined = "".join(f"{type} {register}; " for register, type in self._types(p).items() if type != "s32")
+        """C that leaves on a trap. Nothing but the frame is needed then: undefined registers need not be restored. But clang
+        would make zeros of those whose signs it has to extend."""
+        types = self._types(p).items()
+        undefined = "".join(f"{type} {register}; " for register, type in types if type != "s32")
         return "".join(
             f"if (trap_ == {kind.name}) {{ {undefined}{self._go(p, f'EXIT_{kind.name}')} }} "
             for kind in p.op.source.traps
@@ -490,8 +491,8 @@ class Writer:
         return f"*({'i64' if wide else type.name}_slot *){address} = {self._narrow(p) if wide else 'd_'};"
 
     def _narrow(self, p: Placement) -> str:
-        """A result of 32 bits about to be extended. clang would widen the op itself, and with it an immediate whose field
-        is learned from samples; an annotation keeps them apart."""
+        """A result of 32 bits about to be extended. clang would widen the op itself, and with it an immediate whose
+        field is learned from samples; an annotation keeps them apart."""
         sampled = self.target.sample_kinds is None and any(self._class(p, each) is not None for each in "ABC")
         return '__builtin_annotation(d_, "")' if sampled else "d_"
 

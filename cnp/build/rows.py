@@ -31,8 +31,8 @@ def register_rows(
     """The registers to compile a placement with, the first row being what others are compared with.
 
     Every position takes every register that C can name where all are registers; elsewhere two, and all change once. No
-    rows where the pattern cannot be: the destination is no register, or of another file; and where the core exchanges the
-    operands.
+    rows where the pattern cannot be: the destination is no register, or of another file; and where the core exchanges
+    the operands.
     """
     types = _register_types(op, form, alternatives, target)
     if target.groups is None:
@@ -41,20 +41,21 @@ def register_rows(
     variables = _variables(op, form, types, alternatives, pattern, target)
     if variables is None or _is_exchanged(op, form, types):
         return []
-    first = _assign(variables, 0)
+    first, second = _assign(variables, 0), _assign(variables, 1)
     rows = {_registers(variables, first): None}
-    references = [first]
-    if pattern == 0 and not any(_is_slot(op, form, alternatives, target)):
-        references.append(_assign(variables, 1))
-    for fixed in references:
-        for number, variable in enumerate(variables):
-            is_thorough = len(references) > 1 and fixed is first
-            choices = variable.choices if is_thorough else _other(variable, fixed[number])
+    is_thorough = pattern == 0 and not any(_is_slot(op, form, alternatives, target))
+    for number, variable in enumerate(variables):
+        position = variable.positions[0]
+        for fixed in (first, second) if is_thorough else (first,):
+            taken = {row[position] for row in rows} if fixed is second else set()
+            choices = variable.choices if is_thorough and fixed is first else _other(variable, fixed[number])
+            if fixed is second:  # what other positions have in the first
+                choices = (*choices, *(each for each in variable.choices if each not in taken))
             for choice in choices:
                 changed = [*fixed[:number], choice, *fixed[number + 1 :]]
                 if _is_distinct(variables, changed):
                     rows[_registers(variables, changed)] = None
-    rows[_registers(variables, _assign(variables, 1))] = None
+    rows[_registers(variables, second)] = None
     return list(rows)
 
 

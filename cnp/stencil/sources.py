@@ -10,8 +10,8 @@ from cnp.stencil.model import FORMAT_VERSION
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 SHARED_HEADERS = ("cnp.h", "context.h", "core/layout.h")
-"""Headers below stencils/ that fix the layouts a library shares with the run time. A target's own is not among them: what
-it says is between the library's stencils and its own core."""
+"""Headers below stencils/ that fix the layouts a library shares with the run time. A target's own is not among them:
+what it says is between the library's stencils and its own core."""
 
 
 def stencils_directory() -> Path:

@@ -27,6 +27,7 @@ from cnp.stencil.layout import (
     KIND,
     KIND_SIZE,
     MAGIC,
+    MOST_SEGMENTS,
     OP,
     RUN,
     SECTION_ALIGNMENT,

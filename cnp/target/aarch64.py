@@ -31,8 +31,8 @@ _SCALED = tuple(
     for shift in (1, 2, 3)
 )
 # What clang makes of an immediate that is negative, wide, a count, or a pattern. A shift to the left is ubfm, whose
-# fields are the count's opposite and complement; a rotation to the left one to the right. Bit 6 of a count is 0: so is the
-# highest bit of a field of 32 bits, which tells it from one of 64.
+# fields are the count's opposite and complement; a rotation to the left one to the right. Bit 6 of a count is 0: so is
+# the highest bit of a field of 32 bits, which tells it from one of 64.
 _SAMPLED = (
     PatchKind("minus12", (Segment(0, 12, 10, NEGATE),), -4095, 0),
     PatchKind("imm16", (Segment(0, 16, 5),), 0, 0xFFFF),
@@ -221,8 +221,8 @@ TARGET = Target(
     float_result=0,
     scratch_registers=(),
     limits={
-        "slot_reach": 4096, "first_slot": 8, "c_arguments": 8, "wide_bits": 13, "most_repeated": 8, "aligns_loops": 0, "longest_padding": 12,
-        "extends_signs": 0, "pools": 1, "reaches_far": 1,
+        "slot_reach": 4096, "first_slot": 8, "c_arguments": 8, "wide_bits": 13, "most_repeated": 8, "aligns_loops": 0,
+        "longest_padding": 12, "extends_signs": 0, "pools": 1, "reaches_far": 1,
     },
     features=(),
     missing_features=tuple,

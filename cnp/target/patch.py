@@ -20,9 +20,14 @@ NEGATE, INVERT = 1, 2
 """Flags of a segment: it holds bits of the value's opposite, or of its complement."""
 
 
+NO_FLAGS = KindFlag(0)
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Bits of a value and where they go: `bits` of them from bit `start` on, to bit `to` of the field's last four bytes."""
+    """Bits of a value and where they go: `bits` of them from bit `start` on, to bit `to` of the field's last four
+    bytes.
+    """
 
     start: int
     bits: int
@@ -41,7 +46,7 @@ class PatchKind:
     scale: int = 1  # the value is a multiple of it
     width: int = 4  # bytes
     bias: int = 0  # added to the value: a low half that is signed rounds the high one
-    flags: KindFlag = KindFlag(0)
+    flags: KindFlag = NO_FLAGS
 
     @property
     def pc_relative(self) -> bool:

@@ -54,9 +54,8 @@ class EmulatedFunction:
                 each = convert(name, number, type, value, buffers)
                 plain = Type.i64 if isinstance(type, PointerType) else type
                 (floats if plain.is_float else integers).append(as_register(self.emulator.library, plain, each))
-            trap, integer, float_ = self.emulator.run(
-                self.entry, integers, floats, number=self.compiled.parts[0].number
-            )
+            number = self.compiled.parts[0].number
+            trap, integer, float_ = self.emulator.run(self.entry, integers, floats, number=number)
         finally:
             for buffer in buffers:
                 buffer.release()
