@@ -2,6 +2,13 @@
  * them. */
 #include "cnp.h"
 
+/* A target says otherwise whose clang would reach constants in a way that compiled code cannot. */
+#ifndef CNP_LITERAL
+#define CNP_LITERAL(x) (x)
+#define CNP_U64_OF_FLOAT(x) ((u64)(x))
+#define CNP_FLOAT_OF_U64(type, x) ((type)(x))
+#endif
+
 OP(i32_wrap_i64, PLAIN, i32, i64 a) { return (i32)a; }
 OP(i64_extend_i32_s, PLAIN, i64, i32 a) { return (s64)(s32)a; }
 OP(i64_extend_i32_u, PLAIN, i64, i32 a) { return a; }
@@ -14,14 +21,14 @@ OP(i64_extend_i32_u, PLAIN, i64, i32 a) { return a; }
         if (!(in_range)) return TRAP(INTEGER_OVERFLOW);           \
         return result;                                            \
     }
-OP(i32_trunc_f32_s, PLAIN, i32, f32 a) TRUNCATE(a >= -0x1p31f && a < 0x1p31f, (s32)a)
-OP(i32_trunc_f64_s, PLAIN, i32, f64 a) TRUNCATE(a > -0x1p31 - 1 && a < 0x1p31, (s32)a)
-OP(i64_trunc_f32_s, PLAIN, i64, f32 a) TRUNCATE(a >= -0x1p63f && a < 0x1p63f, (s64)a)
-OP(i64_trunc_f64_s, PLAIN, i64, f64 a) TRUNCATE(a >= -0x1p63 && a < 0x1p63, (s64)a)
-OP(i32_trunc_f32_u, PLAIN, i32, f32 a) TRUNCATE(a > -1 && a < 0x1p32f, (u32)a)
-OP(i32_trunc_f64_u, PLAIN, i32, f64 a) TRUNCATE(a > -1 && a < 0x1p32, (u32)a)
-OP(i64_trunc_f32_u, PLAIN, i64, f32 a) TRUNCATE(a > -1 && a < 0x1p64f, (u64)a)
-OP(i64_trunc_f64_u, PLAIN, i64, f64 a) TRUNCATE(a > -1 && a < 0x1p64, (u64)a)
+OP(i32_trunc_f32_s, PLAIN, i32, f32 a) TRUNCATE(a >= CNP_LITERAL(-0x1p31f) && a < CNP_LITERAL(0x1p31f), (s32)a)
+OP(i32_trunc_f64_s, PLAIN, i32, f64 a) TRUNCATE(a > CNP_LITERAL(-0x1p31 - 1) && a < CNP_LITERAL(0x1p31), (s32)a)
+OP(i64_trunc_f32_s, PLAIN, i64, f32 a) TRUNCATE(a >= CNP_LITERAL(-0x1p63f) && a < CNP_LITERAL(0x1p63f), (s64)a)
+OP(i64_trunc_f64_s, PLAIN, i64, f64 a) TRUNCATE(a >= CNP_LITERAL(-0x1p63) && a < CNP_LITERAL(0x1p63), (s64)a)
+OP(i32_trunc_f32_u, PLAIN, i32, f32 a) TRUNCATE(a > CNP_LITERAL(-1.0f) && a < CNP_LITERAL(0x1p32f), (u32)a)
+OP(i32_trunc_f64_u, PLAIN, i32, f64 a) TRUNCATE(a > CNP_LITERAL(-1.0) && a < CNP_LITERAL(0x1p32), (u32)a)
+OP(i64_trunc_f32_u, PLAIN, i64, f32 a) TRUNCATE(a > CNP_LITERAL(-1.0f) && a < CNP_LITERAL(0x1p64f), CNP_U64_OF_FLOAT(a))
+OP(i64_trunc_f64_u, PLAIN, i64, f64 a) TRUNCATE(a > CNP_LITERAL(-1.0) && a < CNP_LITERAL(0x1p64), CNP_U64_OF_FLOAT(a))
 
 /* Saturating: NaN gives 0, a number out of range the nearest extreme. */
 #define SATURATE(least, below, greatest, above, result) \
@@ -37,24 +44,24 @@ OP(i64_trunc_f64_u, PLAIN, i64, f64 a) TRUNCATE(a > -1 && a < 0x1p64, (u64)a)
 #define S64_LEAST 0x8000000000000000ull
 #define S64_GREATEST 0x7fffffffffffffffull
 #define U64_GREATEST 0xffffffffffffffffull
-OP(i32_trunc_sat_f32_s, PLAIN, i32, f32 a) SATURATE(S32_LEAST, -0x1p31f, S32_GREATEST, 0x1p31f, (s32)a)
-OP(i32_trunc_sat_f64_s, PLAIN, i32, f64 a) SATURATE(S32_LEAST, -0x1p31, S32_GREATEST, 0x1p31, (s32)a)
-OP(i64_trunc_sat_f32_s, PLAIN, i64, f32 a) SATURATE(S64_LEAST, -0x1p63f, S64_GREATEST, 0x1p63f, (s64)a)
-OP(i64_trunc_sat_f64_s, PLAIN, i64, f64 a) SATURATE(S64_LEAST, -0x1p63, S64_GREATEST, 0x1p63, (s64)a)
-OP(i32_trunc_sat_f32_u, PLAIN, i32, f32 a) SATURATE(0, 0, U32_GREATEST, 0x1p32f, (u32)a)
-OP(i32_trunc_sat_f64_u, PLAIN, i32, f64 a) SATURATE(0, 0, U32_GREATEST, 0x1p32, (u32)a)
-OP(i64_trunc_sat_f32_u, PLAIN, i64, f32 a) SATURATE(0, 0, U64_GREATEST, 0x1p64f, (u64)a)
-OP(i64_trunc_sat_f64_u, PLAIN, i64, f64 a) SATURATE(0, 0, U64_GREATEST, 0x1p64, (u64)a)
+OP(i32_trunc_sat_f32_s, PLAIN, i32, f32 a) SATURATE(S32_LEAST, CNP_LITERAL(-0x1p31f), S32_GREATEST, CNP_LITERAL(0x1p31f), (s32)a)
+OP(i32_trunc_sat_f64_s, PLAIN, i32, f64 a) SATURATE(S32_LEAST, CNP_LITERAL(-0x1p31), S32_GREATEST, CNP_LITERAL(0x1p31), (s32)a)
+OP(i64_trunc_sat_f32_s, PLAIN, i64, f32 a) SATURATE(S64_LEAST, CNP_LITERAL(-0x1p63f), S64_GREATEST, CNP_LITERAL(0x1p63f), (s64)a)
+OP(i64_trunc_sat_f64_s, PLAIN, i64, f64 a) SATURATE(S64_LEAST, CNP_LITERAL(-0x1p63), S64_GREATEST, CNP_LITERAL(0x1p63), (s64)a)
+OP(i32_trunc_sat_f32_u, PLAIN, i32, f32 a) SATURATE(0, 0, U32_GREATEST, CNP_LITERAL(0x1p32f), (u32)a)
+OP(i32_trunc_sat_f64_u, PLAIN, i32, f64 a) SATURATE(0, 0, U32_GREATEST, CNP_LITERAL(0x1p32), (u32)a)
+OP(i64_trunc_sat_f32_u, PLAIN, i64, f32 a) SATURATE(0, 0, U64_GREATEST, CNP_LITERAL(0x1p64f), CNP_U64_OF_FLOAT(a))
+OP(i64_trunc_sat_f64_u, PLAIN, i64, f64 a) SATURATE(0, 0, U64_GREATEST, CNP_LITERAL(0x1p64), CNP_U64_OF_FLOAT(a))
 
 /* Rounded once, to nearest even. */
 OP(f32_convert_i32_s, PLAIN, f32, i32 a) { return (f32)(s32)a; }
 OP(f32_convert_i32_u, PLAIN, f32, i32 a) { return (f32)a; }
 OP(f32_convert_i64_s, PLAIN, f32, i64 a) { return (f32)(s64)a; }
-OP(f32_convert_i64_u, PLAIN, f32, i64 a) { return (f32)a; }
+OP(f32_convert_i64_u, PLAIN, f32, i64 a) { return CNP_FLOAT_OF_U64(f32, a); }
 OP(f64_convert_i32_s, PLAIN, f64, i32 a) { return (f64)(s32)a; }
 OP(f64_convert_i32_u, PLAIN, f64, i32 a) { return (f64)a; }
 OP(f64_convert_i64_s, PLAIN, f64, i64 a) { return (f64)(s64)a; }
-OP(f64_convert_i64_u, PLAIN, f64, i64 a) { return (f64)a; }
+OP(f64_convert_i64_u, PLAIN, f64, i64 a) { return CNP_FLOAT_OF_U64(f64, a); }
 OP(f32_demote_f64, PLAIN, f32, f64 a) { return (f32)a; }
 OP(f64_promote_f32, PLAIN, f64, f32 a) { return a; }
 

@@ -49,7 +49,7 @@ def link(file: ObjectFile, compiler: Compiler, exported: str = _EXPORT_PREFIX) -
             row = whole(each, rows, compiler.target)
             place = f"{CORE_SOURCE}: {file.sections[index].name} offset {row.offset}"
             kind = compiler.target.relocations.get(row.type)
-            if kind is None or not kind.fields[0][1].pc_relative:
+            if kind is None or not kind.fields[0][1].flags:
                 name = kind.name if kind else f"type {row.type}"
                 raise BuildError(f"{place}: relocation {name} against {_name(row.symbol.name)} is not PC-relative")
             if row.symbol.section not in starts:
@@ -70,7 +70,7 @@ def _apply(data: bytearray, at: int, value: int, relocation: RelocationKind) -> 
     """Fill in what a relocation says; the blob starts at a page."""
     for offset, kind in relocation.fields:
         place = at + offset
-        distance = (value & -PAGE) - (at & -PAGE) if kind.flags & KindFlag.PAGES else value - at
+        distance = (value + kind.bias & -PAGE) - (at & -PAGE) if kind.flags & KindFlag.PAGES else value - at
         end = place + kind.width
         word = int.from_bytes(data[end - 4 : end], "little")
         field = kind.encode(distance if kind.pc_relative else value)

@@ -278,7 +278,8 @@ class Library:
     def classes(self) -> list[tuple[str, int, int, int, int]]:
         """Immediate classes: name, low, high, scale, pattern."""
         return [
-            (name.rstrip(b"\0").decode(), *rest) for name, *rest in CLASS.iter_unpack(self.section(SectionName.CLASSES))
+            (name.rstrip(b"\0").decode(), low, high, scale, pattern)
+            for name, low, high, scale, pattern, _ in CLASS.iter_unpack(self.section(SectionName.CLASSES))
         ]
 
     @cached_property
