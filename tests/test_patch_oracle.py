@@ -1,4 +1,6 @@
-"""Every patch kind of every target against others' encoders: clang's assembler, lld, and what capstone or llvm-objdump reads."""
+"""Every patch kind of every target against others' encoders: clang's assembler, lld, and what capstone or
+llvm-objdump reads.
+"""
 
 from __future__ import annotations
 

@@ -331,8 +331,8 @@ class Writer:
         return f"{declarations}{jump} __builtin_unreachable();"
 
     def _exits(self, p: Placement) -> str:
-        """C that leaves on a trap. Nothing but the frame is needed then: undefined registers need not be restored. But clang
-        would make zeros of those whose signs it has to extend."""
+        """C that leaves on a trap. Nothing but the frame is needed then: undefined registers need not be restored. But
+        clang would make zeros of those whose signs it has to extend."""
         types = self._types(p).items()
         undefined = "".join(f"{type} {register}; " for register, type in types if type != "s32")
         return "".join(

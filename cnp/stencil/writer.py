@@ -27,7 +27,6 @@ from cnp.stencil.layout import (
     KIND,
     KIND_SIZE,
     MAGIC,
-    MOST_SEGMENTS,
     OP,
     RUN,
     SECTION_ALIGNMENT,
