@@ -26,7 +26,8 @@ class Row:
     of_label: tuple[str, ...] = ()  # those of them whose symbol is where the row's code is
     takes: tuple[int, int] | None = None  # what the oracle takes, if that is not what the kind does
     values: tuple[int, ...] = ()  # all it takes, if they are no range
-    checks_alignment: bool = True  # the oracle does
+    checks_range: bool = True  # the oracle does
+    checks_alignment: bool = True
 
     def __str__(self) -> str:
         names = "+".join(name for _, name in self.relocations) or self.kind
@@ -47,9 +48,10 @@ def linked(target: str, code: str, relocation: str, reads: Reads = modulo(64), o
     return Row(target, lambda _: code, reads, relocations=((offset, relocation),), takes=takes, checks_alignment=checks_alignment)  # fmt: skip
 
 
-def pair(target: str, code: str, reads: Reads, *relocations: str, of_label: tuple[str, ...] = (), takes: tuple[int, int] | None = None) -> Row:  # fmt: skip
+def pair(target: str, code: str, reads: Reads, *relocations: str, of_label: tuple[str, ...] = (), takes: tuple[int, int] | None = None,
+         checks_range: bool = True) -> Row:  # fmt: skip
     rows = tuple((4 * number, each) for number, each in enumerate(relocations))
-    return Row(target, lambda _: code, reads, relocations=rows, of_label=of_label, takes=takes)
+    return Row(target, lambda _: code, reads, relocations=rows, of_label=of_label, takes=takes, checks_range=checks_range)  # fmt: skip
 
 
 def written(target: str, kind: str, code: str | Callable[[int], str], reads: Reads = last, offset: int = 0,
@@ -198,7 +200,9 @@ _RISCV64 = (
     # A count of zero is none of these instructions.
     written("riscv64", "c_shift6", _short("c.slli s3, {}"), takes=(1, 63)),
     written("riscv64", "c_shift6", _short("c.srai a3, {}"), takes=(1, 63)),
-    written("riscv64", "c_left6", lambda value: _short(f"c.srli a3, {64 - value}"), modulo(6, lambda v: -v), takes=(1, 63)),  # fmt: skip
+    written(
+        "riscv64", "c_left6", lambda value: _short(f"c.srli a3, {64 - value}"), modulo(6, lambda v: -v), takes=(1, 63)
+    ),  # fmt: skip
     written("riscv64", "c_offset4", _short("c.lw a1, {}(a3)")),
     written("riscv64", "c_offset8", _short("c.ld a1, {}(a3)")),
     written("riscv64", "c_offset8", _short("c.fsd fa1, {}(a3)")),
@@ -212,14 +216,23 @@ _LOONGARCH64 = (
     linked("loongarch64", "b 0", "R_LARCH_B26"),
     linked("loongarch64", "pcaddi $a0, 0", "R_LARCH_PCREL20_S2", lambda n, v: n[-1] * 4 == v),
     pair(
-        "loongarch64", "lu12i.w $a0, 0; ori $a0, $a0, 0",
-        lambda n, v: ((n[0] << 12) + n[1] - v) % (1 << 32) == 0, "R_LARCH_ABS_HI20", "R_LARCH_ABS_LO12",
+        "loongarch64",
+        "lu12i.w $a0, 0; ori $a0, $a0, 0",
+        lambda n, v: ((n[0] << 12) + n[1] - v) % (1 << 32) == 0,
+        "R_LARCH_ABS_HI20",
+        "R_LARCH_ABS_LO12",
         takes=(-_TWO_GIB, _TWO_GIB - 1),
+        checks_range=False,
     ),
     # The distance of two pages, from a page's start.
     pair(
-        "loongarch64", "pcalau12i $a0, 0; ld.d $a0, $a0, 0", _halves, "R_LARCH_PCALA_HI20", "R_LARCH_PCALA_LO12",
+        "loongarch64",
+        "pcalau12i $a0, 0; ld.d $a0, $a0, 0",
+        _halves,
+        "R_LARCH_PCALA_HI20",
+        "R_LARCH_PCALA_LO12",
         takes=(-_TWO_GIB + 0x800, _TWO_GIB - 0x2000),
+        checks_range=False,
     ),
     written("loongarch64", "imm12", "addi.d $a0, $s3, {}"),
     written("loongarch64", "imm12", "st.w $a0, $s3, {}"),
@@ -227,12 +240,21 @@ _LOONGARCH64 = (
     written("loongarch64", "minus12", lambda value: f"addi.w $a0, $s3, {-value}", _OPPOSITE),
     written("loongarch64", "shift5", "slli.w $a0, $s3, {}"),
     written("loongarch64", "shift6", "srai.d $a0, $s3, {}"),
-    written("loongarch64", "minus5", lambda v: f"rotri.w $a0, $s3, {32 - v if 0 < v < 32 else v}", modulo(5, lambda v: -v)),  # fmt: skip
-    written("loongarch64", "minus6", lambda v: f"rotri.d $a0, $s3, {64 - v if 0 < v < 64 else v}", modulo(6, lambda v: -v)),  # fmt: skip
+    written(
+        "loongarch64", "minus5", lambda v: f"rotri.w $a0, $s3, {32 - v if 0 < v < 32 else v}", modulo(5, lambda v: -v)
+    ),  # fmt: skip
+    written(
+        "loongarch64", "minus6", lambda v: f"rotri.d $a0, $s3, {64 - v if 0 < v < 64 else v}", modulo(6, lambda v: -v)
+    ),  # fmt: skip
     written("loongarch64", "b26", "bl {}"),
     written("loongarch64", "b21", "beqz $a0, {}"),
     written("loongarch64", "b16", "bgeu $a0, $s3, {}"),
-    written("loongarch64", "near20", lambda v: f"pcaddi $a0, {v / 4:g}" if v % 4 else f"pcaddi $a0, {v // 4}", lambda n, v: n[-1] * 4 == v),  # fmt: skip
+    written(
+        "loongarch64",
+        "near20",
+        lambda v: f"pcaddi $a0, {v / 4:g}" if v % 4 else f"pcaddi $a0, {v // 4}",
+        lambda n, v: n[-1] * 4 == v,
+    ),  # fmt: skip
 )
 
 ROWS = (*_X86_64, *_AARCH64, *_RISCV64, *_LOONGARCH64)
