@@ -1,4 +1,4 @@
-"""Immediates in what the core compiles, for every target: capstone reads the constant, or the offset, that was asked for."""
+"""Immediates in what the core compiles, for every target: capstone reads the constant that was asked for."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def built(emit: Callable[[cnp.Function, Any], None], *params: Any) -> cnp.Functi
 
 
 def evaluated(code: bytes, found: list[Seen]) -> set[int]:
-    """What numbers of 64 bits the code makes of its immediates, one instruction after another; and what lies behind it."""
+    """Numbers of 64 bits that the code makes of its immediates, instruction by instruction; and what lies behind it."""
     made, value = set(), 0
     for name, numbers in found:
         name = name.removeprefix("c.")
@@ -111,11 +111,10 @@ def test_a_constant_is_what_its_instructions_make(target: str) -> None:
 
 
 @each_target
-@pytest.mark.parametrize("op", ["i64_add", "i64_sub", "i64_and", "i64_xor", "i64_mul"])
+@pytest.mark.parametrize("op", ["i64_add", "i64_sub", "i64_and", "i64_xor", "i64_or"])
 def test_an_operand_is_in_the_code(target: str, op: str) -> None:
     def check(value: int) -> None:
-        wrapped = value % (1 << 64)
-        if abs(value) < 2 or (op == "i64_mul" and wrapped & wrapped - 1 == 0):
+        if abs(value) < 2:
             return  # other instructions
         code, found = compiled(built(lambda f, d: getattr(f, op)(d, f.params[0], value), i64), target)
         shown = {number for _, numbers in found for number in numbers}
@@ -131,10 +130,13 @@ def test_an_operand_is_in_the_code(target: str, op: str) -> None:
 @each_target
 @pytest.mark.parametrize("op", ["i64_shl", "i64_shr_u", "i64_shr_s", "i64_rotl", "i64_rotr"])
 def test_a_count_is_in_the_code(target: str, op: str) -> None:
-    for count in range(1, 64):
+    def check(count: int) -> None:
         _, found = compiled(built(lambda f, d: getattr(f, op)(d, f.params[0], count), i64), target)
         shown = {number for _, numbers in found for number in numbers}
         assert shown & ({count, 64 - count} if "rot" in op else {count}), (count, found)
+
+    for count in range(1, 64):
+        check(count)
 
 
 @each_target

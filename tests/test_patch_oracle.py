@@ -1,4 +1,4 @@
-"""Every patch kind of every target against others' encoders: clang's assembler, lld, and what capstone or llvm-objdump reads."""
+"""Every patch kind of every target against other encoders: clang's assembler and lld; and as disassemblers read it."""
 
 from __future__ import annotations
 
