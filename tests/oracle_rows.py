@@ -1,6 +1,4 @@
-"""An instruction for each patch kind and relocation, in the assembler's words, and how a disassembler shows its
-value.
-"""
+"""An instruction for each patch kind and relocation, as assemblers write it, and how disassemblers show its value."""
 
 from __future__ import annotations
 
@@ -28,7 +26,8 @@ class Row:
     of_label: tuple[str, ...] = ()  # those of them whose symbol is where the row's code is
     takes: tuple[int, int] | None = None  # what the oracle takes, if that is not what the kind does
     values: tuple[int, ...] = ()  # all it takes, if they are no range
-    checks_alignment: bool = True  # the oracle does
+    checks_range: bool = True  # the oracle does
+    checks_alignment: bool = True
 
     def __str__(self) -> str:
         names = "+".join(name for _, name in self.relocations) or self.kind
@@ -44,18 +43,46 @@ def modulo(bits: int, shown: Callable[[int], int] = lambda value: value) -> Read
     return lambda numbers, value: (numbers[-1] - shown(value)) % (1 << bits) == 0
 
 
-def linked(target: str, code: str, relocation: str, reads: Reads = modulo(64), offset: int = 0, takes: tuple[int, int] | None = None,
-           checks_alignment: bool = True) -> Row:  # fmt: skip
-    return Row(target, lambda _: code, reads, relocations=((offset, relocation),), takes=takes, checks_alignment=checks_alignment)  # fmt: skip
+ADDRESS = modulo(64)
 
 
-def pair(target: str, code: str, reads: Reads, *relocations: str, of_label: tuple[str, ...] = (), takes: tuple[int, int] | None = None) -> Row:  # fmt: skip
+def linked(
+    target: str,
+    code: str,
+    relocation: str,
+    reads: Reads = ADDRESS,
+    offset: int = 0,
+    takes: tuple[int, int] | None = None,
+    checks_alignment: bool = True,
+) -> Row:
+    rows = ((offset, relocation),)
+    return Row(target, lambda _: code, reads, relocations=rows, takes=takes, checks_alignment=checks_alignment)
+
+
+def pair(
+    target: str,
+    code: str,
+    reads: Reads,
+    *relocations: str,
+    of_label: tuple[str, ...] = (),
+    takes: tuple[int, int] | None = None,
+    checks_range: bool = True,
+) -> Row:
     rows = tuple((4 * number, each) for number, each in enumerate(relocations))
-    return Row(target, lambda _: code, reads, relocations=rows, of_label=of_label, takes=takes)
+    return Row(
+        target, lambda _: code, reads, relocations=rows, of_label=of_label, takes=takes, checks_range=checks_range
+    )
 
 
-def written(target: str, kind: str, code: str | Callable[[int], str], reads: Reads = last, offset: int = 0,
-            takes: tuple[int, int] | None = None, values: tuple[int, ...] = ()) -> Row:  # fmt: skip
+def written(
+    target: str,
+    kind: str,
+    code: str | Callable[[int], str],
+    reads: Reads = last,
+    offset: int = 0,
+    takes: tuple[int, int] | None = None,
+    values: tuple[int, ...] = (),
+) -> Row:
     made = code.format if isinstance(code, str) else code
     return Row(target, made, reads, kind=kind, offset=offset, takes=takes, values=values)
 
@@ -98,14 +125,19 @@ def _logical(bits: int, instruction: str) -> Row:
     known = _LOGICAL[bits]
     first = next(iter(known))
     return written(
-        "aarch64", "logical", lambda value: instruction.format(known.get(value, known[first])),
-        lambda numbers, value: (numbers[-1] - known[value]) % (1 << bits) == 0, values=tuple(known),
-    )  # fmt: skip
+        "aarch64",
+        "logical",
+        lambda value: instruction.format(known.get(value, known[first])),
+        lambda numbers, value: (numbers[-1] - known[value]) % (1 << bits) == 0,
+        values=tuple(known),
+    )
 
 
 def _move(code: str, relocation: str, start: int, takes: tuple[int, int] | None = None) -> Row:
     """Of capstone's operands the shift is none; where it shows a `mov`, the number is shifted."""
-    return linked("aarch64", code, relocation, lambda n, v: n[-1] in (v >> start & 0xFFFF, v & 0xFFFF << start), takes=takes)  # fmt: skip
+    return linked(
+        "aarch64", code, relocation, lambda n, v: n[-1] in (v >> start & 0xFFFF, v & 0xFFFF << start), takes=takes
+    )
 
 
 _AARCH64 = (
@@ -202,7 +234,7 @@ _RISCV64 = (
     written("riscv64", "c_shift6", _short("c.srai a3, {}"), takes=(1, 63)),
     written(
         "riscv64", "c_left6", lambda value: _short(f"c.srli a3, {64 - value}"), modulo(6, lambda v: -v), takes=(1, 63)
-    ),  # fmt: skip
+    ),
     written("riscv64", "c_offset4", _short("c.lw a1, {}(a3)")),
     written("riscv64", "c_offset8", _short("c.ld a1, {}(a3)")),
     written("riscv64", "c_offset8", _short("c.fsd fa1, {}(a3)")),
@@ -222,6 +254,7 @@ _LOONGARCH64 = (
         "R_LARCH_ABS_HI20",
         "R_LARCH_ABS_LO12",
         takes=(-_TWO_GIB, _TWO_GIB - 1),
+        checks_range=False,
     ),
     # The distance of two pages, from a page's start.
     pair(
@@ -231,6 +264,7 @@ _LOONGARCH64 = (
         "R_LARCH_PCALA_HI20",
         "R_LARCH_PCALA_LO12",
         takes=(-_TWO_GIB + 0x800, _TWO_GIB - 0x2000),
+        checks_range=False,
     ),
     written("loongarch64", "imm12", "addi.d $a0, $s3, {}"),
     written("loongarch64", "imm12", "st.w $a0, $s3, {}"),
@@ -240,10 +274,10 @@ _LOONGARCH64 = (
     written("loongarch64", "shift6", "srai.d $a0, $s3, {}"),
     written(
         "loongarch64", "minus5", lambda v: f"rotri.w $a0, $s3, {32 - v if 0 < v < 32 else v}", modulo(5, lambda v: -v)
-    ),  # fmt: skip
+    ),
     written(
         "loongarch64", "minus6", lambda v: f"rotri.d $a0, $s3, {64 - v if 0 < v < 64 else v}", modulo(6, lambda v: -v)
-    ),  # fmt: skip
+    ),
     written("loongarch64", "b26", "bl {}"),
     written("loongarch64", "b21", "beqz $a0, {}"),
     written("loongarch64", "b16", "bgeu $a0, $s3, {}"),
@@ -252,7 +286,7 @@ _LOONGARCH64 = (
         "near20",
         lambda v: f"pcaddi $a0, {v / 4:g}" if v % 4 else f"pcaddi $a0, {v // 4}",
         lambda n, v: n[-1] * 4 == v,
-    ),  # fmt: skip
+    ),
 )
 
 ROWS = (*_X86_64, *_AARCH64, *_RISCV64, *_LOONGARCH64)
