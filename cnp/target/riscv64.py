@@ -157,7 +157,8 @@ def _all_immediates(role: Role, access: Access) -> tuple[str, ...]:
     if role == Role.OFFSET:
         return ({4: "OFFSET4", 8: "OFFSET8"}.get(access.bytes, "I12"), "I12", "I32")
     if role == Role.STORED:
-        return () if access.type.is_float else ("ZERO", "LI6", "LI12", "I32")
+        loaded = ("LI6", "LI12") if access.bytes == 1 else ("LI6", "LI12", "I32")
+        return () if access.type.is_float else ("ZERO", *loaded)
     if role in (Role.INDEXED_OFFSET, Role.INDEXED_STORED):
         return ()
     if access.type.is_float:
