@@ -190,10 +190,12 @@ static void select_call(struct selection *s, const struct instruction *at) {
         return;
     struct location result = in_register(file ? s->library->float_result : s->library->integer_result);
     struct location d = locate(s, at->d, file);
-    if (is_c && callee->result_type == TYPE_I32) /* C leaves the upper half of a register undefined */
-        put_free(s, &s->library->ops[s->library->known[WRAP]], d, result, result);
-    else
-        move(s, file, d, result);
+    if (is_c && callee->result_type == TYPE_I32) { /* C leaves the upper half of a register undefined */
+        struct location near = is_far(s, d) ? result : d;
+        put_free(s, &s->library->ops[s->library->known[WRAP]], near, result, result);
+        result = near;
+    }
+    move(s, file, d, result);
 }
 
 static void select_return(struct selection *s, const struct instruction *at) {
