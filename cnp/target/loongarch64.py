@@ -219,8 +219,8 @@ TARGET = Target(
     float_result=0,
     scratch_registers=(),
     limits={
-        "slot_reach": 2048, "first_slot": 8, "c_arguments": 8, "wide_bits": 12, "most_repeated": 8, "aligns_loops": 0, "longest_padding": 12,
-        "extends_signs": 1, "pools": 1, "reaches_far": 1,
+        "slot_reach": 2048, "first_slot": 8, "c_arguments": 8, "wide_bits": 12, "most_repeated": 8, "aligns_loops": 0,
+        "longest_padding": 12, "extends_signs": 1, "pools": 1, "reaches_far": 1,
     },
     features=(),
     missing_features=tuple,
