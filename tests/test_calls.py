@@ -55,7 +55,7 @@ def test_values_live_across_calls(machine: Machine) -> None:
     for number, each in enumerate(many):
         greedy.i64_mul(each, greedy.params[0], number + 5)
     for number, each in enumerate(floats):
-        greedy.f64_convert_i64_s(each, many[number])
+        greedy.f64_convert_i64_s(each, many[number % len(many)])
     for each in floats:
         greedy.i64_trunc_sat_f64_s(many[0], each)
         greedy.i64_add(many[1], many[1], many[0])
@@ -69,7 +69,7 @@ def test_values_live_across_calls(machine: Machine) -> None:
         for number, each in enumerate(kept):
             f.i64_add(each, f.params[0], number * number)
         for number, each in enumerate(kept_floats):
-            f.f64_convert_i64_s(each, kept[number])
+            f.f64_convert_i64_s(each, kept[number % len(kept)])
         d, e = f.reg(i64), f.reg(i32)
         for callee in callees:
             f.call(d if callee is greedy else e, callee, kept[3])

@@ -184,7 +184,7 @@ def test_the_core_encodes_patterns_alike(core: ctypes.CDLL, bits: int) -> None:
 @pytest.mark.parametrize("each", CLASSES, ids=lambda each: each.name)
 def test_the_core_takes_what_python_takes(core: ctypes.CDLL, each: ImmediateClass) -> None:
     values = edges(each)
-    row = CLASS.pack(each.name.encode(), each.low, min(each.high, LARGEST), each.scale, each.pattern)
+    row = CLASS.pack(each.name.encode(), each.low, min(each.high, LARGEST), each.scale, each.pattern, each.loaded)
     array, found = (ctypes.c_int64 * len(values))(*values), (ctypes.c_int64 * len(values))()
     core.many_taken(ctypes.create_string_buffer(row, len(row)), array, found, ctypes.c_uint64(len(values)))
     assert [value for value, taken in zip(values, found) if taken != each.takes(value)] == []

@@ -12,8 +12,8 @@ class ImmediateClass(NamedTuple):
     low: int
     high: int
     scale: int = 1  # values are multiples of it
-    loaded: bool = False  # takes an instruction of its own: worth a register in a loop
     pattern: int = 0  # 32 or 64: ones in a row, rotated and repeated over as many bits, as AArch64 encodes them
+    loaded: bool = False  # takes an instruction of its own: worth a register in a loop
 
     def takes(self, value: int) -> bool:
         """Whether a value belongs to the class."""

@@ -124,7 +124,7 @@ def _all_immediates(role: Role, access: Access) -> tuple[str, ...]:
     if role == Role.OFFSET:
         return ("I12", "I32")
     if role == Role.STORED:
-        return () if access.type.is_float else ("ZERO", "LI12", "I32")
+        return () if access.type.is_float else ("ZERO", "LI12") if access.bytes == 1 else ("ZERO", "LI12", "I32")
     if role in (Role.INDEXED_OFFSET, Role.INDEXED_STORED):
         return ()
     if access.type.is_float:

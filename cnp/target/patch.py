@@ -10,7 +10,7 @@ class KindFlag(enum.IntFlag):
     """How a patch kind takes its value."""
 
     PC_RELATIVE = 1  # value + addend - address of the hole
-    PAGES = 2  # the distance of the pages of 4 KiB that the two are in
+    PAGES = 2  # with PC_RELATIVE: the distance of the pages of 4 KiB that the two are in; alone: the place in its page
 
 
 PAGE = 4096
