@@ -292,7 +292,9 @@ class EmulatedMachine(Machine):
 
     def choices_of(self, operands: int) -> int:
         """For how many choices a trial has time; ops of few operands have few trials, too."""
-        return {0: 1, 1: max(self.registers), 2: 8}.get(operands, 4)
+        groups = [self.target.register_groups(type) for type in (Type.i64, Type.f64)]
+        most, largest = max(map(len, groups)), max(len(group) for each in groups for group in each)
+        return {0: 1, 1: most * largest, 2: 8 if most == 1 else largest}.get(operands, 4)
 
     def choices(self, places: Sequence[Shared], operands: int, used: Used) -> Iterator[tuple[int, ...]]:
         """A few: of each combination of registers that do not share stencils, those that have been used least."""

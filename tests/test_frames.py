@@ -110,10 +110,11 @@ def test_operands_in_slots_out_of_reach(machine: Machine, name: str) -> None:
 def test_moves_to_and_from_slots_out_of_reach(machine: Machine, type: Type) -> None:
     f = Function("f", [i64, type], i64)
     fill = occupied(f)
-    near, far, farther, back = (f.reg(type) for _ in range(4))
+    near, far, farther, back, last = (f.reg(type) for _ in range(5))
     f.move(near, f.params[1])
     f.move(far, near)
-    f.move(farther, far)
+    f.move(last, far)
+    f.move(farther, last)
     getattr(f, f"{type}_store")(near, f.params[0], 0)
     f.move(near, farther)
     f.move(back, far)
@@ -123,7 +124,7 @@ def test_moves_to_and_from_slots_out_of_reach(machine: Machine, type: Type) -> N
     for number, each in enumerate((near, back, far, farther), 1):
         getattr(f, f"{type}_store")(each, f.params[0], 8 * number)
     f.ret(release(f, fill))
-    pins = {near.code & 0xFFFF: 0, back.code & 0xFFFF: 5}
+    pins = {near.code & 0xFFFF: 0, back.code & 0xFFFF: 5, last.code & 0xFFFF: machine.registers[type.is_float] - 1}
     placed = bytes(pins.get(number, FRAME) for number in range(len(f.register_types)))
     check(machine, f, [machine.middle, EDGES[type][6]], pins=[placed])
 

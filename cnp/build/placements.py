@@ -444,7 +444,7 @@ class Writer:
         each = self.target.classes[number]
         if each.low == each.high == 0 and not each.pattern:
             return "0"
-        if each.high < each.low:
+        if each.is_slot:
             return f"(i64)(frame + HOLE32({self._hole(p, position)}))"
         hole = self._hole(p, position)
         if type.is_float:

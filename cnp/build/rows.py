@@ -14,6 +14,8 @@ Registers = tuple[int, ...]
 """Guest registers of d, a, b and c, -1 where there is none."""
 _D, _A, _B, _C = range(4)
 _HAS_DESTINATION = (Form.FREE, Form.FREE_IMMEDIATE)
+_MOVES_FAR = frozenset(("i64_load", "f64_load", "i64_store", "f64_store"))
+"""What stencils/core/put.c takes for slots out of reach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +34,14 @@ def register_rows(
 
     Every position takes every register that C can name where all are registers; elsewhere two, and all change once. No
     rows where the pattern cannot be: the destination is no register, or of another file; and where the core exchanges
-    the operands.
+    the operands, or has no such address.
     """
     types = _register_types(op, form, alternatives, target)
     if target.groups is None:
         numbers = zip(types, (alternatives[0], *alternatives[1:]))
         return [tuple(-1 if type is None else number for type, number in numbers)]
     variables = _variables(op, form, types, alternatives, pattern, target)
-    if variables is None or _is_exchanged(op, form, types):
+    if variables is None or _is_exchanged(op, form, types) or _is_no_far_slot(op, alternatives, target):
         return []
     first, second = _assign(variables, 0), _assign(variables, 1)
     rows = {_registers(variables, first): None}
@@ -63,6 +65,23 @@ def _is_exchanged(op: BuildOp, form: Form, types: Sequence[Type | None]) -> bool
     """Whether a slot comes in front of a register, for which there are stencils in the other order."""
     commutes = form == Form.FREE and op.row.flags & OpFlag.COMMUTATIVE
     return bool(commutes and types[_A] is None and types[_B] is not None)
+
+
+def _is_no_far_slot(op: BuildOp, alternatives: Sequence[int], target: Target) -> bool:
+    """Whether an address is that of a slot out of reach, but not as the core moves from and to such slots: all of one,
+    without an offset, between it and a place.
+    """
+    row = op.row
+    if row.shape not in (Shape.LOAD, Shape.STORE):
+        return False
+    base = _B if row.shape == Shape.STORE else _A
+    places = len(target.register_groups(Type.i64)) + 1
+    names = [each for number, each in enumerate(target.classes) if row.classes[base - _A] >> number & 1]
+    if alternatives[base] < places or not names[alternatives[base] - places].is_slot:
+        return False
+    stored = row.operand_types[0]
+    is_constant = base == _B and alternatives[_A] > len(target.register_groups(stored))
+    return row.method not in _MOVES_FAR or alternatives[base + 1] != 0 or is_constant
 
 
 def other_operands(form: Form) -> tuple[int, int]:

@@ -15,6 +15,11 @@ class ImmediateClass(NamedTuple):
     pattern: int = 0  # 32 or 64: ones in a row, rotated and repeated over as many bits, as AArch64 encodes them
     loaded: bool = False  # takes an instruction of its own: worth a register in a loop
 
+    @property
+    def is_slot(self) -> bool:
+        """Whether it has no constants: it is the address of a slot that is out of reach of instructions."""
+        return self.high < self.low
+
     def takes(self, value: int) -> bool:
         """Whether a value belongs to the class."""
         if self.pattern:

@@ -110,7 +110,10 @@ def _continues(library: Library, holes: Sequence[Hole], hole: Hole) -> bool:
 
 
 def _read(library: Library, holes: Sequence[Hole], code: bytes, address: int) -> Patched:
-    """Solve for the value, from its lowest bits up: so far must what holes add be taken off again to know the next."""
+    """Solve for the value, from its lowest bits up: so far must what holes add be taken off again to know the next.
+
+    What no field holds is 0: only a multiple is patched into a field of upper bits alone.
+    """
     first, known, value = holes[0], 0, 0
     kinds = [Kind.of(library.kinds[hole.kind]) for hole in holes]
     sums = [_added(hole, kind, address) for hole, kind in zip(holes, kinds)]
@@ -119,15 +122,15 @@ def _read(library: Library, holes: Sequence[Hole], code: bytes, address: int) ->
             known = kind.scale.bit_length() - 1
             value = -added & _ones(known)
     parts = [
-        (segment, added + kind.bias, _field(code, hole, kind) >> segment.to & _ones(segment.bits))
+        (segment, added, kind.bias, _field(code, hole, kind) >> segment.to & _ones(segment.bits))
         for hole, kind, added in zip(holes, kinds, sums)
         for segment in kind.segments
     ]
-    for segment, added, bits in sorted(parts, key=lambda part: part[0].start):
+    for segment, added, bias, bits in sorted(parts, key=lambda part: part[0].start):
         end = segment.start + segment.bits
         if end > known:
-            below = _changed(value + added, segment.flags) & _ones(segment.start) & _ones(known)
-            value = _unchanged(below | bits << segment.start, segment.flags) - added & _ones(end)
+            below = _changed((value + added & _ones(known)) + bias, segment.flags) & _ones(segment.start)
+            value = _unchanged(below | bits << segment.start, segment.flags) - bias - added & _ones(end)
             known = end
     added = sums[0]
     lows = [kind.low for kind in kinds if kind.low != _UNLIMITED]

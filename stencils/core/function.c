@@ -18,8 +18,8 @@ static int has_room(const struct selection *s) {
     return fail(c, NEED_SCRATCH, 0, 0);
 }
 
-/* Operands in slots that no instruction reaches: copied to such as are reached, and a result copied back. Calls, returns
- * and jumps only move values, which is done for any slot. */
+/* Operands in slots that no instruction reaches: copied to such as are reached, and a result copied back. Moves, calls,
+ * returns and jumps only move values, which is done for any slot. */
 struct near_copies {
     s32 reg[COPIED_OPERANDS + 1], slot[COPIED_OPERANDS + 1];
     u32 n;
@@ -42,6 +42,8 @@ static void bring_near(struct selection *s, s32 reg, int reads, struct near_copi
 static void bring_operands_near(struct selection *s, const struct instruction *at, struct near_copies *copies) {
     copies->n = 0;
     if (at->kind != PLAIN_OP && at->kind != LOAD_OP && at->kind != STORE_OP && at->kind != BRANCH_OP && at->kind != TABLE_OP)
+        return;
+    if (at->kind == PLAIN_OP && is_move(s, at))
         return;
     for (u32 k = 0; k < at->n; k++)
         bring_near(s, at->operand[k], 1, copies);

@@ -1,6 +1,10 @@
 /* Instructions -> stencils: one table lookup an op, its placement being the index. */
 #include "events.h"
 
+static int is_move(const struct selection *s, const struct instruction *at) {
+    return at->op == s->library->known[INTEGER_MOVE] || at->op == s->library->known[FLOAT_MOVE];
+}
+
 static void select_value(struct selection *s, const struct instruction *at) {
     const struct op *op = &s->library->ops[at->op];
     int file = IS_FLOAT(op->result_type);
@@ -9,7 +13,7 @@ static void select_value(struct selection *s, const struct instruction *at) {
         select_indexed_add(s, at, d);
         return;
     }
-    if (at->op == s->library->known[INTEGER_MOVE] || at->op == s->library->known[FLOAT_MOVE]) {
+    if (is_move(s, at)) {
         move(s, file, d, a);
         return;
     }
