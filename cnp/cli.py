@@ -57,6 +57,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     objdump = commands.add_parser("objdump", help="show ops, stencils, holes and machine code side by side")
     objdump.add_argument("file", type=Path, metavar="FILE", help="functions in text form")
     objdump.add_argument("--function", metavar="NAME", help="only this one (default: all)")
+    objdump.add_argument("--target", metavar="NAME", help="show the code for that machine (default: for this one)")
     objdump.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="default: on a terminal")
 
     commands.add_parser("bench", help="measure what cnp is judged by", add_help=False)
@@ -189,7 +190,7 @@ def _objdump(options: argparse.Namespace) -> int:
     chosen = [_chosen(functions, options.function, options.file)] if options.function else list(functions.values())
     colour = options.color == "always" or (options.color == "auto" and sys.stdout.isatty() and objdump.can_colour())
     for each in chosen:
-        objdump.show(each.compile(trace=True), sys.stdout, colour)
+        objdump.show(each.compile(trace=True, target=options.target), sys.stdout, colour)
     return 0
 
 

@@ -14,6 +14,7 @@ from cnp.runtime.buffer import Buffer
 from cnp.runtime.codememory import CodeMemory
 from cnp.runtime.layout import (
     KNOWN_CONTROLS,
+    OPTIONAL_CONTROLS,
     KNOWN_OPS,
     LIBC_FUNCTIONS,
     PYTHON_FUNCTIONS,
@@ -179,8 +180,9 @@ class Core:
         tables.survivors = sum(1 << register for register in values[SymbolKind.SURVIVOR])
         tables.scratch = sum(1 << register for register in values[SymbolKind.SCRATCH])
         tables.padding[:] = library.padding
-        control, rows = library.control, library.op_by_method
+        rows = library.op_by_method
         try:
+            control = dict.fromkeys(OPTIONAL_CONTROLS, 0) | library.control
             tables.control[:] = [control[name] for name in KNOWN_CONTROLS]
             tables.known[:] = [rows[name].code for name in KNOWN_OPS]
             for code in (rows[name].code for name in REDUCIBLE_OPS):

@@ -262,7 +262,7 @@ TARGET = Target(
     float_result=0,
     scratch_registers=(),
     limits={
-        "slot_reach": 2048, "first_slot": 8, "c_arguments": 8, "wide_bits": 12, "most_repeated": 0, "aligns_loops": 0,
+        "slot_reach": 2048, "first_slot": 8, "c_arguments": 8, "wide_bits": 1, "most_repeated": 0, "aligns_loops": 0,
         "longest_padding": 14, "extends_signs": 1, "pools": 1, "reaches_far": 1,
     },
     features=(),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cnp.target.fields import bits, signed, unknown, word_at
 from cnp.target.record import Instruction
 
-_ZERO, _RETURN_ADDRESS, _STACK_POINTER = 0, 1, 2
+_ZERO, _RETURN_ADDRESS, _STACK_POINTER, _OTHER_RETURN_ADDRESS = 0, 1, 2, 5
 _ADDI, _AUIPC, _FLOAT, _BRANCH, _JALR, _JAL = 0x13, 0x17, 0x53, 0x63, 0x67, 0x6F
 
 # The values of bits 14:12 that are known, by opcode. First those that set the integer register in 11:7: loads,
@@ -90,7 +90,7 @@ def _full(word: int, offset: int) -> Instruction | None:
         return _jump(offset, 4, _number(word, _BRANCH_PARTS), word & _CONDITION)
     if opcode == _JAL and register == _ZERO:
         return _jump(offset, 4, _number(word, _JAL_PARTS))
-    if opcode == _JAL and register == _RETURN_ADDRESS:
+    if opcode == _JAL and register in (_RETURN_ADDRESS, _OTHER_RETURN_ADDRESS):
         return Instruction(offset, 4, calls=True)
     if opcode == _JALR and function == 0:
         return _to_register(offset, 4, register, bits(word, 15, 5), word >> 20)

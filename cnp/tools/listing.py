@@ -60,7 +60,7 @@ def rows(made: Made, decode: bool = True) -> list[Row]:
 
     UserError without the trace, MissingExtra without capstone.
     """
-    part, library = _part(made), _library(made)
+    part, library = part_of(made), _library(made)
     if not part.traces:
         raise UserError(f"function {made.function.name!r} was compiled without trace=True, which listings need")
     code, addresses, namer = made.code, _Addresses(made), _Namer(library)
@@ -94,7 +94,8 @@ def rows(made: Made, decode: bool = True) -> list[Row]:
     return result
 
 
-def _part(made: Made) -> Part:
+def part_of(made: Made) -> Part:
+    """What the core said of a compiled function."""
     from cnp.backends.foreign import ForeignFunction
 
     return made.parts[0] if isinstance(made, ForeignFunction) else made._code.parts[made._index]
@@ -256,7 +257,7 @@ def stencils_text(made: Made) -> str:
 def allocation_text(made: Made) -> str:
     """A register a line: the range of positions it lives in (two an op), and where."""
     function = made.function
-    part = _part(made)
+    part = part_of(made)
     lines = []
     for index, (type, interval) in enumerate(zip(function.register_types, part.intervals)):
         start, end, place, slot = interval

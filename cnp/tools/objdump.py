@@ -12,7 +12,7 @@ from cnp.ir.text import print_op
 from cnp.tools import listing
 
 if TYPE_CHECKING:
-    from cnp.runtime.callable import NativeFunction
+    from cnp.tools.listing import Made
 
 _WIDEST = {"op": 44, "stencil": 52}
 """Widths, in characters, beyond which these columns of plain listings are cut: few lines are wider."""
@@ -34,7 +34,7 @@ class Line:
     holes: str
 
 
-def lines(made: NativeFunction) -> Iterator[Line]:
+def lines(made: Made) -> Iterator[Line]:
     """A line an instruction, in the order of the code."""
     function, shown, cold = made.function, -1, False
     for row in listing.rows(made):
@@ -51,12 +51,12 @@ def lines(made: NativeFunction) -> Iterator[Line]:
             number = op = stencil = holes = ""
 
 
-def heading(made: NativeFunction) -> str:
+def heading(made: Made) -> str:
     """`sum(i64) -> i64: 61 bytes in 14 stencils, frame of 32 bytes`"""
     function = made.function
     params = ", ".join(map(str, function.parameter_types))
     result = f" -> {function.result}" if function.result is not None else ""
-    stencils = len(made._code.parts[made._index].traces)
+    stencils = len(listing.part_of(made).traces)
     size = f"{len(made.code)} bytes in {stencils} stencil{'s' * (stencils != 1)}"
     return f"{function.name}({params}){result}: {size}, frame of {made.frame_size} bytes"
 
@@ -70,7 +70,7 @@ def can_colour() -> bool:
     return True
 
 
-def show(made: NativeFunction, output: TextIO, colour: bool) -> None:
+def show(made: Made, output: TextIO, colour: bool) -> None:
     """Write one function's listing, in colour and fitted to the terminal, or as plain columns."""
     if colour:
         _show_coloured(made, output)
@@ -78,7 +78,7 @@ def show(made: NativeFunction, output: TextIO, colour: bool) -> None:
         _show_plain(made, output)
 
 
-def _show_plain(made: NativeFunction, output: TextIO) -> None:
+def _show_plain(made: Made, output: TextIO) -> None:
     table = list(lines(made))
     names = list(Line.__dataclass_fields__)
     widths = {name: max(len(getattr(line, name)) for line in table) for name in names}
@@ -94,7 +94,7 @@ def _fitted(text: str, width: int) -> str:
     return text.ljust(width) if len(text) <= width else text[: width - 3] + "..."
 
 
-def _show_coloured(made: NativeFunction, output: TextIO) -> None:
+def _show_coloured(made: Made, output: TextIO) -> None:
     try:
         from rich.console import Console
         from rich.table import Table

@@ -151,11 +151,12 @@ static inline __attribute__((always_inline)) i64 cnp_below_lowest(i64 x) {
 #define CNP_COUNT_MANY(name, target) CNP_IN_PLACE(CNP_MOVE_32("t0", name) "sub s1, s1, t0\n blez s1, " #target)
 
 /* The routines look for frame in s0, for the end of a large frame in t2, for the function's number in t3, and put t0 back
- * into ra. */
+ * into ra; that of loops goes back to t0 and leaves ra alone. */
 #define CNP_POLL(text, target)                                                                                \
     CNP_IN_PLACE("mv t0, ra\n" text);                                                                         \
     CNP_GO(target)
-#define CNP_POLL_IN_LOOP(target) CNP_POLL("call cnp_poll_in_loop", target)
+#define CNP_CALL_SHARED_POLL(target) CNP_IN_PLACE("jal t0, " #target)
+#define CNP_POLL_SHARED() CNP_IN_PLACE("tail cnp_poll_in_loop")
 #define CNP_POLL_BEFORE_CALL(function, target)                                                                \
     CNP_POLL(CNP_MOVE_32("t3", function) "call cnp_poll_before_call", target)
 #define CNP_POLL_LARGE_FRAME(size, function, target)                                                          \
@@ -223,7 +224,7 @@ static inline __attribute__((always_inline)) i64 cnp_below_lowest(i64 x) {
             "  mv a2, s0\n"                                                                                   \
             "  tail cnp_stop\n"                                                                               \
             "cnp_poll_in_loop:\n"                                                                             \
-            "  li t3, 0\n"                                                                                    \
+            "  mv t1, t0\n  mv t0, ra\n  mv ra, t1\n  li t3, 0\n"                                          \
             "cnp_poll_before_call:\n"                                                                         \
             "  mv t2, s0\n"                                                                                   \
             "cnp_poll_large_frame:\n"                                                                         \
