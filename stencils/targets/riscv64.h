@@ -103,10 +103,11 @@ static inline __attribute__((always_inline)) i64 cnp_below_lowest(i64 x) {
     })
 #define CNP_ROUND_F32(a, way) CNP_ROUND(f32, "s", f, 0x1p23f, a, way)
 #define CNP_ROUND_F64(a, way) CNP_ROUND(f64, "d", , 0x1p52, a, way)
+/* Two instructions where the destination is b, as in `if (c) d = a`. */
 #define CNP_SELECT(type, constraint, move, c, a, b)                                                            \
     ({                                                                                                        \
-        type chosen_ = (a);                                                                                   \
-        __asm__("bnez %2, 1f\n " move " %0, %1\n1:" : "+" constraint(chosen_) : constraint(b), "r"(c));       \
+        type chosen_ = (b);                                                                                   \
+        __asm__("beqz %2, 1f\n " move " %0, %1\n1:" : "+" constraint(chosen_) : constraint(a), "r"(c));       \
         chosen_;                                                                                              \
     })
 #define CNP_SELECT_I64(c, a, b) CNP_SELECT(i64, "r", "mv", c, a, b)
