@@ -14,9 +14,9 @@ from cnp.runtime.buffer import Buffer
 from cnp.runtime.codememory import CodeMemory
 from cnp.runtime.layout import (
     KNOWN_CONTROLS,
-    OPTIONAL_CONTROLS,
     KNOWN_OPS,
     LIBC_FUNCTIONS,
+    OPTIONAL_CONTROLS,
     PYTHON_FUNCTIONS,
     PYTHON_OBJECTS,
     REDUCIBLE_OPS,
