@@ -41,18 +41,7 @@ CONTROL(count_large_frame) {
 }
 
 /* What polls, out of line, and goes back to TARGET. Only where a function is about to call can the stack overflow, and only the core sees that it does. */
-#ifdef CNP_POLL_SHARED /* where the way to a routine is long: the polls of a function call it at TARGET, and go back then */
-CONTROL(poll) {
-    CNP_CALL_SHARED_POLL(TARGET);
-    CNP_GO(NEXT);
-}
-CONTROL(poll_shared) {
-    CNP_POLL_SHARED();
-    __builtin_unreachable();
-}
-#else
 CONTROL(poll) { CNP_POLL_IN_LOOP(TARGET); }
-#endif
 CONTROL(poll_before_call) { CNP_POLL_BEFORE_CALL(FUNCTION, TARGET); }
 CONTROL(poll_large_frame) { CNP_POLL_LARGE_FRAME(FRAME_SIZE, FUNCTION, TARGET); }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from cnp.build.clang import Clang
 from cnp.build.elf import Function, functions_of, read_object
 from cnp.build.extract import Code, Rules, extract
-from cnp.build.placements import PRELUDE, Immediate, Key, Placement, Writer
+from cnp.build.placements import PRELUDE, Group, Immediate, Key, Placement, Writer
 from cnp.build.sample import merge_samples
 from cnp.errors import BuildError
 from cnp.stencil.model import Shape
@@ -93,9 +93,10 @@ def compile_placements(compiler: Compiler, name: str, placements: Sequence[Place
     writer = Writer(compiler.target)
     pending = [(p, writer.immediates(p)) for p in placements]
     result = Compiled({}, 0, {})
+    even = _even(compiler, f"{name}_even", writer, pending)
     attempt = 0
     while pending:
-        functions = _compile(compiler, f"{name}_{attempt}", writer, pending, attempt)
+        functions = _compile(compiler, f"{name}_{attempt}", writer, pending, attempt, even)
         result.functions += len(functions)
         failed = []
         for p, immediates in pending:
@@ -127,20 +128,50 @@ def _shown(functions: Mapping[str, Function], p: Placement) -> str:
 Pending = Sequence[tuple[Placement, Sequence[Immediate]]]
 
 
-def _compile(compiler: Compiler, name: str, writer: Writer, pending: Pending, attempt: int) -> dict[str, Function]:
-    functions: dict[str, Function] = {}
+def _even(compiler: Compiler, name: str, writer: Writer, pending: Pending) -> frozenset[Group]:
+    """The groups whose instructions have the same sizes whichever registers they have, without the flags that see to
+    it: on riscv64, `c.mv` takes all registers, `c.and` takes few. Seen with short registers only, and with another one
+    at each position. A unit has whole groups.
+    """
     general = [each for each in pending if each[0].is_general(compiler.target)]
-    special = [each for each in pending if not each[0].is_general(compiler.target)]
+    if not general:
+        return frozenset()
+    text = _source(writer, general, attempt=0, samples=1)
+    functions = compiler.functions(name, text)
+    even = set()
+    for group, members in itertools.groupby((p for p, _ in general), lambda p: p.group):
+        rows = list(members)
+        codes = [compiler.target.decode(functions[f"{p.label}_0"].code) for p in rows]
+        sizes = {tuple(instruction.size for instruction in code) for code in codes}
+        long = [p.long_positions(compiler.target) for p in rows]
+        if len(sizes) == 1 and frozenset() in long and frozenset().union(*long) == rows[0].positions:
+            even.add(group)
+    return frozenset(even)
+
+
+def _source(writer: Writer, part: Pending, attempt: int, samples: int = 2) -> str:
+    """C of placements, with at most so many samples of each."""
+    text = [PRELUDE]
+    text += [f'#include "{source}"\n' for source in sorted({p.op.source.source for p, _ in part})]
+    for p, immediates in part:
+        strategy = strategies(immediates, writer.target)[attempt]
+        for sample in range(min(strategy.samples(immediates), samples)):
+            text.append(writer.function(p, str(sample), strategy.expressions(immediates, sample)))
+    return "".join(text)
+
+
+def _compile(
+    compiler: Compiler, name: str, writer: Writer, pending: Pending, attempt: int, even: frozenset[Group]
+) -> dict[str, Function]:
+    functions: dict[str, Function] = {}
+    general: list[tuple[Placement, Sequence[Immediate]]] = []
+    special: list[tuple[Placement, Sequence[Immediate]]] = []
+    for each in pending:
+        p = each[0]
+        (general if p.is_general(compiler.target) and p.group not in even else special).append(each)
     for part, flags, suffix in ((special, (), ""), (general, compiler.target.general_flags, "_general")):
-        if not part:
-            continue
-        text = [PRELUDE]
-        text += [f'#include "{source}"\n' for source in sorted({p.op.source.source for p, _ in part})]
-        for p, immediates in part:
-            strategy = strategies(immediates, compiler.target)[attempt]
-            for sample in range(strategy.samples(immediates)):
-                text.append(writer.function(p, str(sample), strategy.expressions(immediates, sample)))
-        functions |= compiler.functions(name + suffix, "".join(text), arguments(flags))
+        if part:
+            functions |= compiler.functions(name + suffix, _source(writer, part, attempt), arguments(flags))
     return functions
 
 

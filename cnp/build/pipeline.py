@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import tempfile
 import time
@@ -133,11 +134,21 @@ def _workspace(keep: Path | None) -> Iterator[Path]:
             yield Path(directory)
 
 
+def _units(placements: Sequence[Placement]) -> list[list[Placement]]:
+    """Placements that differ in registers alone stay together."""
+    units: list[list[Placement]] = [[]]
+    for _, each in itertools.groupby(placements, lambda placement: placement.group):
+        if len(units[-1]) >= _PER_UNIT:
+            units.append([])
+        units[-1] += each
+    return units
+
+
 def _compile_all(
     compiler: Compiler, placements: Sequence[Placement], jobs: int, progress: Progress
 ) -> tuple[dict[Key, Code], int]:
     """Compile units of placements in processes. Units do not depend on how many processes there are."""
-    units = [placements[start : start + _PER_UNIT] for start in range(0, len(placements), _PER_UNIT)]
+    units = _units(placements)
     codes: dict[Key, Code] = {}
     errors: dict[str, str] = {}
     functions = 0

@@ -42,6 +42,10 @@ Key = tuple[int, int, int, "tuple[int, ...] | None"]
 """Of a placement: its op's code, its form, its index, and the registers if others share its stencil."""
 
 
+Group = tuple[int, int, int]
+"""Of placements that differ in registers alone: the first three of their keys."""
+
+
 @dataclass(frozen=True, slots=True)
 class Variant:
     """What the placements of a family have in common."""
@@ -101,10 +105,29 @@ class Placement:
         )
 
     @property
+    def positions(self) -> frozenset[int]:
+        """Those of d, a, b and c, as numbers, that are in registers."""
+        return frozenset(position for position, register in enumerate(self.registers) if register >= 0)
+
+    def long_positions(self, target: Target) -> frozenset[int]:
+        """Those that are in registers which not all instructions take."""
+        types = [self.op.source.result, *self.op.row.operand_types]
+        return frozenset(
+            position
+            for position in self.positions
+            if (type := types[position]) is not None and self.registers[position] not in target.register_groups(type)[0]
+        )
+
+    @property
     def label(self) -> str:
         """The name of its C functions, up to the variant."""
         registers = "_".join("n" if each < 0 else str(each) for each in self.registers)
         return f"{self.op.row.method}__{int(self.form)}_{self.index}_{registers}" + "i" * bool(self.variant)
+
+    @property
+    def group(self) -> Group:
+        """What it has in common with those that differ in registers alone."""
+        return self.op.row.code, int(self.form), self.index
 
     @property
     def key(self) -> Key:

@@ -25,6 +25,7 @@ class Variable:
     positions: tuple[int, ...]
     is_float: bool
     choices: tuple[int, ...]
+    is_mixed: bool  # some are registers that short instructions take, others are not
 
 
 def register_rows(
@@ -133,7 +134,9 @@ def _variables(
     for positions in groups:
         type = types[positions[0]] if positions[0] != _D or types[_D] is not None else None
         if type is not None:
-            found.append(Variable(positions, type.is_float, _choices(type, alternatives[positions[0]], target)))
+            group, groups = alternatives[positions[0]], target.register_groups(type)
+            is_mixed = 0 < group == len(groups) - 1
+            found.append(Variable(positions, type.is_float, _choices(type, group, target), is_mixed))
     return found
 
 
@@ -163,8 +166,11 @@ def _assign(variables: Sequence[Variable], which: int) -> list[int]:
 
 
 def _other(variable: Variable, fixed: int) -> tuple[int, ...]:
-    """A register that differs from a fixed one in several bits."""
-    return tuple(each for each in variable.choices[len(variable.choices) // 2 :][:1] if each != fixed)
+    """A register that differs from a fixed one in several bits, and one that short instructions may not take."""
+    found = variable.choices[len(variable.choices) // 2 :][:1]
+    if variable.is_mixed:
+        found += variable.choices[-2:-1]
+    return tuple(each for each in found if each != fixed)
 
 
 def _is_distinct(variables: Sequence[Variable], numbers: Sequence[int]) -> bool:

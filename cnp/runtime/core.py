@@ -16,7 +16,6 @@ from cnp.runtime.layout import (
     KNOWN_CONTROLS,
     KNOWN_OPS,
     LIBC_FUNCTIONS,
-    OPTIONAL_CONTROLS,
     PYTHON_FUNCTIONS,
     PYTHON_OBJECTS,
     REDUCIBLE_OPS,
@@ -180,9 +179,8 @@ class Core:
         tables.survivors = sum(1 << register for register in values[SymbolKind.SURVIVOR])
         tables.scratch = sum(1 << register for register in values[SymbolKind.SCRATCH])
         tables.padding[:] = library.padding
-        rows = library.op_by_method
+        control, rows = library.control, library.op_by_method
         try:
-            control = dict.fromkeys(OPTIONAL_CONTROLS, 0) | library.control
             tables.control[:] = [control[name] for name in KNOWN_CONTROLS]
             tables.known[:] = [rows[name].code for name in KNOWN_OPS]
             for code in (rows[name].code for name in REDUCIBLE_OPS):

@@ -34,12 +34,8 @@ KNOWN_CONTROLS = (
     *("call_c", "call_c_stack", "call_c_large_frame", "call_c_stack_large_frame", "c_entry_integer", "c_entry_float"),
     *("landing_pad", "veneer"),
     *("call_symbol", "call_symbol_stack", "call_symbol_large_frame", "call_symbol_stack_large_frame"),
-    "poll_shared",
 )
 """Control stencils, in the order of `enum known_control`."""
-
-OPTIONAL_CONTROLS = ("poll_shared",)
-"""Those that not every target has."""
 
 
 class Library(ctypes.Structure):

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from cnp.target.fields import bits, signed, unknown, word_at
 from cnp.target.record import Instruction
 
-_ZERO, _RETURN_ADDRESS, _STACK_POINTER, _OTHER_RETURN_ADDRESS = 0, 1, 2, 5
+_ZERO, _RETURN_ADDRESS, _STACK_POINTER = 0, 1, 2
+_RETURN_ADDRESSES = (_RETURN_ADDRESS, 5)
+"""ra, and t0, the alternate link register."""
 _ADDI, _AUIPC, _FLOAT, _BRANCH, _JALR, _JAL = 0x13, 0x17, 0x53, 0x63, 0x67, 0x6F
 
 # The values of bits 14:12 that are known, by opcode. First those that set the integer register in 11:7: loads,
@@ -71,7 +73,7 @@ def _read(code: bytes, offset: int) -> Instruction:
 
 
 def _far(code: bytes, auipc: int, offset: int) -> Instruction | None:
-    """`auipc t, high; jalr zero, low(t)`, or the same with ra twice; None if it is neither."""
+    """`auipc t, high; jalr zero, low(t)`, or the same with ra or t0 twice; None if it is neither."""
     if auipc & 0x7F != _AUIPC or offset + 8 > len(code):
         return None
     word, base = word_at(code, offset + 4), bits(auipc, 7, 5)
@@ -81,7 +83,7 @@ def _far(code: bytes, auipc: int, offset: int) -> Instruction | None:
     if link == _ZERO:
         displacement = signed(auipc & ~0xFFF, 32) + signed(word >> 20, 12) - 8
         return Instruction(offset, 8, jump=True, displacement=displacement)
-    return Instruction(offset, 8, calls=True) if link == base == _RETURN_ADDRESS else None
+    return Instruction(offset, 8, calls=True) if link == base and link in _RETURN_ADDRESSES else None
 
 
 def _full(word: int, offset: int) -> Instruction | None:
@@ -90,7 +92,7 @@ def _full(word: int, offset: int) -> Instruction | None:
         return _jump(offset, 4, _number(word, _BRANCH_PARTS), word & _CONDITION)
     if opcode == _JAL and register == _ZERO:
         return _jump(offset, 4, _number(word, _JAL_PARTS))
-    if opcode == _JAL and register in (_RETURN_ADDRESS, _OTHER_RETURN_ADDRESS):
+    if opcode == _JAL and register == _RETURN_ADDRESS:
         return Instruction(offset, 4, calls=True)
     if opcode == _JALR and function == 0:
         return _to_register(offset, 4, register, bits(word, 15, 5), word >> 20)

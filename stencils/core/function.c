@@ -144,29 +144,7 @@ static s32 select_block(struct selection *s, s32 b) {
     return next;
 }
 
-/* The polls in loops of a function share the way to the routine, as long as that is near: a call with one field reaches
- * a MiB. */
-enum { NEAR_POLL = 1 << 19 };
-static void put_poll_through_shared(struct selection *s) {
-    s32 back = s->branch_target;
-    int is_new = !s->poll_position || s->position - s->poll_position >= NEAR_POLL;
-    if (is_new)
-        s->poll_target = s->n_targets++;
-    s->branch_target = s->poll_target;
-    put_control(s, POLL_STENCIL);
-    jump_to(s, back);
-    if (!is_new)
-        return;
-    s->poll_position = s->position;
-    bind(s, s->poll_target);
-    put_control(s, POLL_SHARED);
-}
-
 static void put_poll(struct selection *s, int before_call) {
-    if (!before_call && s->frame != LARGE_FRAME && s->library->control[POLL_SHARED]) {
-        put_poll_through_shared(s);
-        return;
-    }
     s->value[FUNCTION_VALUE] = before_call ? s->c->request->function_number : 0;
     put_control(s, s->frame == LARGE_FRAME ? POLL_LARGE_FRAME : before_call ? POLL_BEFORE_CALL : POLL_STENCIL);
     s->value[FUNCTION_VALUE] = s->c->request->function_number;

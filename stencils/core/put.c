@@ -28,8 +28,6 @@ struct selection {
     u32 n_cold;                 /* exits and polls, which have code out of line */
     s32 trap_target;            /* the latest common end of exits, */
     u32 trap_position;          /* and where it is, or 0 */
-    s32 poll_target;            /* the same of polls in loops */
-    u32 poll_position;
     u32 saved[2], lost[2];      /* bit per hardware register: its slot is up to date; only its slot is */
 };
 

@@ -156,8 +156,9 @@ static inline __attribute__((always_inline)) i64 cnp_below_lowest(i64 x) {
 #define CNP_POLL(text, target)                                                                                \
     CNP_IN_PLACE("mv t0, ra\n" text);                                                                         \
     CNP_GO(target)
-#define CNP_CALL_SHARED_POLL(target) CNP_IN_PLACE("jal t0, " #target)
-#define CNP_POLL_SHARED() CNP_IN_PLACE("tail cnp_poll_in_loop")
+#define CNP_POLL_IN_LOOP(target)                                                                              \
+    CNP_IN_PLACE("call t0, cnp_poll_in_loop");                                                                \
+    CNP_GO(target)
 #define CNP_POLL_BEFORE_CALL(function, target)                                                                \
     CNP_POLL(CNP_MOVE_32("t3", function) "call cnp_poll_before_call", target)
 #define CNP_POLL_LARGE_FRAME(size, function, target)                                                          \
