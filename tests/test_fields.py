@@ -57,7 +57,8 @@ def target(
 def op(result: Type | None, *operands: Type, shape: Shape = Shape.VALUE) -> Any:
     """As much of an op as rows are made of."""
     return SimpleNamespace(
-        row=SimpleNamespace(shape=shape, operand_types=operands, flags=OpFlag(0)), source=SimpleNamespace(result=result)
+        row=SimpleNamespace(shape=shape, operand_types=operands, flags=OpFlag(0), classes=(0, 0, 0)),
+        source=SimpleNamespace(result=result),
     )
 
 

@@ -134,8 +134,8 @@ def _variables(
     for positions in groups:
         type = types[positions[0]] if positions[0] != _D or types[_D] is not None else None
         if type is not None:
-            group, groups = alternatives[positions[0]], target.register_groups(type)
-            is_mixed = 0 < group == len(groups) - 1
+            group = alternatives[positions[0]]
+            is_mixed = 0 < group == len(target.register_groups(type)) - 1
             found.append(Variable(positions, type.is_float, _choices(type, group, target), is_mixed))
     return found
 
