@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from agreement import function
+from ahead_support import run, succeed
 from machines import EmulatedMachine, Machine
 from sample_functions import trap_of
 
@@ -95,3 +99,33 @@ def test_landing_pads_are_where_jumps_arrive(machine: Machine) -> None:
     assert with_pads.code.count(pad) == 4
     for call in (without, with_pads):
         assert [call(0), call(1), call(2), call(-1)] == [10, 20, 30, 30]
+
+
+GUARDED = r"""
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+static const unsigned char code[] = {@CODE@};
+int main(void) {
+    char *page = mmap(0, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memcpy(page, code, sizeof code);
+    if (mprotect(page, 65536, PROT_READ | PROT_EXEC | 0x10 /* PROT_BTI */))
+        return 2;
+    __builtin___clear_cache(page, page + sizeof code);
+    int64_t (*pick)(int32_t) = (int64_t (*)(int32_t))page;
+    return pick(0) == 10 && pick(1) == 20 && pick(2) == 30 ? 0 : 1;
+}
+"""
+
+
+@pytest.mark.parametrize(("landing_pads", "status"), [(True, 0), (False, -signal.SIGILL)])
+def test_a_processor_that_checks_jumps_is_content_with_pads(tmp_path: Path, landing_pads: bool, status: int) -> None:
+    """On pages with PROT_BTI, which qemu honours, code without pads is stopped."""
+    gcc, qemu = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64-static")
+    if gcc is None or qemu is None:
+        pytest.skip("NOT TESTED: there is no aarch64-linux-gnu-gcc, or no qemu-aarch64-static")
+    code = function(TABLE).compile(target="aarch64", landing_pads=landing_pads).code
+    source = tmp_path / "guarded.c"
+    source.write_text(GUARDED.replace("@CODE@", ",".join(map(str, code))))
+    succeed([gcc, "-static", "-O1", source, "-o", tmp_path / "guarded"])
+    assert run([qemu, "-cpu", "max", tmp_path / "guarded"]).returncode == status
