@@ -35,7 +35,7 @@ class Clang:
         if self.zig:
             selection = ["-target", target.zig_triple, target.zig_cpu]
         else:
-            selection = [f"--target={target.triple}", target.clang_cpu]
+            selection = [f"--target={target.triple}", *target.clang_cpu.split()]
         return [*self.command, *selection, *flags]
 
     def run(self, arguments: Sequence[str], cwd: Path) -> str:

@@ -59,8 +59,8 @@ _RELOCATIONS = {
 }
 
 _SHARED_FLAGS = (
+    Flag("-mcmodel=normal", "calls are one instruction, whatever the compiler's default is"),
     Flag("-mabi=lp64d", "floats are passed in float registers"),
-    Flag("-mno-strict-align", "memory is accessed at any alignment, in one instruction"),
     Flag("-mno-relax", "there is no linker to make code shorter, nor to put padding right"),
 )
 _STENCIL_FLAGS = (
@@ -176,9 +176,9 @@ _NUMBERS = {
 TARGET = Target(
     name="loongarch64",
     triple="loongarch64-unknown-linux-gnu",
-    clang_cpu="-march=loongarch64",
+    clang_cpu="-march=loongarch64 -mno-strict-align",  # memory is accessed at any alignment, in one instruction
     zig_triple="loongarch64-linux-musl",
-    zig_cpu="-mcpu=generic_la64",
+    zig_cpu="-mcpu=generic_la64+f+d+ual",
     header="targets/loongarch64.h",
     flags=_STENCIL_FLAGS,
     core_flags=_CORE_FLAGS,

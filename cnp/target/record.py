@@ -100,7 +100,7 @@ class Target:
 
     name: str
     triple: str  # of clang
-    clang_cpu: str  # the flag that sets the baseline processor, as clang spells it
+    clang_cpu: str  # the flags that set the baseline processor, as clang spells them
     zig_triple: str
     zig_cpu: str
     header: str  # below stencils/

@@ -83,9 +83,9 @@ _RELOCATIONS = {
     45: RelocationKind("R_RISCV_RVC_JUMP", ((0, _SHORT_JUMP),)),
 }
 
+_FEATURE = "-Xclang -target-feature -Xclang "
 _SHARED_FLAGS = (
     Flag("-mabi=lp64d", "floats are passed in float registers"),
-    Flag("-mno-strict-align", "memory is accessed at any alignment, in one instruction"),
     Flag("-mno-relax", "there is no linker to make code shorter, nor to put padding right"),
     Flag("-mcmodel=medany", "constants are reached by distance"),
 )
@@ -93,7 +93,8 @@ _STENCIL_FLAGS = (
     *STENCIL_FLAGS,
     *_SHARED_FLAGS,
     Flag("-msmall-data-limit=0", "there is no global pointer: constants stay in .rodata"),
-    Flag("-ffixed-x8 -ffixed-x9", "s0 is frame and s1 the ticks"),
+    # -ffixed-x8 is what clang calls it, but `zig cc` does not hear it.
+    Flag(_FEATURE + "+reserve-x8" + " " + _FEATURE + "+reserve-x9", "s0 is frame and s1 the ticks"),
     *COMMON_FLAGS,
     Flag("-Wno-cast-function-type-mismatch", "each stencil has its own types of arguments, and goes on to others"),
 )
@@ -104,7 +105,10 @@ _CORE_FLAGS = (
     *COMMON_FLAGS,
 )
 _GENERAL_FLAGS = (
-    Flag("-march=rv64g", "compressed instructions have few registers, which decide about the size of code then"),
+    Flag(
+        f"{_FEATURE}-c {_FEATURE}-zca {_FEATURE}-zcd",
+        "compressed instructions have few registers, which decide about the size of code then",
+    ),
 )
 
 
@@ -219,9 +223,9 @@ def _groups(names: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
 TARGET = Target(
     name="riscv64",
     triple="riscv64-unknown-linux-gnu",
-    clang_cpu="-march=rv64gc",
+    clang_cpu="-march=rv64gc -mno-strict-align",  # memory is accessed at any alignment, in one instruction
     zig_triple="riscv64-linux-musl",
-    zig_cpu="-mcpu=baseline_rv64",
+    zig_cpu="-mcpu=baseline_rv64+unaligned_scalar_mem",
     header="targets/riscv64.h",
     flags=_STENCIL_FLAGS,
     core_flags=_CORE_FLAGS,
