@@ -135,7 +135,7 @@ def _compile(compiler: Compiler, name: str, writer: Writer, pending: Pending, at
         if not part:
             continue
         text = [PRELUDE]
-        text += [f'#include "{source}"\n' for source in sorted({p.op.source.source for p, _ in part})]
+        text += [f'#include "{source}"\n' for source in sorted({p.op.source.path for p, _ in part})]
         for p, immediates in part:
             strategy = strategies(immediates, compiler.target)[attempt]
             for sample in range(strategy.samples(immediates)):
