@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 
 from cnp.backends.requests import Group
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, NoReturn
 
+    from cnp.stencil.library import Library
+
 _core: Core | None = None
 _core_lock = threading.Lock()
 _extensions: dict[bytes, Core] = {}
@@ -32,9 +35,17 @@ def core() -> Core:
     if _core is None:
         with _core_lock:
             if _core is None:
-                check_platform()
-                _core = Core(default_library(), CodeMemory(), Register, Label, raise_trap)
+                _core = _started(default_library())
     return _core
+
+
+def _started(library: Library) -> Core:
+    """A core that outlives everything: when Python ends, what is still there may be taken apart together with the
+    core, in any order, and compiled code must not be given back to a core that is half gone."""
+    check_platform()
+    started = Core(library, CodeMemory(), Register, Label, raise_trap)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(started))
+    return started
 
 
 def core_of(function: Function) -> Core:
@@ -44,8 +55,7 @@ def core_of(function: Function) -> Core:
         return core()
     with _core_lock:
         if library.digest not in _extensions:
-            check_platform()
-            _extensions[library.digest] = Core(library, CodeMemory(), Register, Label, raise_trap)
+            _extensions[library.digest] = _started(library)
         return _extensions[library.digest]
 
 

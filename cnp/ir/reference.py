@@ -205,7 +205,7 @@ def meaning_of(table: OpTable, row: OpRow) -> Callable[..., Any]:
             f"ops.define({name!r}, function), with what cnp.load gave as ops"
         )
     if row.result_type == NO_TYPE:
-        return meaning
+        return lambda *values: meaning(*values) and None
     type = Type(row.result_type)
 
     def compute(*values: Any) -> int | float:
