@@ -27,6 +27,11 @@ RESERVED = frozenset(
 
 _ATTRIBUTES = ("PLAIN", "COMMUTATIVE", "COMPARISON", "LOAD", "STORE")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*_[A-Za-z0-9]\w*", re.ASCII)
+_IS_CALL = re.compile(r"a (call|return|stack frame) at offset")
+_HINT = (
+    "\na body that calls a C function, or needs more registers than are free, cannot be copied; C functions are called "
+    "between ops: f.call(d, cnp.extern(address, params, result), ...)"
+)
 _OURS = ("cnp.h", "context.h")
 
 
@@ -111,7 +116,8 @@ class _Messages:
     def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
         if isinstance(error, BuildError):
             text = re.sub(r"^In file included from .*generated_\w+\.c:\d+:\n", "", str(error), flags=re.MULTILINE)
-            raise BuildError(text.replace(f"{self._directory.resolve()}/", f"{self._directory}/")) from None
+            text = text.replace(f"{self._directory.resolve()}/", f"{self._directory}/")
+            raise BuildError(text + _HINT * bool(_IS_CALL.search(text))) from None
 
 
 def pointers(ops: Sequence[SourceOp]) -> dict[str, list[int]]:

@@ -17,7 +17,7 @@ from cnp.ir.semantics import LOADS, SEMANTICS, STORES, TrapSignal, load, store
 from cnp.ir.signature import as_signed, normalised, op_name, operands_of
 from cnp.ir.verifier import check_number, verify
 from cnp.stencil.model import Shape
-from cnp.types import NO_TYPE, Type
+from cnp.types import Type
 
 if TYPE_CHECKING:
     from cnp.ir.function import Callee
@@ -204,8 +204,10 @@ def meaning_of(table: OpTable, row: OpRow) -> Callable[..., Any]:
             f"the reference interpreter does not know op {name}; say what it means: "
             f"ops.define({name!r}, function), with what cnp.load gave as ops"
         )
-    if row.result_type == NO_TYPE:
+    if row.shape == Shape.STORE:
         return lambda *values: meaning(*values) and None
+    if row.shape == Shape.BRANCH:
+        return meaning
     type = Type(row.result_type)
 
     def compute(*values: Any) -> int | float:
