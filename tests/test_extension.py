@@ -399,7 +399,7 @@ MALFORMED = {
     "OP(nodot, PLAIN, i64, i64 a) { return a; }": r"ops\.c:2: op nodot: accepted as a name: letters and digits, an ",
     "OP(3_d, PLAIN, i64, i64 a) { return a; }": "op 3_d: accepted as a name",
     "OP(name_register, PLAIN, i64, i64 a) { return a; }": "Function has something else of that name",
-    "OP(branch_off, PLAIN, i64, i64 a) { return a; }": r"branch_\.\.\. is for cnp's own ops",
+    "OP(branch_off, PLAIN, i64, i64 a) { return a; }": r"branch_\.\.\., not_\.\.\. and \.\.\._select are for",
     "OP(my_op, PLAIN, i64, u64 a) { return a; }": r"ops\.c:2: op my_op: type 'u64' is not one of i32, i64, f32, f64",
     "OP(my_op, PLAIN, u64, i64 a) { return a; }": "type 'u64' is not one of",
     "OP(my_op, PLAIN, i64, i64 a, i64 b, i64 c, i64 d) { return a; }": r"ops\.c:2: op my_op: 4 operands; at most 3",

@@ -133,9 +133,8 @@ def _check_name(op: SourceOp) -> None:
         raise BuildError(f"{start}: accepted as a name: letters and digits, an underscore, and the rest: i64_sat_add")
     if op.name in RESERVED:
         raise BuildError(f"{start}: Function has something else of that name; accepted: another one")
-    for what in (op.name.startswith("branch_") and "branch_...", op.name.endswith("_select") and "..._select"):
-        if what:
-            raise BuildError(f"{start}: {what} is for cnp's own ops; accepted: another name")
+    if op.name.startswith(("branch_", "not_")) or op.name.endswith("_select"):
+        raise BuildError(f"{start}: branch_..., not_... and ..._select are for cnp's own ops; accepted: another name")
 
 
 def _check_shape(op: SourceOp) -> None:

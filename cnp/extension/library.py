@@ -122,7 +122,8 @@ def load(path: str | os.PathLike[str], *, semantics: Mapping[str, Callable[..., 
 def own_rows(library: Library) -> list[OpRow]:
     """The rows of the ops that are not built in, branches included."""
     own = set(_about(library).get("ops", ()))
-    return [row for row in library.ops if row.method.removeprefix("branch_").removeprefix("not_") in own]
+    own |= {f"{prefix}{name}" for name in own for prefix in ("branch_", "branch_not_")}
+    return [row for row in library.ops if row.method in own]
 
 
 def _about(library: Library) -> Mapping[str, Any]:
