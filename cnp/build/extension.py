@@ -94,6 +94,7 @@ class Extension:
         for op in found.ops:
             _check_name(op)
             _check_shape(op)
+            _check_files(op)
             _check_comparison(op, known)
         return list(found.ops)
 
@@ -152,6 +153,20 @@ def _check_shape(op: SourceOp) -> None:
         raise BuildError(f"{start}: void is for a STORE; accepted: i32, i64, f32 or f64, if only to say 0")
     if op.attribute == "COMMUTATIVE" and (len(op.operands) != 2 or op.operands[0] != op.operands[1]):
         raise BuildError(f"{start}: a COMMUTATIVE op has two operands of one type")
+
+
+def _check_files(op: SourceOp) -> None:
+    """Operands that the allocator may put in one place are of one register file: integers, or floats."""
+    files = [each is not None and each.is_float for each in op.operands]
+    if op.shape != Shape.VALUE or len(files) == 1:
+        return
+    start = f"{op.place}: op {op.name}:"
+    if files[0] != files[1]:
+        raise BuildError(
+            f"{start} a is an integer and b a float, or the reverse; accepted: both integers or both floats"
+        )
+    if len(files) == 3 and op.result is not None and op.result.is_float != files[0]:
+        raise BuildError(f"{start} of three operands a, b and the result are integers, or all three floats")
 
 
 def _check_comparison(op: SourceOp, known: dict[str, SourceOp]) -> None:
