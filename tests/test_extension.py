@@ -417,6 +417,7 @@ MALFORMED = {
     "OP(my_op, PLAIN, i64, i64 a) { return TRAP(HICCUP); }": r"ops\.c:2: op my_op: unknown trap HICCUP: known are",
     "OP(my_op, PLAIN, i64, i64 a) { *trap_ = 1; return 0; }": "trap_ is used; accepted: return TRAP",
     "OP(my_op, PLAIN, f64, f64 a, i64 b) { return a + b; }": "accepted: both integers or both floats",
+    "OP(my_op, PLAIN, f64, i32 a, i32 b) { return a + b; }": "accepted: that from one operand only",
     "OP(my_op, PLAIN, i64, f64 a, f64 b, i64 c) { return c ? a < b : 0; }": "of three operands a, b and the result are",
     "CONTROL(mine) { CNP_GO(NEXT); }": r"CONTROL\(mine\) is for cnp's own stencils",
     "int nothing;": "has no ops; accepted: at least one",

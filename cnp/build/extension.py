@@ -165,6 +165,10 @@ def _check_files(op: SourceOp) -> None:
         raise BuildError(
             f"{start} a is an integer and b a float, or the reverse; accepted: both integers or both floats"
         )
+    if op.result is not None and op.result.is_float and not files[0]:
+        raise BuildError(
+            f"{start} the result is a float and the operands are not; accepted: that from one operand only"
+        )
     if len(files) == 3 and op.result is not None and op.result.is_float != files[0]:
         raise BuildError(f"{start} of three operands a, b and the result are integers, or all three floats")
 
