@@ -53,7 +53,7 @@ class FreeList:
         self._step = PREFAULT_MIN
         self._size_at: dict[int, int] = {}  # start -> size of each free range below top
         self._start_of: dict[int, int] = {}  # end -> start of the same
-        self._released: dict[int, int] = {}  # start -> how many of its bytes have been given back already
+        self._released: dict[int, int] = {}  # start -> how many of its bytes, at the most, have been given back already
         self._bins: list[dict[int, None]] = [{} for _ in range(_size_class(capacity // UNIT) + 1)]
         self._occupied = 0
 
@@ -153,8 +153,8 @@ class FreeList:
         released = self._released.pop(start, 0) if self._released else 0
         if rest:
             self._insert(start + size, rest)
-            if released > size:
-                self._released[start + size] = released - size
+            if released:  # at the most: which of the bytes they are is not known
+                self._released[start + size] = min(released, rest)
         else:
             del self._start_of[start + whole]
         if released:
