@@ -6,6 +6,7 @@ import os
 
 from cnp.errors import (
     BuildError,
+    CheckError,
     CnpError,
     InternalError,
     LibraryError,
@@ -25,6 +26,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BuildError",
+    "CheckError",
     "CnpError",
     "Extern",
     "Function",
@@ -45,10 +47,26 @@ __all__ = [
     "f64",
     "i32",
     "i64",
+    "load",
     "ptr",
     "set_default_ops",
     "writable_ptr",
 ]
+
+
+TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from cnp.extension.library import OpLibrary
+
+
+def load(path: str | os.PathLike[str], *, semantics: Mapping[str, Callable[..., Any]] | None = None) -> OpLibrary:
+    """Open a library of ops of your own, made by `cnp build DIR -o FILE`: see cnp.extension.library.load."""
+    from cnp.extension import library  # late: most programs have none
+
+    return library.load(path, semantics=semantics)
 
 
 def _ops() -> object:

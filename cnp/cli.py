@@ -39,6 +39,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     run.add_argument(
         "--backend", default="native", choices=("native", "reference"), help="what runs it (default: native)"
     )
+    run.add_argument("--library", type=Path, metavar="CNPL", help="an extension library, whose ops FILE may have")
     run.add_argument(
         "arguments", nargs="*", metavar="ARG", help="integers, floats, or @FILE for a pointer to its bytes"
     )
@@ -57,6 +58,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     objdump = commands.add_parser("objdump", help="show ops, stencils, holes and machine code side by side")
     objdump.add_argument("file", type=Path, metavar="FILE", help="functions in text form")
     objdump.add_argument("--function", metavar="NAME", help="only this one (default: all)")
+    objdump.add_argument("--library", type=Path, metavar="CNPL", help="an extension library, whose ops FILE may have")
     objdump.add_argument("--target", metavar="NAME", help="show the code for that machine (default: for this one)")
     objdump.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="default: on a terminal")
 
@@ -98,14 +100,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parse(path: Path) -> dict[str, cnp.Function]:
+def _parse(path: Path, library: Path | None = None) -> dict[str, cnp.Function]:
     from cnp.ir.text import parse
 
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ParseError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from None
-    return parse(text, str(path))
+    return parse(text, str(path)) if library is None else cnp.load(library).parse(text, str(path))
 
 
 def _chosen(functions: dict[str, cnp.Function], name: str | None, path: Path) -> cnp.Function:
@@ -135,7 +137,7 @@ def _argument(type: ParameterType, text: str) -> int | float | bytearray:
 
 
 def _run(options: argparse.Namespace) -> int:
-    functions = _parse(options.file)
+    functions = _parse(options.file, options.library)
     function = _chosen(functions, options.call, options.file)
     types = function.parameter_types
     if len(types) != len(options.arguments):
@@ -186,7 +188,7 @@ def _emit(options: argparse.Namespace) -> int:
 def _objdump(options: argparse.Namespace) -> int:
     from cnp.tools import objdump
 
-    functions = _parse(options.file)
+    functions = _parse(options.file, options.library)
     chosen = [_chosen(functions, options.function, options.file)] if options.function else list(functions.values())
     colour = options.color == "always" or (options.color == "auto" and sys.stdout.isatty() and objdump.can_colour())
     for each in chosen:

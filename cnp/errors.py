@@ -37,6 +37,10 @@ class MissingExtra(CnpError, ImportError):
     """An optional package is not installed; the message says which `pip install` brings it."""
 
 
+class CheckError(CnpError, AssertionError):
+    """An op does not do what its reference semantics say: the message names op, operands, found and expected."""
+
+
 class InternalError(CnpError):
     """A bug in cnp itself. Please report it with the function that provoked it (`print_function`)."""
 

@@ -6,7 +6,7 @@ import threading
 
 from cnp.backends.requests import Group
 from cnp.errors import LibraryError, Unsupported
-from cnp.ir.function import Function
+from cnp.ir.function import Function, library_of
 from cnp.runtime.code import announce, forget
 from cnp.runtime.default import library_for
 from cnp.stencil.layout import SectionName, SymbolKind
@@ -153,6 +153,11 @@ def compile_for_linker(
 ) -> tuple[bytes, list[Part], list[Relocation]]:
     """Code of functions, and of no others that they call, for an object file. There are no safepoints in it."""
     library = library_for(target)
+    for each in functions:
+        if library_of(each) is not None:
+            raise Unsupported(
+                f"function {each.name!r} has ops that are not built in, which object files cannot have yet"
+            )
 
     def resolve(callee: Any) -> NoReturn:
         raise Unsupported(f"an object file cannot call {callee!r}; accepted: a Function, or cnp.extern(name, ...)")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 
 from cnp.backends.requests import Group
 from cnp.errors import Trap, TrapKind, Unsupported
-from cnp.ir.function import Function, Label, Register
+from cnp.ir.function import Function, Label, Register, library_of
 from cnp.ir.signature import op_name
 from cnp.runtime import listeners
 from cnp.runtime.callable import NativeFunction, check_platform, make_callable
@@ -20,8 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, NoReturn
 
+    from cnp.stencil.library import Library
+
 _core: Core | None = None
 _core_lock = threading.Lock()
+_extensions: dict[bytes, Core] = {}
+"""The cores of extension libraries, by digest. Like the built-in one they are there to stay."""
 
 
 def core() -> Core:
@@ -30,9 +35,28 @@ def core() -> Core:
     if _core is None:
         with _core_lock:
             if _core is None:
-                check_platform()
-                _core = Core(default_library(), CodeMemory(), Register, Label, raise_trap)
+                _core = _started(default_library())
     return _core
+
+
+def _started(library: Library) -> Core:
+    """A core that outlives everything: when Python ends, what is still there may be taken apart together with the
+    core, in any order, and compiled code must not be given back to a core that is half gone."""
+    check_platform()
+    started = Core(library, CodeMemory(), Register, Label, raise_trap)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(started))
+    return started
+
+
+def core_of(function: Function) -> Core:
+    """The core that compiles a function: its library's."""
+    library = library_of(function)
+    if library is None:
+        return core()
+    with _core_lock:
+        if library.digest not in _extensions:
+            _extensions[library.digest] = _started(library)
+        return _extensions[library.digest]
 
 
 def raise_trap(word: int) -> NoReturn:
@@ -41,7 +65,7 @@ def raise_trap(word: int) -> NoReturn:
     # The stack overflows where a function is entered, which is no op's doing.
     name = ""
     if isinstance(function, Function) and kind != TrapKind.STACK_OVERFLOW and op < len(function.ops):
-        name = op_name(function.ops[op][0])
+        name = op_name(function, function.ops[op][0])
     raise Trap(kind, function.name if function is not None else "?", op, name)
 
 
@@ -64,11 +88,16 @@ def compile(
 
     For a target other than this machine's it gives a ForeignFunction: LibraryError if there is no library for it.
     """
-    running = core()
+    running = core_of(function)
     trace = trace or listeners.wants_trace
     if target is not None and target != running.library.target:
         from cnp.backends import foreign
 
+        if library_of(function) is not None:
+            raise Unsupported(
+                f"function {function.name!r} has the ops of {running.library.path}, which is for "
+                f"{running.library.target} and not for {target}"
+            )
         return foreign.compile(
             running, function, reached([function]), target,
             safepoints=safepoints, trace=trace, pins=pins, landing_pads=landing_pads,
@@ -76,7 +105,7 @@ def compile(
     group = Group(
         running,
         reached([function]),
-        _compiled,
+        lambda callee: _compiled(running, callee),
         safepoints=safepoints,
         trace=trace,
         pins=pins,
@@ -100,8 +129,11 @@ def reached(functions: Sequence[Function]) -> list[Function]:
     return list(found.values())
 
 
-def _compiled(callee: Any) -> NativeFunction:
+def _compiled(running: Core, callee: Any) -> NativeFunction:
     """A callee that is not a Function of the group: it must be compiled code of this back end."""
     if not isinstance(callee, NativeFunction):
         raise Unsupported(f"native code cannot call {callee!r}; accepted: a Function, native code, or cnp.extern(...)")
+    if callee._code.core is not running:
+        other = f"{callee!r} was compiled with another library than {running.library.path}"
+        raise Unsupported(f"{other}; accepted: its address, cnp.extern(g.address, params, result)")
     return callee

@@ -169,7 +169,8 @@ def assemble(
                 code = known[index]
                 placements.append(table.add(code) if code else 0)
                 may_trap |= code is not None and any(hole.value == Value.EXIT for hole in code.holes)
-        flags = op.row.flags | OpFlag.MAY_TRAP if may_trap else op.row.flags & ~OpFlag.MAY_TRAP
+        stays = may_trap or op.source.touches_memory
+        flags = op.row.flags | OpFlag.MAY_TRAP if stays else op.row.flags & ~OpFlag.MAY_TRAP
         rows.append(replace(op.row, flags=flags))
     families: list[Family] = []
     for number, op in enumerate(ops):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,13 +17,25 @@ def parser() -> argparse.ArgumentParser:
     """The options, for --help and for the documentation's test."""
     result = argparse.ArgumentParser(
         prog="build_stencils.py",
-        description="Compile the op sources in stencils/ to stencil libraries, one a target. Needs clang 19 or later "
+        description="Compile the op sources in stencils/ to stencil libraries, one a target; or, with a directory of C "
+        "files of your own, to an extension library that has those ops besides. Needs clang 19 or later "
         "(or the ziglang package) and pyelftools: `pip install cnp[build]` brings both. Does nothing when nothing "
         "has changed.",
     )
     add = result.add_argument
-    add("--target", default="all", choices=[*TARGETS, "all"], help="which target to build for (default: all)")
-    add("-o", "--output", type=Path, metavar="FILE", help="where to write the library (default: cnp/data/TARGET.cnpl)")
+    add("directory", nargs="?", type=Path, metavar="DIR", help="C files of your own ops, for an extension library")
+    add(
+        "--target",
+        choices=[*TARGETS, "all"],
+        help="which target to build for (default: all; of an extension, this machine's)",
+    )
+    add(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="where to write the library (default: cnp/data/TARGET.cnpl; of an extension, DIR.cnpl here)",
+    )
     add("--jobs", type=int, default=0, metavar="N", help="processes that compile (default: one a processor)")
     add(
         "--clang",
@@ -39,7 +52,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command: 0 if the libraries are built or were up to date, 1 after an error on stderr, 2 for bad usage."""
     options = parser().parse_args(arguments)
-    names = list(TARGETS) if options.target == "all" else [options.target]
+    chosen = options.target or (os.uname().machine if options.directory else "all")
+    names = list(TARGETS) if chosen == "all" else [chosen]
     if options.output is not None and len(names) > 1:
         parser().error("--output names one file: choose one --target")
     try:
@@ -63,13 +77,22 @@ def _build(options: argparse.Namespace, names: Sequence[str]) -> int:
     if options.verbose:
         print(f"{' '.join(clang.command)}: {clang.version}", file=sys.stderr)
     for name in names:
-        output = options.output or library_path(name)
+        output = options.output or _default_output(options.directory, name, len(names) > 1)
         settings = Settings(
-            clang, target_named(name), stencils_directory(), output, options.jobs, options.force, options.keep
-        )
+            clang, target_named(name), stencils_directory(), output, options.jobs, options.force, options.keep,
+            options.directory,
+        )  # fmt: skip
         statistics = build_library(settings, default_progress())
         if options.verbose or statistics.up_to_date:
             print(statistics, file=sys.stderr)
         else:
             print(f"{output}: {statistics.file_bytes:,} bytes, {statistics.seconds:.1f} s", file=sys.stderr)
     return 0
+
+
+def _default_output(extension: Path | None, target: str, several: bool) -> Path:
+    """Where a library goes unless told otherwise. Several of one extension have the target in their names."""
+    if extension is None:
+        return library_path(target)
+    name = extension.resolve().name
+    return Path(f"{name}.{target}.cnpl" if several else f"{name}.cnpl")

@@ -152,7 +152,7 @@ def _even(compiler: Compiler, name: str, writer: Writer, pending: Pending) -> fr
 def _source(writer: Writer, part: Pending, attempt: int, samples: int = 2) -> str:
     """C of placements, with at most so many samples of each."""
     text = [PRELUDE]
-    text += [f'#include "{source}"\n' for source in sorted({p.op.source.source for p, _ in part})]
+    text += [f'#include "{source}"\n' for source in sorted({p.op.source.path for p, _ in part})]
     for p, immediates in part:
         strategy = strategies(immediates, writer.target)[attempt]
         for sample in range(min(strategy.samples(immediates), samples)):

@@ -17,7 +17,18 @@ _TOOLS = ("build", "stencil", "target")
 """Packages of cnp whose own code decides what is in a library; beside them errors.py and types.py."""
 _LATER = frozenset(
     f"build/{name}.py"
-    for name in ("assemble", "check", "command", "core", "executable", "fields", "progress", "runner", "support")
+    for name in (
+        "assemble",
+        "check",
+        "command",
+        "core",
+        "executable",
+        "extension",
+        "fields",
+        "progress",
+        "runner",
+        "support",
+    )
 ) | frozenset(f"stencil/{name}.py" for name in ("layout", "library", "naming", "patching", "sources", "writer"))
 """Modules whose work begins when all placements are compiled, or that have none in it."""
 

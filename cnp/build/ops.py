@@ -35,11 +35,17 @@ class SourceOp:
     body: str
     source: str  # file name
     line: int
+    path: str  # of the file, as generated C includes it
 
     @property
     def place(self) -> str:
         """`integer.c:12`"""
         return f"{self.source}:{self.line}"
+
+    @property
+    def touches_memory(self) -> bool:
+        """Whether it is no load or store but takes a ptr: its result may differ from one time to the next."""
+        return self.shape == Shape.VALUE and None in self.operands
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +56,13 @@ class Sources:
     controls: tuple[str, ...]
 
 
-def read_sources(clang: Clang, target: Target, directory: Path, files: Sequence[str]) -> Sources:
-    """The ops of `files`, in order, and the control stencils. BuildError, with file and line, at a malformed one."""
+def read_sources(
+    clang: Clang, target: Target, directory: Path, files: Sequence[str], known: Sequence[SourceOp] = ()
+) -> Sources:
+    """The ops of `files`, in order, and the control stencils. BuildError, with file and line, at a malformed one.
+
+    Files are named from `directory`. `known` are ops that there are already, whose names new ones must not take.
+    """
     ops: list[SourceOp] = []
     controls: list[str] = []
     for file in files:
@@ -61,8 +72,8 @@ def read_sources(clang: Clang, target: Target, directory: Path, files: Sequence[
             if match[1] == "CONTROL":
                 controls.append(fields[0])
             else:
-                ops.append(_op(fields, _body(text, match.end())))
-    _check_names(ops)
+                ops.append(_op(fields, _body(text, match.end()), file))
+    _check_names([*known, *ops])
     return Sources(tuple(ops), tuple(controls))
 
 
@@ -81,7 +92,7 @@ def _body(text: str, start: int) -> str:
     return ""
 
 
-def _op(fields: Sequence[str], body: str) -> SourceOp:
+def _op(fields: Sequence[str], body: str, path: str) -> SourceOp:
     name, attributes, result, parameters, file, line = fields
     source = Path(file.strip('"')).name
     place = f"{source}:{line}: op {name}"
@@ -104,7 +115,7 @@ def _op(fields: Sequence[str], body: str) -> SourceOp:
         raise BuildError(f"{place}: {len(operands)} operands; at most 3 are accepted")
     result_type = None if result == "void" else _type(result, place)
     return SourceOp(
-        name, attribute, swapped, inverse, shape, result_type, operands, tuple(traps), body, source, int(line)
+        name, attribute, swapped, inverse, shape, result_type, operands, tuple(traps), body, source, int(line), path
     )
 
 
@@ -123,6 +134,8 @@ def _type(name: str, place: str) -> Type:
 
 def _parameter_type(parameter: str, place: str) -> Type | None:
     words = parameter.split()
+    if len(words) < 2:
+        raise BuildError(f"{place}: {parameter!r} is no parameter; accepted: one to three, each a type and a name")
     if words[0] == "ptr":
         return None
     return _type(words[0], place)

@@ -7,17 +7,18 @@ import itertools
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cnp.build.assemble import assemble
-from cnp.build.cache import cache_path, read_codes, stencil_sources, write_codes
+from cnp.build.cache import Codes, cache_path, read_codes, stencil_sources, write_codes
 from cnp.build.check import check_contents, check_convention, find_survivors
 from cnp.build.clang import Clang
 from cnp.build.compile import Compiler, compile_controls, compile_placements
 from cnp.build.core import CORE_SOURCE, EMPTY, compile_core
+from cnp.build.extension import Extension, pointers
 from cnp.build.extract import Code
 from cnp.build.families import family_placements
 from cnp.build.inputs import input_digests, inputs_key, is_current
@@ -26,9 +27,9 @@ from cnp.build.placements import Key, Placement, enumerate_placements
 from cnp.build.progress import Progress
 from cnp.build.runner import build_runner, lacks_runner
 from cnp.build.support import build_support, lacks_support
-from cnp.build.table import build_table
+from cnp.build.table import BuildOp, build_table
 from cnp.errors import BuildError
-from cnp.stencil.sources import abi_hash
+from cnp.stencil.sources import abi_hash, library_path
 from cnp.stencil.writer import library_bytes, write_file
 from cnp.target.record import Target, arguments
 
@@ -77,25 +78,30 @@ class Settings:
     jobs: int = 0  # processes; 0 is one a processor
     force: bool = False
     keep: Path | None = None  # directory for the generated C and the objects
+    extension: Path | None = None  # directory of ops of the user's own, which the library has besides
 
 
 def build_library(settings: Settings, progress: Progress) -> Statistics:
     """Build one target's library unless the file there was built from the same inputs. BuildError if it cannot be."""
     started = time.monotonic()
     target, directory = settings.target, settings.stencils
+    extension = Extension(settings.extension, settings.clang, target, directory) if settings.extension else None
     digests = input_digests(directory, target)
-    key = inputs_key(settings.clang, target, digests)
+    added = extension.digests() if extension else {}
+    key = inputs_key(settings.clang, target, digests | {f"extension/{name}": each for name, each in added.items()})
     lacks = lacks_runner(directory, settings.output) or lacks_support(directory, settings.output)
-    if not settings.force and is_current(settings.output, key) and not lacks:
+    if not settings.force and is_current(settings.output, key) and (extension or not lacks):
         return Statistics(target.name, up_to_date=True)
     files = sorted(path.name for path in directory.glob("*.c") if path.name != CONTROL_SOURCE)
     has_control = (directory / CONTROL_SOURCE).is_file()
     sources = read_sources(settings.clang, target, directory, [*files, *([CONTROL_SOURCE] if has_control else [])])
-    ops = build_table(sources.ops, target)
-    placements = [placement for op in ops for placement in enumerate_placements(op, target)]
-    placements += [placement for op in ops for placement in family_placements(op, target)]
+    own = extension.ops(sources.ops) if extension else []
+    ops = build_table([*sources.ops, *own], target)
+    first_own = len(build_table(sources.ops, target))
     with _workspace(settings.keep) as objects:
         compiler = Compiler(settings.clang, target, directory, frozenset(), objects)
+        if extension:
+            extension.check_syntax(compiler)
         check_convention(compiler)
         survivors = find_survivors(compiler)
         core = compile_core(compiler) if (directory / CORE_SOURCE).is_file() else EMPTY
@@ -103,14 +109,18 @@ def build_library(settings: Settings, progress: Progress) -> Statistics:
         compiler = replace(compiler, routines=routines)
         controls = compile_controls(compiler, CONTROL_SOURCE, sources.controls) if sources.controls else {}
         stencils_key = inputs_key(settings.clang, target, stencil_sources(digests), stencils_only=True)
-        kept = None if settings.force else read_codes(cache_path(settings.output), stencils_key)
-        codes, functions = kept or _compile_all(compiler, placements, settings.jobs, progress)
-        if kept is None:
-            write_codes(cache_path(settings.output), stencils_key, (codes, functions))
-        build_runner(compiler, settings.output)
-        build_support(compiler, settings.output)
+        codes, functions = _built_in(compiler, ops[:first_own], stencils_key, settings, progress)
+        if extension:
+            with extension.messages():
+                more, functions = _compile_all(compiler, _placements(ops[first_own:], target), settings.jobs, progress)
+            codes = codes | more
+        else:
+            build_runner(compiler, settings.output)
+            build_support(compiler, settings.output)
     meta: dict[str, object] = {"clang": settings.clang.version, "flags": arguments(target.flags), "inputs": key}
     meta |= {"core_flags": arguments(target.core_flags), "sources": digests}
+    if extension:
+        meta["extension"] = {"ops": [each.name for each in own], "pointers": pointers(own), "sources": added}
     assembled = assemble(target, ops, codes, controls, core, abi_hash(directory), survivors, meta)
     contents = assembled.contents
     check_contents(contents, target)
@@ -134,8 +144,8 @@ def _workspace(keep: Path | None) -> Iterator[Path]:
             yield Path(directory)
 
 
-def _units(placements: Sequence[Placement]) -> list[list[Placement]]:
-    """Placements that differ in registers alone stay together."""
+def _units(placements: Iterable[Placement]) -> list[list[Placement]]:
+    """As many as one clang run compiles; placements that differ in registers alone stay together."""
     units: list[list[Placement]] = [[]]
     for _, each in itertools.groupby(placements, lambda placement: placement.group):
         if len(units[-1]) >= _PER_UNIT:
@@ -144,21 +154,48 @@ def _units(placements: Sequence[Placement]) -> list[list[Placement]]:
     return units
 
 
-def _compile_all(
-    compiler: Compiler, placements: Sequence[Placement], jobs: int, progress: Progress
-) -> tuple[dict[Key, Code], int]:
+def _placements(ops: Sequence[BuildOp], target: Target) -> list[Placement]:
+    placements = [placement for op in ops for placement in enumerate_placements(op, target)]
+    return placements + [placement for op in ops for placement in family_placements(op, target)]
+
+
+def _built_in(compiler: Compiler, ops: Sequence[BuildOp], key: str, settings: Settings, progress: Progress) -> Codes:
+    """What clang makes of the built-in ops: what was kept under the key, or else compiled, and kept.
+
+    An extension has the same ones as the package's own library, so that what was kept of that serves it too.
+    """
+    own = cache_path(settings.output)
+    if settings.extension:
+        kept = read_codes(cache_path(library_path(settings.target.name)), key) or read_codes(own, key)
+    else:
+        kept = None if settings.force else read_codes(own, key)
+    if kept is None:
+        kept = _compile_all(compiler, _placements(ops, settings.target), settings.jobs, progress)
+        write_codes(own, key, kept)
+    return kept
+
+
+def _shares(placements: Sequence[Placement]) -> Iterator[Sequence[Placement]]:
+    """What one clang run compiles. An extension's files are kept apart: two may call things of theirs the same."""
+    for _, group in itertools.groupby(
+        placements, lambda each: Path(each.op.source.path).is_absolute() and each.op.source.path
+    ):
+        yield from _units(group)
+
+
+def _compile_all(compiler: Compiler, placements: Sequence[Placement], jobs: int, progress: Progress) -> Codes:
     """Compile units of placements in processes. Units do not depend on how many processes there are."""
-    units = _units(placements)
     codes: dict[Key, Code] = {}
     errors: dict[str, str] = {}
     functions = 0
+    shares = list(_shares(placements))
     progress.start(compiler.target.name, len(placements))
     with ProcessPoolExecutor(jobs or os.cpu_count() or 1) as pool:
         futures = [
-            pool.submit(compile_placements, compiler, f"unit{number:04}", unit) for number, unit in enumerate(units)
+            pool.submit(compile_placements, compiler, f"unit{number:04}", unit) for number, unit in enumerate(shares)
         ]
         try:
-            for unit, future in zip(units, futures):
+            for unit, future in zip(shares, futures):
                 compiled = future.result()
                 codes |= compiled.codes
                 functions += compiled.functions

@@ -373,7 +373,8 @@ class Writer:
             return ", ".join(address if each is None else value for each in p.op.source.operands)
         if p.variant:
             return f"{self._source(p, 'A', immediates)}, {self._shifted_index(p, p.variant, immediates)}"
-        return ", ".join(self._source(p, position, immediates) for position in "ABC"[: len(p.op.row.operand_types)])
+        values = [self._source(p, position, immediates) for position in "ABC"[: len(p.op.row.operand_types)]]
+        return ", ".join(f"(ptr){v}" if type is None else v for type, v in zip(p.op.source.operands, values))
 
     def _address(self, p: Placement, position: str, offset: str | None, immediates: Mapping[str, str]) -> str:
         terms = [self._source(p, position, immediates)]

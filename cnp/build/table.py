@@ -226,7 +226,8 @@ def _masks(source: SourceOp, operands: Sequence[Type], target: Target) -> Masks:
         return target.class_mask(Role.MOVE, Access(source.name, operands[0])), 0, 0
     if source.shape != Shape.VALUE or len(operands) != 2:
         return 0, 0, 0
-    return 0, target.class_mask(Role.OPERAND, Access(source.name, operands[1])), 0
+    role = Role.BASE if source.operands[1] is None else Role.OPERAND
+    return 0, target.class_mask(role, Access(source.name, operands[1])), 0
 
 
 def _places(type: Type, target: Target) -> int:

@@ -6,7 +6,7 @@ import itertools
 
 from cnp.errors import UserError
 from cnp.ir.opmethods import OpMethods
-from cnp.ir.optable import Code
+from cnp.ir.optable import Code, default_ops
 from cnp.spec import numbered
 from cnp.types import PointerType, Type
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any, Protocol, SupportsFloat, SupportsIndex, TypeAlias
 
+    from cnp.ir.optable import OpTable
     from cnp.types import ParameterType
 
 MAXIMUM_PARAMETERS = 8
@@ -215,6 +216,14 @@ class Function(OpMethods):
         self._taken_names: set[tuple[str, str]] = set()
         self.params = tuple([self.reg(_parameter_type(name, each).register_type) for each in self.parameter_types])
 
+    _own_ops: OpTable | None = None
+    """Set by the classes of extension libraries."""
+
+    @property
+    def op_table(self) -> OpTable:
+        """The ops that the function may have."""
+        return self._own_ops or default_ops()
+
     def __repr__(self) -> str:
         params = ", ".join(str(each) for each in self.parameter_types)
         result = f" -> {self.result}" if self.result is not None else ""
@@ -341,10 +350,24 @@ class Function(OpMethods):
             accepted = "a Function, a compiled function, or cnp.extern(...)"
             raise UserError(f"function {self.name!r}: {callee!r} cannot be called; accepted: {accepted}")
         name, params, result = signature
+        self._check_library(name, callee)
         known = _KnownCallee(len(self._callees), name, len(params), result is not None)
         self._known_callees[id(callee)] = known
         self._callees.append(callee)  # which also keeps its id from being used again
         return known
+
+    def _check_library(self, name: str, callee: Callee) -> None:
+        """One piece of code is made by one library. UserError if the callee is another's."""
+        function = callee_function(callee)
+        if function is None:
+            return
+        mine, other = library_of(self), library_of(function)
+        if mine is other or (other is None and function is callee):  # every library has the built-in ops
+            return
+        raise UserError(
+            f"function {self.name!r} has {_ops_of(mine)} and cannot call {name!r}, which has {_ops_of(other)}; "
+            "accepted: a Function of the same library, or the other's address: cnp.extern(g.address, params, result)"
+        )
 
     def compile(self, backend: str = "native", target: str | None = None, **options: Any) -> Any:
         """Compile for `target` (None: this machine) with one of the back ends native, gadget, switch, reference.
@@ -354,6 +377,15 @@ class Function(OpMethods):
         from cnp import backends  # back ends are built on the IR, so it can only reach up when asked to
 
         return backends.compile(self, backend=backend, target=target, **options)
+
+
+def library_of(function: Function) -> Any:
+    """The extension library whose ops a function may have; None where it has the built-in ones only."""
+    return None if function._own_ops is None else function._own_ops.library
+
+
+def _ops_of(library: Any) -> str:
+    return "the built-in ops" if library is None else f"the ops of {library.path}"
 
 
 def _parameter_type(name: str, type: ParameterType) -> ParameterType:

@@ -95,8 +95,13 @@ class Operand:
 class OpTable:
     """Rows by code, name and method name, with the operands of each."""
 
+    library: Any = None
+    """The extension library that functions of this table are compiled with; None is the built-in one."""
+
     def __init__(self, rows: Iterable[OpRow] = ()) -> None:
         self.rows: dict[int, OpRow] = {}
+        self.meanings: dict[str, Callable[..., Any]] = {}
+        """By public name, what ops that are not built in mean, in Python: see cnp.ir.semantics."""
         self._by_name: dict[str, OpRow] = {}
         self._operands: dict[int, tuple[Operand, ...]] = {}
         self.add(rows)

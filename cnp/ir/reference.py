@@ -10,12 +10,12 @@ import ctypes
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cnp.errors import CnpError, Trap, TrapKind, Unsupported
+from cnp.errors import CnpError, Trap, TrapKind, Unsupported, UserError
 from cnp.ir.function import Extern, Function, Register, callee_function, callee_signature, unlinked
-from cnp.ir.optable import Code, Role, comparison_of, default_ops
-from cnp.ir.semantics import SEMANTICS, TrapSignal, load, store
+from cnp.ir.optable import Code, OpTable, Role, comparison_of, public_name
+from cnp.ir.semantics import LOADS, SEMANTICS, STORES, TrapSignal, load, store
 from cnp.ir.signature import as_signed, normalised, op_name, operands_of
-from cnp.ir.verifier import verify
+from cnp.ir.verifier import check_number, verify
 from cnp.stencil.model import Shape
 from cnp.types import Type
 
@@ -138,7 +138,7 @@ class Interpreter:
 
     def _trap(self, frame: Frame, kind: TrapKind | int) -> Trap:
         function = frame.program.function
-        return Trap(kind, function.name, frame.position, op_name(function.ops[frame.position][0]))
+        return Trap(kind, function.name, frame.position, op_name(function, function.ops[frame.position][0]))
 
 
 # -- decoding
@@ -172,24 +172,51 @@ def _decode(function: Function, op: tuple[Any, ...], labels: dict[int, int], con
             sources.append(len(function._types) + len(constants) - 1)
     if op[0] == Code.CALL:
         return _call_step(function.callees[op[2]], d, sources)
-    row = default_ops().rows.get(op[0])
+    row = function.op_table.rows.get(op[0])
     if row is None:
         return _IR_STEPS[op[0]](d, sources, targets)
-    return _row_step(row, d, sources, targets, offset)
+    return _row_step(function.op_table, row, d, sources, targets, offset)
 
 
-def _row_step(row: OpRow, d: int | None, sources: list[int], targets: list[int], offset: int) -> Step:
-    if row.shape == Shape.LOAD:
+def _row_step(table: OpTable, row: OpRow, d: int | None, sources: list[int], targets: list[int], offset: int) -> Step:
+    if row.shape == Shape.LOAD and row.name in LOADS:
         return _load_step(row.name, d, sources[0], offset)
-    if row.shape == Shape.STORE:
+    if row.shape == Shape.STORE and row.name in STORES:
         return _store_step(row.name, sources, offset)
-    name = comparison_of(row) if row.shape == Shape.BRANCH else row.name
-    meaning = SEMANTICS.get(name)
-    if meaning is None:
-        raise Unsupported(f"the reference interpreter does not know op {name}")
+    meaning = meaning_of(table, row)
+    if row.shape == Shape.LOAD:
+        return _assign(d, lambda r: meaning(as_signed(Type.i64, r[sources[0]] + offset)))
+    if row.shape == Shape.STORE:
+        return _assign(None, lambda r: meaning(as_signed(Type.i64, r[sources[1]] + offset), r[sources[0]]))
     if row.shape == Shape.BRANCH:
         return lambda r: targets[0] if meaning(*[r[s] for s in sources]) else None
     return _assign(d, lambda r: meaning(*[r[s] for s in sources]))
+
+
+def meaning_of(table: OpTable, row: OpRow) -> Callable[..., Any]:
+    """What an op means: from operand values to a result as registers hold it. Unsupported if nobody has said so."""
+    name = comparison_of(row) if row.shape == Shape.BRANCH else row.name
+    if name in SEMANTICS:
+        return SEMANTICS[name]
+    meaning = table.meanings.get(name)
+    if meaning is None:
+        raise Unsupported(
+            f"the reference interpreter does not know op {name}; say what it means: "
+            f"ops.define({name!r}, function), with what cnp.load gave as ops"
+        )
+    if row.shape == Shape.STORE:
+        return lambda *values: meaning(*values) and None
+    if row.shape == Shape.BRANCH:
+        return meaning
+    type = Type(row.result_type)
+
+    def compute(*values: Any) -> int | float:
+        result = meaning(*values)
+        if check_number(type, result):
+            raise UserError(f"the meaning of op {public_name(row)} gave {result!r} for {values}; accepted: {type}")
+        return normalised(type, result)
+
+    return compute
 
 
 def _assign(d: int | None, compute: Callable[[Registers], Any]) -> Step:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnp.ir.function import Function, Register, callee_signature
-from cnp.ir.optable import CODE_NAMES, Code, Operand, Role, default_ops, public_name
+from cnp.ir.optable import CODE_NAMES, Code, Operand, Role, public_name
 from cnp.stencil.model import OpFlag
 from cnp.types import Type
 
@@ -57,7 +57,7 @@ def operands_of(function: Function, op: Sequence[Any]) -> Sequence[Operand] | No
         return moved if code == Code.MOVE else (*moved, Operand(Role.SOURCE, "b", type), _CONDITION)
     if code == Code.CALL:
         return _operands_of_call(function, op)
-    table = default_ops()
+    table = function.op_table
     return table.operands(code) if code in table.rows and not table.rows[code].flags & OpFlag.HIDDEN else None
 
 
@@ -75,11 +75,11 @@ def callee_of(function: Function, number: Any) -> tuple[str, Sequence[Type], Typ
     return None
 
 
-def op_name(code: int) -> str:
-    """The public name of an op by code, as the text form spells it."""
+def op_name(function: Function, code: int) -> str:
+    """The public name of an op of a function by code, as the text form spells it."""
     name = CODE_NAMES.get(code)
     if name is None:
-        row = default_ops().rows.get(code)
+        row = function.op_table.rows.get(code)
         name = public_name(row) if row is not None else f"op code {code}"
     return name
 

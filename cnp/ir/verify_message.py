@@ -27,7 +27,7 @@ def message(function: Function, code: int, op: int, operand: int) -> VerifyError
     if whole:
         return VerifyError(f"{start}: {whole}")
     found = function.ops[op]
-    place = f"{start}, op {op} ({op_name(found[0])})"
+    place = f"{start}, op {op} ({op_name(function, found[0])})"
     about = _about_op(function, code, found)
     if about:
         return VerifyError(f"{place}: {about}")
@@ -59,7 +59,7 @@ def _about_op(function: Function, code: VerifyCode, op: tuple[Any, ...]) -> str:
         return "control goes on past the last op; accepted there: jump, ret, branch_table, unreachable"
     if code == VerifyCode.LABEL_PLACED_TWICE:
         return f"label {_label(function, op[1])} is placed a second time; accepted: once"
-    if code == VerifyCode.RETURN_VALUE_MISMATCH and op_name(op[0]) == "ret":
+    if code == VerifyCode.RETURN_VALUE_MISMATCH and op_name(function, op[0]) == "ret":
         if function.result is None:
             return "a value is returned; accepted: none, as the function has no result"
         return f"no value is returned; accepted: {_source(function.result)}"

@@ -57,7 +57,7 @@ class Core:
     ) -> None:
         self.library = library
         self.memory = memory
-        self._kept = (register_type, label_type, raise_trap)
+        self._kept = (register_type, label_type, raise_trap, release)
         self.blob = self._place_blob()
         self._check_layout()
         self.host = self._make_host(register_type, label_type, raise_trap)

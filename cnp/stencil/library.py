@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from cnp.stencil.records import Chunk, Hole, Stencil
 
-_REBUILD = "rebuild it with `python build_stencils.py`"
+REBUILD = "rebuild it with `python build_stencils.py`"
 
 
 class OpRow:
@@ -194,13 +194,13 @@ class Library:
         try:
             library._check_sections()
             if verify_digest and library_digest(library._view) != library.digest:
-                raise LibraryError(f"{path} was altered: its SHA-256 is not the one it names; {_REBUILD}")
+                raise LibraryError(f"{path} was altered: its SHA-256 is not the one it names; {REBUILD}")
             if target is not None and library.target != target:
                 raise LibraryError(f"{path} is a stencil library for target {library.target}; {target} is accepted")
             if abi_hash is not None and library.abi_hash != abi_hash:
                 raise LibraryError(
                     f"{path} was built against other headers: its ABI hash is {library.abi_hash:016x}, "
-                    f"{abi_hash:016x} is accepted; {_REBUILD}"
+                    f"{abi_hash:016x} is accepted; {REBUILD}"
                 )
         except BaseException:
             library.close()
@@ -216,7 +216,7 @@ class Library:
         }  # fmt: skip
         for name, (offset, size) in zip(SectionName, self._sections):
             if offset < HEADER_SIZE or offset + size > len(self._view) or size % row_sizes.get(name, 1):
-                raise LibraryError(f"{self.path} was altered: section {name.name} does not lie in the file; {_REBUILD}")
+                raise LibraryError(f"{self.path} was altered: section {name.name} does not lie in the file; {REBUILD}")
 
     def section(self, name: SectionName) -> memoryview:
         """The bytes of a section, in the mapped file."""
@@ -403,10 +403,10 @@ def _map_file(path: str) -> tuple[memoryview, mmap.mmap]:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size == 0:
-                raise LibraryError(f"{path} is empty: not a stencil library; {_REBUILD}")
+                raise LibraryError(f"{path} is empty: not a stencil library; {REBUILD}")
             map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
-        raise LibraryError(f"cannot read the stencil library {path}: {error.strerror}; {_REBUILD}") from None
+        raise LibraryError(f"cannot read the stencil library {path}: {error.strerror}; {REBUILD}") from None
     view = memoryview(map)
     try:
         _check_header(path, view)
@@ -421,27 +421,27 @@ def _check_header(path: str, view: memoryview) -> None:
     start = bytes(view[: len(MAGIC)])
     if start != MAGIC:
         if MAGIC.startswith(start):
-            raise LibraryError(f"{path} is truncated: it has {len(view)} bytes, not even a header; {_REBUILD}")
+            raise LibraryError(f"{path} is truncated: it has {len(view)} bytes, not even a header; {REBUILD}")
         raise LibraryError(f"{path} is not a stencil library: it starts with {start!r}, not {MAGIC!r}")
     if len(view) < HEADER_SIZE:
-        raise LibraryError(f"{path} is truncated: it has {len(view)} bytes, its header {HEADER_SIZE}; {_REBUILD}")
+        raise LibraryError(f"{path} is truncated: it has {len(view)} bytes, its header {HEADER_SIZE}; {REBUILD}")
     _, version, header_size, _, _, _, size, sections, _, _, checksum = HEADER.unpack_from(view)
     if version != FORMAT_VERSION:
-        age, remedy = ("newer", "upgrade cnp") if version > FORMAT_VERSION else ("older", _REBUILD)
+        age, remedy = ("newer", "upgrade cnp") if version > FORMAT_VERSION else ("older", REBUILD)
         raise LibraryError(
             f"{path} has format version {version}, {age} than this cnp, which accepts {FORMAT_VERSION}: {remedy}"
         )
     if len(view) < size:
-        raise LibraryError(f"{path} is truncated: it has {len(view)} of {size} bytes; {_REBUILD}")
+        raise LibraryError(f"{path} is truncated: it has {len(view)} of {size} bytes; {REBUILD}")
     if len(view) > size:
-        raise LibraryError(f"{path} was altered: it has {len(view)} bytes, {size} are accepted; {_REBUILD}")
+        raise LibraryError(f"{path} was altered: it has {len(view)} bytes, {size} are accepted; {REBUILD}")
     if header_size != HEADER_SIZE or sections != len(SectionName):
         raise LibraryError(
             f"{path} was altered, or made by an unreleased cnp: a header of {header_size} bytes and {sections} "
-            f"sections, {HEADER_SIZE} and {len(SectionName)} are accepted; {_REBUILD}"
+            f"sections, {HEADER_SIZE} and {len(SectionName)} are accepted; {REBUILD}"
         )
     found = library_checksum(view)
     if found != checksum:
         raise LibraryError(
-            f"{path} was altered: its checksum is {found:08x}, its header names {checksum:08x}; {_REBUILD}"
+            f"{path} was altered: its checksum is {found:08x}, its header names {checksum:08x}; {REBUILD}"
         )

@@ -36,7 +36,7 @@ class OpFlag(enum.IntFlag):
 
     COMMUTATIVE = 1
     COMPARISON = 2
-    MAY_TRAP = 4  # its stencils have EXIT holes
+    MAY_TRAP = 4  # its stencils have EXIT holes, or it is a VALUE that looks into memory: it stays where it is
     HIDDEN = 8  # the core chooses it; users cannot name it
     STORES_BYTE = 16  # of its value, only the lowest byte matters
     SHIFT = 32  # takes operand b modulo the width

@@ -101,7 +101,7 @@ class _Describer:
             for operand, value in zip(operands, op[1:]):
                 self._add_constant(operand, value)
         places = [tuple(self._places(op, operands)) for op, operands in wanted]
-        names = [op_name(op[0]) for op in function.ops]
+        names = [op_name(function, op[0]) for op in function.ops]
         return Description(
             name=function.name,
             symbol=f"function_{self._number}",

@@ -8,7 +8,7 @@ from typing import Any
 
 from cnp.errors import UserError
 from cnp.ir.function import Extern, Function, Label, Register
-from cnp.ir.optable import CODE_NAMES, Code, Operand, Role, default_ops
+from cnp.ir.optable import CODE_NAMES, Code, Operand, Role
 from cnp.ir.signature import operands_of
 from cnp.ir.text.lexer import Kind, Line, Token
 from cnp.ir.text.numbers import parse_number
@@ -106,7 +106,7 @@ class Body:
         name = token.text
         if name == "branch":
             name += " " + line.expect_kind(Kind.NAME, accepted="a comparison").text
-        rows = default_ops().by_name
+        rows = self.function.op_table.by_name
         if name in rows:
             return rows[name].code
         if name in _CODES:

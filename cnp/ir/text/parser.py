@@ -19,13 +19,14 @@ from cnp.ir.verifier import find, message
 from cnp.types import PARAMETER_TYPES, ParameterType, Type
 
 
-def parse(text: str, filename: str = "<text>", verify: bool = True) -> Module:
+def parse(text: str, filename: str = "<text>", verify: bool = True, functions: type[Function] = Function) -> Module:
     """Read a whole file. ParseError with file, line and column for what cannot be read or is not well formed.
 
-    With verify=False, functions that can be read but are not well formed are returned as well.
+    With verify=False, functions that can be read but are not well formed are returned as well. `functions` is the class
+    to make: that of an extension library, so that its ops can be read, too.
     """
     module = Module(filename)
-    sources = list(_split(module, text))
+    sources = list(_split(module, text, functions))
     callables: dict[str, Function | Extern] = {**module, **module.externs}
     for source in sources:
         body = Body(source.function, source.parameters, callables)
@@ -53,7 +54,7 @@ def _verify(source: _Source, places: Sequence[Line]) -> None:
         line.refuse(message(source.function, *finding), line.tokens[0].column)
 
 
-def _split(module: Module, text: str) -> Iterator[_Source]:
+def _split(module: Module, text: str, functions: type[Function]) -> Iterator[_Source]:
     """Declare every function and extern in `module`, and yield the functions with the lines of their bodies."""
     current: _Source | None = None
     line = Line("", 1, module.filename)
@@ -71,7 +72,7 @@ def _split(module: Module, text: str) -> Iterator[_Source]:
             else:
                 current.lines.append(line)
         elif line.accept("func"):
-            function, parameters = _function(line)
+            function, parameters = _function(line, functions)
             _declare(module, line, function.name)
             module[function.name] = function
             current = _Source(function, parameters, line, [])
@@ -91,7 +92,7 @@ def _declare(module: Module, line: Line, name: str) -> None:
         line.fail(f"found a second {name!r}", "a name that no other function or extern has", token.column)
 
 
-def _function(line: Line) -> tuple[Function, list[str]]:
+def _function(line: Line, functions: type[Function]) -> tuple[Function, list[str]]:
     name = line.expect_name("a name")
     types: list[ParameterType] = []
     named: list[str] = []
@@ -108,7 +109,7 @@ def _function(line: Line) -> tuple[Function, list[str]]:
     result = _result(line)
     line.expect_end("'->' and a result type, or the end of the line" if result is None else "the end of the line")
     try:
-        return Function(name, types, result), named
+        return functions(name, types, result), named
     except UserError as error:
         line.refuse(error, line.tokens[0].column)
 

@@ -128,7 +128,8 @@ class _Printer:
         expected = operands_of(self.function, op)
         if op[0] == Code.PLACE and len(op) == 2:
             return f"{self._value(op[1])}:"
-        name = op_name(op[0]) if expected is not None else f"<{op_name(op[0])}>"
+        name = op_name(self.function, op[0])
+        name = name if expected is not None else f"<{name}>"
         operands = list(expected or ())
         operands += [Operand(Role.SOURCE, "")] * (len(op) - 1 - len(operands))
         values = [self._value(value, operand.type) for value, operand in zip(op[1:], operands)]
