@@ -16,6 +16,12 @@ _OPERATIONS = {
     bpf.ADD: "add", bpf.SUB: "sub", bpf.MUL: "mul", bpf.OR: "or", bpf.AND: "and", bpf.XOR: "xor", bpf.LSH: "shl",
     bpf.RSH: "shr_u", bpf.ARSH: "shr_s",
 }  # fmt: skip
+_BITWISE = (bpf.AND, bpf.OR, bpf.XOR)
+_OPPOSITES = {
+    bpf.JEQ: bpf.JNE, bpf.JNE: bpf.JEQ, bpf.JGT: bpf.JLE, bpf.JLE: bpf.JGT, bpf.JGE: bpf.JLT, bpf.JLT: bpf.JGE,
+    bpf.JSGT: bpf.JSLE, bpf.JSLE: bpf.JSGT, bpf.JSGE: bpf.JSLT, bpf.JSLT: bpf.JSGE,
+}  # fmt: skip
+_SIGNED = (bpf.JSGT, bpf.JSGE, bpf.JSLT, bpf.JSLE)
 _BRANCHES = {
     bpf.JEQ: "eq", bpf.JNE: "ne", bpf.JGT: "gt_u", bpf.JGE: "ge_u", bpf.JLT: "lt_u", bpf.JLE: "le_u",
     bpf.JSGT: "gt_s", bpf.JSGE: "ge_s", bpf.JSLT: "lt_s", bpf.JSLE: "le_s",
@@ -28,6 +34,7 @@ class Arithmetic:
     def __init__(self, function: cnp.Function, registers: Sequence[Register]) -> None:
         self.function = function
         self.registers = registers
+        self.narrow = 0  # a bit for each register that is below 2^32 here
 
     def zero_extend(self, target: Register, source: Register) -> None:
         """Emit target = the low half of source."""
@@ -54,6 +61,10 @@ class Arithmetic:
         if operation == bpf.MOV:
             self._move(instruction, target, operand, wide=wide)
             return
+        if not wide and operation in (*_BITWISE, bpf.RSH) and self._stays_narrow(instruction):
+            name = f"i64_{_OPERATIONS[operation]}"
+            getattr(f, name)(target, target, instruction.imm if isinstance(operand, int) else self.registers[instruction.src])
+            return
         value = target if wide else self._low(target)
         prefix = "i64" if wide else "i32"
         if operation in (bpf.DIV, bpf.MOD):
@@ -65,14 +76,27 @@ class Arithmetic:
         if not wide:
             f.i64_extend_i32_u(target, value)
 
+    def _is_narrow(self, register: int) -> bool:
+        return bool(self.narrow >> register & 1)
+
+    def _stays_narrow(self, instruction: Instruction) -> bool:
+        """Whether 64 bits give what a bitwise operation or shift of 32 bits would, its upper half zeros."""
+        code, dst, src, _, imm = instruction
+        operation = code & 0xF0
+        if operation == bpf.RSH:
+            return self._is_narrow(dst) and not code & bpf.X and 0 <= imm < 32
+        if code & bpf.X:
+            return self._is_narrow(dst) and self._is_narrow(src)
+        return self._is_narrow(dst) and imm >= 0 or operation == bpf.AND and imm >= 0
+
     def _move(self, instruction: Instruction, target: Register, operand: Register | int, *, wide: bool) -> None:
         f, bits = self.function, instruction.offset
         if isinstance(operand, int):
             f.i64_const(target, operand if wide else operand & 0xFFFFFFFF)
         elif bits and wide:
             getattr(f, f"i64_extend{bits}_s")(target, operand)
-        elif wide:
-            f.move(target, operand)
+        elif wide or (not bits and self._is_narrow(instruction.src)):
+            f.move(target, self.registers[instruction.src])
         else:
             if bits:
                 getattr(f, f"i32_extend{bits}_s")(operand, operand)
@@ -128,19 +152,36 @@ class Arithmetic:
         elif bits == 16:
             f.i64_and(target, target, 0xFFFF)
 
-    def branch(self, instruction: Instruction, label: Label) -> None:
-        """Emit a branch."""
-        f = self.function
-        wide = instruction.code & 7 == bpf.JMP
-        operation = instruction.code & 0xF0
-        left = self.registers[instruction.dst]
-        if not wide:
-            left = self._low(left)
-        operand = self._operand(instruction, wide=wide)
-        prefix = "i64" if wide else "i32"
+    def branch(self, instruction: Instruction, label: Label, *, opposite: bool = False) -> None:
+        """Emit a branch, or one that is taken where it would not be."""
+        f, operation = self.function, instruction.code & 0xF0
+        left, operand, prefix = self._compared(instruction)
         if operation == bpf.JSET:
-            both = f.reg(i64 if wide else i32)
+            both = f.reg(i64 if prefix == "i64" else i32)
             getattr(f, f"{prefix}_and")(both, left, operand)
-            getattr(f, f"branch_{prefix}_nez")(both, label)
+            getattr(f, f"branch_{prefix}_{'eqz' if opposite else 'nez'}")(both, label)
         else:
+            operation = _OPPOSITES[operation] if opposite else operation
             getattr(f, f"branch_{prefix}_{_BRANCHES[operation]}")(left, operand, label)
+
+    def choose(self, instruction: Instruction, target: Register, taken: int, other: int) -> None:
+        """Emit target = `taken` where a branch, which is no JSET, would be taken, else `other`."""
+        f, operation = self.function, instruction.code & 0xF0
+        left, operand, prefix = self._compared(instruction)
+        answer = f.reg(i32)
+        if (taken, other) == (0, 1):
+            operation, taken, other = _OPPOSITES[operation], 1, 0
+        getattr(f, f"{prefix}_{_BRANCHES[operation]}")(answer, left, operand)
+        if (taken, other) == (1, 0):
+            f.i64_extend_i32_u(target, answer)
+        else:
+            f.select(target, taken, other, answer)
+
+    def _compared(self, instruction: Instruction) -> tuple[Register, Register | int, str]:
+        """What a branch compares, and the type of it."""
+        code, dst, src, _, imm = instruction
+        wide = code & 7 == bpf.JMP
+        if not wide and code & 0xF0 not in _SIGNED and self._is_narrow(dst):
+            wide = self._is_narrow(src) if code & bpf.X else imm >= 0
+        left = self.registers[dst] if wide else self._low(self.registers[dst])
+        return left, self._operand(instruction, wide=wide), "i64" if wide else "i32"

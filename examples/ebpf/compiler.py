@@ -16,15 +16,17 @@ from cnp import Label, Register, i32, i64
 from . import instruction as bpf
 from .analysis import Access, Check, Verified
 from .arithmetic import Arithmetic
+from .flow import Block, blocks_of, narrow_before
 from .instruction import FRAME_POINTER, FRAME_SIZE, Instruction, Kind, kind_of, target_of
 from .interpreter import Helper, wide_value
-from .map_code import MapCode, load, lookup_in_array, store
+from .map_code import MapCode, load, store
 from .maps import ARRAY, DELETE, LOOKUP, UPDATE, Map
 from .memory import CONTEXT, CONTEXT_BASE, CONTEXT_LENGTH, FAULT_ADDRESS, FAULT_PLACE, Memory
 
 _HELPER_TYPE = ctypes.CFUNCTYPE(ctypes.c_uint64, *[ctypes.c_uint64] * 5)
 _SIGNED_LOADS = {1: "i64_load8_s", 2: "i64_load16_s", 4: "i64_load32_s"}
 _ATOMICS = {bpf.ADD: "i64_add", bpf.OR: "i64_or", bpf.AND: "i64_and", bpf.XOR: "i64_xor"}
+_INLINE_KEY = 16  # bytes of a key up to which a lookup is no call, before which registers would have to be saved
 _ARGUMENT = 8  # what a fault's place adds, in units of 2^32, to the register of a helper's argument
 
 
@@ -105,7 +107,8 @@ class _Lowering:
         self.program = compiler.verified.program
         self.function = function
         self.start, self.end = start, compiler.verified.structure.end_of(start)
-        self.inside = [number for number in range(self.start, self.end) if number in self.verified.reached]
+        self.blocks = blocks_of(self.program, self.start, self.verified.reached, self.end)
+        self.narrow = narrow_before(self.program, self.blocks)
         self.registers = [function.reg(i64) for _ in range(bpf.REGISTERS)]
         self.arithmetic = Arithmetic(function, self.registers)
         self.labels: dict[int, Label] = {}
@@ -116,16 +119,72 @@ class _Lowering:
     def lower(self, *, context: bool) -> None:
         """Emit everything. `context`: this is the function that a run starts with."""
         self._begin(context)
-        for number in self.inside:
-            instruction = self.program[number]
-            if kind_of(instruction) in (Kind.JUMP, Kind.BRANCH):
-                self.labels.setdefault(target_of(number, instruction), self.function.label())
-        for number in self.inside:
-            if number in self.labels:
-                self.function.place(self.labels[number])
-            self._instruction(number, self.program[number])
+        following = [block.slots[0] for block in self.blocks[1:]]
+        self.labels = {block.slots[0]: self.function.label() for block in self.blocks}
+        for block, after in zip(self.blocks, [*following, None], strict=True):
+            self._block(block, after)
         for emit in self.outside:
             emit()
+
+    def _block(self, block: Block, after: int | None) -> None:
+        """Emit a block; `after` is the first slot of what is emitted next."""
+        f, program = self.function, self.program
+        f.place(self.labels[block.slots[0]])
+        for number in block.slots[:-1]:
+            self._instruction(number, program[number])
+        last = block.slots[-1]
+        kind = kind_of(program[last])
+        self.arithmetic.narrow = self.narrow[last]
+        if kind is Kind.JUMP:
+            if target_of(last, program[last]) != after:
+                f.jump(self.labels[target_of(last, program[last])])
+        elif kind is Kind.BRANCH:
+            self._branch(last, program[last], block, after)
+        else:
+            self._instruction(last, program[last])
+            if block.following is not None and block.following != after:
+                f.jump(self.labels[block.following])
+
+    def _branch(self, number: int, instruction: Instruction, block: Block, after: int | None) -> None:
+        f, target = self.function, target_of(number, instruction)
+        assert block.following is not None
+        choice = self._choice(number, instruction, block)
+        if choice is not None:
+            taken, other = choice
+            register = self.program[number + 1].dst
+            self.arithmetic.choose(instruction, self.registers[register], taken, other)
+            if target != after:
+                f.jump(self.labels[target])
+        elif target == after:
+            self.arithmetic.branch(instruction, self.labels[block.following], opposite=True)
+        else:
+            self.arithmetic.branch(instruction, self.labels[target])
+            if block.following != after:
+                f.jump(self.labels[block.following])
+
+    def _choice(self, number: int, instruction: Instruction, block: Block) -> tuple[int, int] | None:
+        """The two constants of `w4 = 1; if ... goto end; w4 = 0; end:`, which needs no branch; None for what is not it.
+
+        What it jumps over stays where it is, for others to jump to."""
+        program, target, other = self.program, target_of(number, instruction), block.following
+        if len(block.slots) < 2 or other is None or instruction.code & 0xF0 == bpf.JSET:
+            return None
+        first, second = program[block.slots[-2]], program[other]
+        after = program[other + 1] if other + 1 < self.end else None
+        if not (self._is_constant(first) and self._is_constant(second) and first.dst == second.dst):
+            return None
+        if first.dst in bpf.reads(instruction) or after is None:
+            return None
+        goes_on = kind_of(after) is Kind.JUMP and target_of(other + 1, after) == target
+        return (self._constant(first), self._constant(second)) if goes_on or target == other + 1 else None
+
+    @staticmethod
+    def _is_constant(instruction: Instruction) -> bool:
+        return instruction.code in (bpf.ALU | bpf.MOV | bpf.K, bpf.ALU64 | bpf.MOV | bpf.K)
+
+    @staticmethod
+    def _constant(instruction: Instruction) -> int:
+        return instruction.imm if instruction.code & 7 == bpf.ALU64 else instruction.imm & 0xFFFFFFFF
 
     def _begin(self, context: bool) -> None:
         f, registers, memory = self.function, self.registers, self.compiler.memory
@@ -188,14 +247,11 @@ class _Lowering:
 
     def _instruction(self, number: int, instruction: Instruction) -> None:
         f, registers, kind = self.function, self.registers, kind_of(instruction)
+        self.arithmetic.narrow = self.narrow[number]
         if kind is Kind.ARITHMETIC:
             self.arithmetic.compute(instruction)
         elif kind is Kind.SWAP:
             self.arithmetic.swap(instruction)
-        elif kind is Kind.JUMP:
-            f.jump(self.labels[target_of(number, instruction)])
-        elif kind is Kind.BRANCH:
-            self.arithmetic.branch(instruction, self.labels[target_of(number, instruction)])
         elif kind is Kind.WIDE:
             f.i64_const(registers[instruction.dst], wide_value(self.program, number, self.compiler.maps))
         elif kind is Kind.EXIT:
@@ -309,9 +365,9 @@ class _Lowering:
         if helper == UPDATE:
             self._check(number, 3, 0, found.spec.value_size, self.verified.accesses[number, 3])
             f.call(registers[0], code.update, *registers[2:5])
-        elif helper == LOOKUP and found.spec.kind == ARRAY:
+        elif helper == LOOKUP and (found.spec.kind == ARRAY or found.spec.key_size <= _INLINE_KEY):
             result = f.reg(i64)
-            lookup_in_array(f, found, result, registers[2])
+            code.emit_lookup(f, result, registers[2])
             f.move(registers[0], result)
         else:
             assert helper in (LOOKUP, DELETE)

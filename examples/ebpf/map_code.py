@@ -48,17 +48,21 @@ class MapCode:
         """`(key) -> address`, 0 if there is none."""
         f, (key,) = self._function("lookup", 1)
         result = f.reg(i64)
+        self.emit_lookup(f, result, key)
+        f.ret(result)
+        return f
+
+    def emit_lookup(self, f: cnp.Function, result: Register, key: Register) -> None:
+        """Emit a lookup into any function: result = the address of the value of the key at an address, or 0."""
         if self.map.spec.kind == ARRAY:
             lookup_in_array(f, self.map, result, key)
-            f.ret(result)
-            return f
+            return
         _, number, _ = self._find(f, key)
         missing = f.label()
+        f.i64_const(result, 0)
         f.branch_i64_eqz(number, missing)
-        f.ret(self._value(f, number))
+        f.move(result, self._value(f, number))
         f.place(missing)
-        f.ret(0)
-        return f
 
     @cached_property
     def update(self) -> cnp.Function:
