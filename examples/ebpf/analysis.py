@@ -222,7 +222,7 @@ class _Analysis:
         return left._replace(offset=moved) if abs(moved) < _FARTHEST else Value(What.POINTER, left.region)
 
     def _refined(self, instruction: Instruction, state: State, *, taken: bool) -> State:
-        """What a branch that is taken, or is not, adds: a lookup that found something, a context that is long enough."""
+        """What a branch, taken or not, adds: a lookup that found something, a context that is long enough."""
         code, dst, _, _, imm = instruction
         if code & bpf.X or code & 7 == bpf.JMP32:
             return state
@@ -249,7 +249,9 @@ class _Analysis:
             registers[0] = ANY
             # What an earlier round of a loop got from this call is not what it gives now.
             stale = What.MAYBE
-            registers = [Value(What.POINTER, v.region) if v.what is stale and v.offset == number else v for v in registers]
+            registers = [
+                Value(What.POINTER, v.region) if v.what is stale and v.offset == number else v for v in registers
+            ]
             if instruction.imm == LOOKUP and state.registers[1].what is What.MAP:
                 registers[0] = Value(What.MAYBE, FIRST_MAP + (state.registers[1].offset or 0), number)
             return State(tuple(registers), state.checked)

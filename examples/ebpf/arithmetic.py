@@ -63,7 +63,9 @@ class Arithmetic:
             return
         if not wide and operation in (*_BITWISE, bpf.RSH) and self._stays_narrow(instruction):
             name = f"i64_{_OPERATIONS[operation]}"
-            getattr(f, name)(target, target, instruction.imm if isinstance(operand, int) else self.registers[instruction.src])
+            getattr(f, name)(
+                target, target, instruction.imm if isinstance(operand, int) else self.registers[instruction.src]
+            )
             return
         value = target if wide else self._low(target)
         prefix = "i64" if wide else "i32"
@@ -87,7 +89,7 @@ class Arithmetic:
             return self._is_narrow(dst) and not code & bpf.X and 0 <= imm < 32
         if code & bpf.X:
             return self._is_narrow(dst) and self._is_narrow(src)
-        return self._is_narrow(dst) and imm >= 0 or operation == bpf.AND and imm >= 0
+        return imm >= 0 and (self._is_narrow(dst) or operation == bpf.AND)
 
     def _move(self, instruction: Instruction, target: Register, operand: Register | int, *, wide: bool) -> None:
         f, bits = self.function, instruction.offset

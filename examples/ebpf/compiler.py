@@ -7,6 +7,7 @@ that says where and at what address. cnp has no atomics: on one thread a load, a
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ from .instruction import FRAME_POINTER, FRAME_SIZE, Instruction, Kind, kind_of, 
 from .interpreter import Helper, wide_value
 from .map_code import MapCode, load, store
 from .maps import ARRAY, DELETE, LOOKUP, UPDATE, Map
-from .memory import CONTEXT, CONTEXT_BASE, CONTEXT_LENGTH, FAULT_ADDRESS, FAULT_PLACE, Memory
+from .memory import CONTEXT, CONTEXT_BASE, CONTEXT_LENGTH, FAULT_ADDRESS, FAULT_PLACE, MASK, Memory
 
 _HELPER_TYPE = ctypes.CFUNCTYPE(ctypes.c_uint64, *[ctypes.c_uint64] * 5)
 _SIGNED_LOADS = {1: "i64_load8_s", 2: "i64_load16_s", 4: "i64_load32_s"}
@@ -33,22 +34,29 @@ _ARGUMENT = 8  # what a fault's place adds, in units of 2^32, to the register of
 class Compiler:
     """The functions of one program, which refer to the machine's memory and maps and must not outlive them."""
 
-    def __init__(
-        self, verified: Verified, memory: Memory, maps: Sequence[Map], helpers: Mapping[int, Helper]
-    ) -> None:
+    def __init__(self, verified: Verified, memory: Memory, maps: Sequence[Map], helpers: Mapping[int, Helper]) -> None:
         self.verified = verified
         self.memory = memory
         self.maps = maps
         self.map_code = [MapCode(each) for each in maps]
-        self.externs: dict[int, cnp.ir.function.Extern] = {}
+        self.externs: dict[int, cnp.Extern] = {}
+        self.raised: list[BaseException] = []  # by helpers
         self.keep: list[Any] = []  # what ctypes would let go of
         for number, helper in helpers.items():
-            callback = _HELPER_TYPE(helper)
+            callback = _HELPER_TYPE(functools.partial(self._guarded, helper))
             address = ctypes.cast(callback, ctypes.c_void_p).value or 0
             self.keep.append(callback)
             self.externs[number] = cnp.extern(address, [i64] * 5, i64, name=f"helper_{number}")
         self.functions: dict[int, cnp.Function] = {}
         self._anywhere: dict[bool, cnp.Function] = {}
+
+    def _guarded(self, helper: Helper, *arguments: int) -> int:
+        """What C calls: an exception has no way through compiled code, so it waits here for the end of the run."""
+        try:
+            return helper(*arguments) & MASK
+        except BaseException as error:
+            self.raised.append(error)
+            return 0
 
     def lower(self) -> cnp.Function:
         """The function `(context, length) -> r0` of the program."""
@@ -130,7 +138,7 @@ class _Lowering:
         """Emit a block; `after` is the first slot of what is emitted next."""
         f, program = self.function, self.program
         f.place(self.labels[block.slots[0]])
-        for number in block.slots[:-1]:
+        for number in block.slots[: -1 if block.choice is None else -2]:
             self._instruction(number, program[number])
         last = block.slots[-1]
         kind = kind_of(program[last])
@@ -147,44 +155,19 @@ class _Lowering:
 
     def _branch(self, number: int, instruction: Instruction, block: Block, after: int | None) -> None:
         f, target = self.function, target_of(number, instruction)
-        assert block.following is not None
-        choice = self._choice(number, instruction, block)
-        if choice is not None:
-            taken, other = choice
-            register = self.program[number + 1].dst
-            self.arithmetic.choose(instruction, self.registers[register], taken, other)
+        if block.choice is not None:
+            register = self.program[block.slots[-2]].dst
+            self.arithmetic.choose(instruction, self.registers[register], *block.choice)
             if target != after:
                 f.jump(self.labels[target])
-        elif target == after:
+            return
+        assert block.following is not None
+        if target == after:
             self.arithmetic.branch(instruction, self.labels[block.following], opposite=True)
         else:
             self.arithmetic.branch(instruction, self.labels[target])
             if block.following != after:
                 f.jump(self.labels[block.following])
-
-    def _choice(self, number: int, instruction: Instruction, block: Block) -> tuple[int, int] | None:
-        """The two constants of `w4 = 1; if ... goto end; w4 = 0; end:`, which needs no branch; None for what is not it.
-
-        What it jumps over stays where it is, for others to jump to."""
-        program, target, other = self.program, target_of(number, instruction), block.following
-        if len(block.slots) < 2 or other is None or instruction.code & 0xF0 == bpf.JSET:
-            return None
-        first, second = program[block.slots[-2]], program[other]
-        after = program[other + 1] if other + 1 < self.end else None
-        if not (self._is_constant(first) and self._is_constant(second) and first.dst == second.dst):
-            return None
-        if first.dst in bpf.reads(instruction) or after is None:
-            return None
-        goes_on = kind_of(after) is Kind.JUMP and target_of(other + 1, after) == target
-        return (self._constant(first), self._constant(second)) if goes_on or target == other + 1 else None
-
-    @staticmethod
-    def _is_constant(instruction: Instruction) -> bool:
-        return instruction.code in (bpf.ALU | bpf.MOV | bpf.K, bpf.ALU64 | bpf.MOV | bpf.K)
-
-    @staticmethod
-    def _constant(instruction: Instruction) -> int:
-        return instruction.imm if instruction.code & 7 == bpf.ALU64 else instruction.imm & 0xFFFFFFFF
 
     def _begin(self, context: bool) -> None:
         f, registers, memory = self.function, self.registers, self.compiler.memory

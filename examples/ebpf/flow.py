@@ -13,10 +13,14 @@ from .instruction import Instruction, Kind, Program, kind_of, target_of
 
 @dataclass(frozen=True)
 class Block:
-    """Slots of instructions that run one after the other. `following`: the slot after the last, if that may run next."""
+    """Slots of instructions that run one after the other. `following`: the slot after the last, if that may run next.
+
+    `choice`: of a block that ends in `w4 = 1; if ... goto end`, after which comes `w4 = 0; end:`, the two constants.
+    It needs no branch; where it would be taken the first is chosen, and `end` is what runs next either way."""
 
     slots: list[int]
     following: int | None
+    choice: tuple[int, int] | None = None
 
 
 def successors(program: Program, number: int) -> list[int]:
@@ -33,22 +37,22 @@ def successors(program: Program, number: int) -> list[int]:
 def blocks_of(program: Program, start: int, reached: set[int], end: int) -> list[Block]:
     """The blocks of the function from `start` up to `end`, those of `reached` slots, in reverse postorder."""
     slots = [number for number in range(start, end) if number in reached]
-    leaders = {start}
+    leaders, leader = {start}, start
     for number in slots:
         if kind_of(program[number]) in (Kind.JUMP, Kind.BRANCH):
             leaders.update(successors(program, number))
-    blocks: dict[int, Block] = {}
+    inside: dict[int, list[int]] = {}
     for number in slots:
-        if number in leaders:
-            inside = blocks[number] = Block([], None)
-        inside.slots.append(number)
-    after = {leader: [to for to in successors(program, each.slots[-1]) if to in reached] for leader, each in blocks.items()}
+        leader = number if number in leaders else leader
+        inside.setdefault(leader, []).append(number)
+    choices = {leader: _choice(program, each, reached) for leader, each in inside.items()}
+    after = {leader: successors(program, each[-1])[: 1 if choices[leader] else None] for leader, each in inside.items()}
     order: list[int] = []
     seen = {start}
     trail = [(start, iter(after[start]))]
     while trail:
         leader, left = trail[-1]
-        to = next((each for each in left if each not in seen), None)
+        to = next((each for each in left if each in reached and each not in seen), None)
         if to is None:
             order.append(leader)
             trail.pop()
@@ -57,9 +61,33 @@ def blocks_of(program: Program, start: int, reached: set[int], end: int) -> list
             trail.append((to, iter(after[to])))
     found = []
     for leader in reversed(order):
-        runs_on = kind_of(program[blocks[leader].slots[-1]]) not in (Kind.JUMP, Kind.EXIT) and after[leader]
-        found.append(Block(blocks[leader].slots, after[leader][-1] if runs_on else None))
+        runs_on = kind_of(program[inside[leader][-1]]) not in (Kind.JUMP, Kind.EXIT)
+        following = next((to for to in reversed(after[leader]) if runs_on and to in reached), None)
+        found.append(Block(inside[leader], following, choices[leader]))
     return found
+
+
+def _choice(program: Program, slots: list[int], reached: set[int]) -> tuple[int, int] | None:
+    """The constants of a block's choice, None for a block that ends in anything else."""
+    branch, other = slots[-1], slots[-1] + 1
+    instruction = program[branch]
+    if len(slots) < 2 or kind_of(instruction) is not Kind.BRANCH or instruction.code & 0xF0 == bpf.JSET:
+        return None
+    first, second, target = program[slots[-2]], program[other], target_of(branch, instruction)
+    if not (_is_constant(first) and _is_constant(second) and first.dst == second.dst and target in reached):
+        return None
+    goes_on = target == other + 1 or (
+        kind_of(program[other + 1]) is Kind.JUMP and target_of(other + 1, program[other + 1]) == target
+    )
+    return (_constant(first), _constant(second)) if goes_on and first.dst not in bpf.reads(instruction) else None
+
+
+def _is_constant(instruction: Instruction) -> bool:
+    return instruction.code in (bpf.ALU | bpf.MOV | bpf.K, bpf.ALU64 | bpf.MOV | bpf.K)
+
+
+def _constant(instruction: Instruction) -> int:
+    return instruction.imm if instruction.code & 7 == bpf.ALU64 else instruction.imm & 0xFFFFFFFF
 
 
 def narrow_before(program: Program, blocks: list[Block]) -> dict[int, int]:
@@ -76,7 +104,11 @@ def narrow_before(program: Program, blocks: list[Block]) -> dict[int, int]:
         for number in block.slots:
             before[number] = narrow
             narrow = _narrow_after(program[number], narrow)
-        for to in successors(program, block.slots[-1]):
+        following = successors(program, block.slots[-1])
+        if block.choice is not None:
+            register, following = program[block.slots[-2]].dst, following[:1]
+            narrow = narrow & ~(1 << register) | (min(block.choice) >= 0) << register
+        for to in following:
             if to in at_start and at_start[to] & narrow != at_start[to]:
                 at_start[to] &= narrow
                 work.append(to)

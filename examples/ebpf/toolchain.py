@@ -13,7 +13,7 @@ from pathlib import Path
 from .instruction import EbpfError
 
 PROGRAMS = Path(__file__).with_name("programs")
-NAMES = ("hash", "checksum", "packets", "flows")
+NAMES = ("hash", "checksum", "crc", "packets", "flows")
 _WARNINGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror")
 
 

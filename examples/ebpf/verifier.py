@@ -116,7 +116,8 @@ def _check_fields(program: Program, number: int, instruction: Instruction) -> No
 
 def _accepted_fields(instruction: Instruction) -> dict[str, tuple[int, ...]]:
     code = instruction.code
-    kind, by_register, zero = kind_of(instruction), code & bpf.X, (0,)
+    kind, by_register = kind_of(instruction), code & bpf.X
+    zero: tuple[int, ...] = (0,)
     if kind is Kind.ARITHMETIC:
         operation = code & 0xF0
         accepted = {"imm" if by_register else "src": zero, "offset": zero}
@@ -151,7 +152,9 @@ def _check_wide(program: Program, number: int, instruction: Instruction, maps: S
     second = program[number + 1]
     for name in ("code", "dst", "src", "offset"):
         if getattr(second, name):
-            raise EbpfError(f"instruction {number}: {name} of its second slot is {getattr(second, name)}; 0 is accepted")
+            raise EbpfError(
+                f"instruction {number}: {name} of its second slot is {getattr(second, name)}; 0 is accepted"
+            )
     low, high = _LIMITS["imm"]
     if not low <= second.imm <= high:
         raise EbpfError(f"instruction {number}: imm of its second slot is {second.imm}; {low} to {high} is accepted")
