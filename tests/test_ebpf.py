@@ -54,24 +54,24 @@ def native_or_skip() -> None:
         pytest.skip(f"NOT TESTED: native cannot run here: {error}")
 
 
-def outcome(program: Program, run: Callable[[bytearray], int], context: bytes) -> tuple[object, ...]:
+def outcome(program: Program, run: Callable[[bytearray], int], context: bytes, buffer: bytearray) -> tuple[object, ...]:
     """What a run gives or raises, and what it leaves in the context and in maps."""
-    buffer = bytearray(context)
+    buffer[:] = context
     program.reset()
     result: object
     try:
         result = run(buffer)
     except Fault as fault:
-        # The context lies elsewhere in every run, and so does an address in it.
-        result = fault.number, str(fault).partition(" (address")[0].partition("address 0x")[0]
+        result = fault.number, fault.address, str(fault)
     memory = [ctypes.string_at(r.address, r.length) for each in program.maps for r in (each.values, each.index)]
     return result, bytes(buffer), *memory
 
 
 def agree(program: Program, context: bytes = b"") -> object:
-    """The result of both, which are compared first."""
-    expected = outcome(program, lambda buffer: program.interpret(buffer, 100_000), context)
-    found = outcome(program, program.run, context)
+    """The result of both, which are compared first. Both find the context at one address, which is a result too."""
+    buffer = bytearray(context)
+    expected = outcome(program, lambda each: program.interpret(each, 100_000), context, buffer)
+    found = outcome(program, program.run, context, buffer)
     assert found == expected, bpf.format_program(program.verified.program)
     return expected[0]
 
@@ -214,7 +214,7 @@ def test_every_atomic(imm: int, size: int) -> None:
     itself = Program([load(0, 1, 0), copy(3, 1), insn(bpf.STX | bpf.ATOMIC | size, 3, 3, 16, imm), mov(0, 0), EXIT])
     for expected in EDGES:
         for operand in EDGES[::2]:
-            for old in (expected, expected ^ 1 << 40, 5):
+            for old in (expected, expected ^ 1 << 40):
                 agree(program, struct.pack("<QQQ", expected, operand, old))
     agree(itself, bytes(24))
     with pytest.raises(Fault, match=r"writes [48] bytes at offset 16 of the context, which holds 19 bytes"):
@@ -317,7 +317,7 @@ def test_maps_in_python_and_compiled_are_one(spec: MapSpec) -> None:
         rng.randbytes(spec.key_size) for _ in range(3)
     ]
     seen: Counter[object] = Counter()
-    for _ in range(2000):
+    for _ in range(600):
         key, value, flags = rng.choice(keys), rng.randbytes(spec.value_size), rng.choice((0, 0, 0, 1, 2, 3, 2**63))
         held = ctypes.create_string_buffer(key, len(key)), ctypes.create_string_buffer(value, len(value))
         key_at, value_at = map(ctypes.addressof, held)
@@ -457,7 +457,7 @@ def test_random_programs() -> None:
     native_or_skip()
     seen: Counter[str] = Counter()
 
-    @settings(max_examples=400, derandomize=True, deadline=None, database=None)
+    @settings(max_examples=200, derandomize=True, deadline=None, database=None)
     @given(programs(), st.lists(contexts(), min_size=3, max_size=3))
     def check(code: Code, inputs: Sequence[bytes]) -> None:
         program = Program(code, maps=[ONE, SPECS[1]])
@@ -466,10 +466,10 @@ def test_random_programs() -> None:
         seen.update(programs=1, faults=faults, results=3 - faults, varied=len(set(results)) > 1)
 
     check()
-    assert seen["programs"] >= 400
-    assert seen["results"] >= 400
-    assert seen["faults"] >= 50
-    assert seen["varied"] >= 200
+    assert seen["programs"] >= 200
+    assert seen["results"] >= 200
+    assert seen["faults"] >= 30
+    assert seen["varied"] >= 100
 
 
 # C programs.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,7 +57,7 @@ def parse(data: bytes) -> Object:
     # pyelftools meets damage in many ways; whatever it raises, the file is not what it should be.
     except (
         ELFError, ConstructError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError,
-        AssertionError, UnicodeError, struct.error, MemoryError, RecursionError,
+        AssertionError, zlib.error, UnicodeError, struct.error, MemoryError, RecursionError,
     ) as error:  # fmt: skip
         raise EbpfError(f"not a well-formed ELF object ({type(error).__name__}: {error})") from None
 

@@ -216,6 +216,6 @@ def _check_depth(program: Program, structure: Structure, frames: int) -> None:
                 known = [each for each in below if each is not None]
                 depths.setdefault(start, None if len(known) < len(below) else 1 + max(known, default=0))
                 active.discard(trail.pop())
-    for start, depth in depths.items():
+    for start, depth in sorted(depths.items()):
         if depth is not None and depth > frames:
             raise EbpfError(f"function at {start}: its calls need {depth} stack frames; at most {frames} are accepted")
