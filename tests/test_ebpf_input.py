@@ -32,13 +32,13 @@ REFUSED: list[tuple[list[Instruction], str]] = [
     ([], "the program has no instructions; at least one, an exit, is needed"),
     ([ZERO],
      "instruction 0, `r0 = 0`: is the last instruction of its function; the last one must be an "
-     "exit or a goto""),
+     "exit or a goto"),
     ([insn(0x86)],
      "instruction 0: opcode 0x86 is not known; accepted are those of RFC 9669 but for the "
-     "legacy packet loads""),
+     "legacy packet loads"),
     ([insn(0x30)],
      "instruction 0: opcode 0x30 is not known; accepted are those of RFC 9669 but for the "
-     "legacy packet loads""),
+     "legacy packet loads"),
     ([insn(300)], "instruction 0: code is 300; 0 to 255 is accepted"),
     ([insn(0xB7, 0, 0, 0, 1 << 31)], "instruction 0: imm is 2147483648; -2147483648 to 2147483647 is accepted"),
     ([insn(0xB7, 11), EXIT], "instruction 0: dst is 11; registers 0 to 10 are accepted"),
@@ -71,13 +71,13 @@ REFUSED: list[tuple[list[Instruction], str]] = [
     ([ZERO, insn(JA, offset=1), EXIT], "instruction 1, `goto 3`: goes to 3, outside its function; 0 to 2 is accepted"),
     ([ZERO, insn(JA, offset=-3), EXIT],
      "instruction 1, `goto -1`: goes to -1, outside its function; 0 to 2 is "
-     "accepted""),
+     "accepted"),
     ([insn(JA, offset=1), LDDW, REST, EXIT], "instruction 0, `goto 2`: goes to 2, the second slot of `r0 = 0x0 ll`"),
     ([insn(JEQ, 1, offset=1), LDDW, REST, EXIT],
      "instruction 0, `if r1 == 0 goto 2`: goes to 2, the second slot of `r0 = 0x0 ll`"),
     ([insn(CALL, src=1, imm=1), LDDW, REST, EXIT],
      "instruction 0, `call 2`: goes to 2, the second slot of `r0 = 0x0 "
-     "ll`""),
+     "ll`"),
     ([insn(CALL, src=1, imm=7), EXIT], "instruction 0, `call 8`: goes to 8, outside the program; 0 to 1 is accepted"),
     ([insn(CALL, src=1, imm=1), EXIT, insn(JA, offset=-2), EXIT],
      "instruction 2, `goto 1`: goes to 1, outside its function; 2 to 3 is accepted"),
@@ -86,7 +86,7 @@ REFUSED: list[tuple[list[Instruction], str]] = [
     ([EXIT], "instruction 0, `exit`: r0 may be read before it is written; write it on every path first"),
     ([insn(0xBF, 0, 3), EXIT],
      "instruction 0, `r0 = r3`: r3 may be read before it is written; write it on every path "
-     "first""),
+     "first"),
     ([insn(JEQ, 2, offset=1), ZERO, EXIT],
      "instruction 2, `exit`: r0 may be read before it is written; write it on every path first"),
     ([*LOOKUP, insn(0xBF, 0, 1), EXIT],
@@ -95,10 +95,10 @@ REFUSED: list[tuple[list[Instruction], str]] = [
      "instruction 0, `r0 = *(u8 *)(r1 - 1)`: r1 points at offset -1 of the context; 0 or more is accepted"),
     ([insn(LDX | bpf.W, 0, 10, -3), EXIT],
      "instruction 0, `r0 = *(u32 *)(r10 - 3)`: r10 points at offset -3 of the frame (from r10); "
-     "-512 to -4 is accepted""),
+     "-512 to -4 is accepted"),
     ([insn(ST | bpf.B, 10, 0, -513), ZERO, EXIT],
      "instruction 0, `*(u8 *)(r10 - 513) = 0`: r10 points at offset -513 of the frame (from "
-     "r10); -512 to -1 is accepted""),
+     "r10); -512 to -1 is accepted"),
     ([*LOOKUP, insn(JEQ, 0, offset=1), insn(LDX | bpf.DW, 0, 0, 4), EXIT],
      "instruction 7, `r0 = *(u64 *)(r0 + 4)`: r0 points at offset 4 of the map's value; 0 to 0 is accepted"),
     ([*LOOKUP[1:3], insn(LDX | bpf.DW, 0, 1), EXIT],
@@ -139,7 +139,7 @@ def test_truncated_bytes_and_options() -> None:
         (MapSpec("m", HASH, 0, 4, 1), "map 'm': key_size 0; 1 to 512 is accepted"),
         (MapSpec("m", HASH, 4, 1 << 20, 1 << 20),
      "map 'm': more than 268435456 bytes; fewer or smaller entries are "
-     "accepted""),
+     "accepted"),
     ],
 )  # fmt: skip
 def test_maps_that_cannot_be(spec: MapSpec, message: str) -> None:
