@@ -520,3 +520,47 @@ def test_demo(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert shown.endswith("14695981039346656037\n")
     assert demo.main([str(made), "nothing"]) == 2
     assert "there is no function 'nothing'; accepted: hash" in capsys.readouterr().err
+
+
+LINKED = """
+typedef unsigned long long u64;
+typedef unsigned int u32;
+struct map { u32 type, key_size, value_size, max_entries; };
+__attribute__((section("maps"), used)) struct map array = {2, 4, 8, 4};
+static void *(*const lookup)(struct map *, const void *) = (void *)1;
+static const u64 primes[4] = {3, 5, 7, 11};
+u64 counter = 40;
+static u64 zeros;
+__attribute__((noinline)) static u64 deep(u64 n, u64 *out) {
+    *out = *out * 3 ^ n;
+    return n < 2 ? n : deep(n - 1, out) * 5 ^ n;
+}
+__attribute__((section("classifier"))) u64 start(const void *data, u64 length) {
+    u64 sum = !data;
+    u32 key = length & 3;
+    u64 *value = lookup(&array, &key);
+    if (value)
+        sum += __sync_fetch_and_add(value, 2);
+    zeros += ++counter;
+    u64 result = deep(length & 7, &sum);
+    return sum + result * 1000 + primes[length & 3] * 1000000 + zeros * 7 + (long)sum / ((long)length - 20);
+}
+"""
+
+
+def test_sections_data_and_local_calls_of_an_object(tmp_path: Path) -> None:
+    clang_or_skip()
+    source = tmp_path / "linked.c"
+    source.write_text(LINKED)
+    program = Program.read(toolchain.compile_object(source, tmp_path / "linked.o"), "start")
+    assert {each.spec.name for each in program.maps} > {"array", ".data", ".bss"}
+    for length in range(30):
+        depths = range(max(1, length & 7), 0, -1) if length & 7 else [0]
+        total, deep, divisor = 0, 0, length - 20
+        for n in depths:
+            total = total * 3 ^ n
+        for n in reversed(depths):
+            deep = deep * 5 ^ n
+        quotient = total // abs(divisor) * (1 if divisor > 0 else -1) if divisor else 0
+        expected = total + deep * 1000 + (3, 5, 7, 11)[length & 3] * 10**6 + 41 * 7 + quotient
+        assert agree(program, bytes(length)) == expected
