@@ -9,7 +9,19 @@ from dataclasses import dataclass
 from cnp.bench.figure import Recorder
 from cnp.errors import UserError
 
-MODULES = ("emission", "compile_time", "versus", "call", "startup", "memory", "kernels", "targets", "library", "bpf")
+MODULES = (
+    "emission",
+    "compile_time",
+    "versus",
+    "call",
+    "startup",
+    "memory",
+    "kernels",
+    "targets",
+    "library",
+    "bpf",
+    "ebpf",
+)
 """Modules of this package that define a BENCH, in the order in which they run."""
 
 

@@ -1,0 +1,15 @@
+"""An eBPF virtual machine: bytecode that clang -target bpf compiled runs as machine code, every access checked.
+
+    from examples.ebpf import Program
+    program = Program.read("packet.o", "parse")
+    print(program.run(packet), program.map("counters")[key])
+
+elf.py reads object files; verifier.py and analysis.py refuse what could not run safely and find the checks that each
+access needs; compiler.py lowers to cnp ops; interpreter.py says what instructions mean."""
+
+from .instruction import EbpfError, Instruction
+from .maps import Map, MapSpec
+from .memory import Fault
+from .program import Program
+
+__all__ = ["EbpfError", "Fault", "Instruction", "Map", "MapSpec", "Program"]

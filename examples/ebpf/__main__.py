@@ -1,0 +1,5 @@
+"""`python -m examples.ebpf [object] [function]`: the eBPF demo."""
+
+from .demo import main
+
+raise SystemExit(main())

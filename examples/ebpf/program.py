@@ -1,0 +1,133 @@
+"""Turns bytecode or an object file into a machine: a verified program with its maps and memory, ready to run."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from . import elf, interpreter
+from .analysis import verify
+from .instruction import EbpfError, Instruction
+from .interpreter import Helper
+from .maps import DELETE, LOOKUP, UPDATE, Map, MapSpec
+from .memory import FRAMES, Memory, Region
+
+
+class Program:
+    """A machine for one program. It has one stack: it is for one thread, and a run cannot start another.
+
+    `helpers`: Python functions of five 64-bit numbers that give another, by their number in call instructions; 1, 2
+    and 3 are those of maps. `frames`: how many functions may be active at once, each with 512 bytes of stack."""
+
+    def __init__(
+        self,
+        program: Iterable[Instruction],
+        *,
+        entry: int = 0,
+        maps: Sequence[MapSpec] = (),
+        helpers: Mapping[int, Helper] | None = None,
+        frames: int = FRAMES,
+        backend: str = "native",
+    ) -> None:
+        """Raises EbpfError for a program that is not safe to run."""
+        self.helpers = dict(helpers or {})
+        taken = {LOOKUP, UPDATE, DELETE} & set(self.helpers)
+        if taken:
+            raise EbpfError(f"helper {min(taken)} is one of maps; other numbers are accepted")
+        if not 1 <= frames <= 1024:
+            raise EbpfError(f"{frames} stack frames; 1 to 1024 are accepted")
+        for spec in maps:
+            spec.check()
+        known = dict.fromkeys(self.helpers, 0)
+        self.verified = verify(list(program), entry, maps, known, frames)
+        self.maps = [Map(spec) for spec in maps]
+        self.memory = Memory([each.values for each in self.maps], frames)
+        self.backend = backend
+        self._compiled: Any = None
+        self._keep: Any = None
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str], function: str | None = None, **options: Any) -> Program:
+        """The program in an object file; `function` is where it starts, if there is more than one.
+
+        Raises OSError, and EbpfError. Options are those of the class."""
+        found = elf.read(path)
+        if function is None and len(found.functions) == 1:
+            (function,) = found.functions
+        if function not in found.functions:
+            names = ", ".join(sorted(found.functions)) or "none"
+            raise EbpfError(f"{os.fspath(path)}: there is no function {function!r}; accepted: {names}")
+        return cls(found.program, entry=found.functions[function], maps=found.maps, **options)
+
+    @property
+    def compiled(self) -> Any:
+        """What cnp made of it, `(context, length) -> r0`, compiled when it is first asked for.
+
+        It does not clear the stack as run() does, and where run() raises Fault it raises cnp.Trap."""
+        if self._compiled is None:
+            from .compiler import Compiler  # the rest of this example runs without cnp
+
+            compiler = Compiler(self.verified, self.memory, self.maps, self.helpers)
+            self._compiled = compiler.lower().compile(backend=self.backend)
+            self._keep = compiler
+        return self._compiled
+
+    def run(self, context: bytes | bytearray | memoryview = b"") -> int:
+        """r0 (64 bits, unsigned) of compiled code; r1 is the context's address, r2 its length.
+
+        Programs may write to the context, which a bytearray shows. Raises Fault, a kind of EbpfError, for an access
+        outside of the memory there is. What a helper raises is raised when the run has ended; until then it gave 0."""
+        import cnp
+
+        from .compiler import fault_of
+
+        buffer, region = self._enter(context)
+        compiled = self.compiled
+        raised: list[BaseException] = self._keep.raised
+        raised.clear()
+        try:
+            result = int(compiled(region.address, region.length)) & (1 << 64) - 1
+            if raised:
+                raise raised[0]
+            return result
+        except cnp.Trap as trap:
+            if trap.kind is not cnp.TrapKind.UNREACHABLE:
+                raise
+            raise fault_of(self.verified, self.memory, self.maps) from None
+        finally:
+            self._leave(context, buffer)
+
+    def interpret(self, context: bytes | bytearray | memoryview = b"", limit: int | None = None) -> int:
+        """The same by the Python interpreter, which stops with a Fault after `limit` instructions."""
+        buffer, _ = self._enter(context)
+        try:
+            return interpreter.run(self.verified, self.memory, self.maps, self.helpers, limit)
+        finally:
+            self._leave(context, buffer)
+
+    def map(self, name: str) -> Map:
+        """A map by its name. Raises KeyError."""
+        return next(each for each in self.maps if each.spec.name == name)
+
+    def reset(self) -> None:
+        """Maps and data as they were at the start."""
+        for each in self.maps:
+            each.reset()
+
+    def _enter(self, context: bytes | bytearray | memoryview) -> tuple[Any, Region]:
+        """Make a context the machine's, and the stack zeros: what a run left there is no other's business."""
+        length = len(context)
+        if isinstance(context, bytearray):
+            buffer = (ctypes.c_char * length).from_buffer(context)
+        else:
+            buffer = (ctypes.c_char * length).from_buffer_copy(context)
+        region = Region("the context", ctypes.addressof(buffer), length, True)
+        self.memory.context = region
+        ctypes.memset(self.memory.stack.address, 0, self.memory.stack.length)
+        return buffer, region
+
+    def _leave(self, context: bytes | bytearray | memoryview, buffer: Any) -> None:
+        self.memory.context = Region("the context", 0, 0, False)
+        del buffer
