@@ -107,7 +107,7 @@ def text_of(path: Path) -> bytes:
 def assemble(target: str, source: str, into: Path) -> Path:
     record = TARGETS[target]
     (into / "a.s").write_text(f"{HEADS.get(target, '')}.globl _start\n_start:\n{source}\n")
-    run(CLANG, f"--target={record.triple}", record.clang_cpu, "-c", into / "a.s", "-o", into / "a.o")
+    run(CLANG, f"--target={record.triple}", *record.clang_cpu.split(), "-c", into / "a.s", "-o", into / "a.o")
     return into / "a.o"
 
 
