@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 import math
 import platform
-import shutil
 import struct
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from expectations import Expectation
+from toolchain import need_clang, need_linker
 
-from cnp.build.clang import NEWEST_NAME, OLDEST, find_clang
 from cnp.build.compile import Compiler
-from cnp.errors import BuildError, Unsupported
+from cnp.errors import Unsupported
 from cnp.ir import Function
 from cnp.stencil.sources import stencils_directory
 from cnp.target import TARGETS
@@ -28,12 +24,6 @@ from cnp.tools.guest import find_emulator
 HERE = Path(__file__).parent / "ahead"
 MACHINE = platform.machine()
 DEADLINE = 120  # seconds
-
-
-def find_tool(name: str) -> str | None:
-    """A tool of LLVM, by its name or one with a version."""
-    names = (name, *(f"{name}-{number}" for number in range(NEWEST_NAME, OLDEST - 1, -1)))
-    return next(filter(None, map(shutil.which, names)), None)
 
 
 def run(command: Sequence[str | Path], **options: object) -> subprocess.CompletedProcess[str]:
@@ -58,21 +48,8 @@ def command_for(target: str, program: Path) -> list[str]:
         pytest.skip(f"NOT TESTED: {error}")
 
 
-@functools.cache
-def _linker() -> tuple[str, ...]:
-    found = find_tool("ld.lld")
-    if found:
-        return (found,)
-    if importlib.util.find_spec("ziglang"):
-        return (sys.executable, "-m", "ziglang", "ld.lld")
-    pytest.skip("NOT TESTED: object files for other machines: there is no ld.lld")
-
-
 def _compiler(target: str, directory: Path) -> Compiler:
-    try:
-        return Compiler(find_clang(), TARGETS[target], stencils_directory(), frozenset(), directory)
-    except BuildError as error:
-        pytest.skip(f"NOT TESTED: object files for {target}: {error}")
+    return Compiler(need_clang(), TARGETS[target], stencils_directory(), frozenset(), directory)
 
 
 def link_freestanding(target: str, directory: Path, source: Path, *objects: Path) -> Path:
@@ -84,7 +61,7 @@ def link_freestanding(target: str, directory: Path, source: Path, *objects: Path
     plain = ["-O1", "-std=gnu11", "-ffreestanding", "-fno-builtin", "-fno-stack-protector", "-Wall", "-Wextra"]
     command = [*plain, "-I", str(directory), "-c", str(source), "-o", str(main)]
     compiler.clang.run(compiler.clang.arguments(TARGETS[target], command), directory)
-    succeed([*_linker(), "-static", "-e", "cnp_start", main, library, *objects, "-o", program])
+    succeed([*need_linker(), "-static", "-e", "cnp_start", main, library, *objects, "-o", program])
     return program
 
 

@@ -96,8 +96,13 @@ def pytest_sessionfinish() -> None:
         sys.modules["machines"].close()
 
 
+LOUD = ("NOT TESTED: ", "could not import ")
+"""How the reasons of skips begin that are for want of a tool; the second is what pytest.importorskip says."""
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says once, where everybody looks, that code for some machines was not run at all."""
-    reasons = {report.longrepr[2] for report in terminalreporter.getreports("skipped") if report.longrepr}
-    for each in sorted(reason for reason in reasons if "NOT TESTED: " in reason):
-        terminalreporter.write_line(f"WARNING: {each.removeprefix('Skipped: ')}", red=True, bold=True)
+    """Says once, where everybody looks, what was not tested at all."""
+    skipped = terminalreporter.getreports("skipped")
+    reasons = {report.longrepr[2].removeprefix("Skipped: ") for report in skipped if report.longrepr}
+    for each in sorted(reason for reason in reasons if reason.startswith(LOUD)):
+        terminalreporter.write_line(f"WARNING: {each}", red=True, bold=True)

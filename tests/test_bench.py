@@ -20,7 +20,7 @@ from cnp.runtime.default import DATA, machine
 
 ROOT = Path(__file__).parent.parent
 HAVE_LIBRARY = os.path.exists(os.path.join(DATA, f"{machine()}.cnpl"))
-needs_library = pytest.mark.skipif(not HAVE_LIBRARY, reason="no stencil library is built")
+needs_library = pytest.mark.skipif(not HAVE_LIBRARY, reason="NOT TESTED: no stencil library is built")
 
 
 @needs_library

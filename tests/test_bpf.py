@@ -52,7 +52,7 @@ def run_compiled(backend: str, program: Program, packets: Capture) -> array[int]
 def run(request: pytest.FixtureRequest) -> Runner:
     found = runner(request.param)
     if found is None:
-        pytest.skip(f"{request.param} cannot run here")
+        pytest.skip(f"NOT TESTED: {request.param} cannot run here")
     return found
 
 
@@ -293,7 +293,7 @@ def test_a_long_chain_of_jumps() -> None:
 
 def test_demo(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     if runner("native") is None:
-        pytest.skip("native cannot run here")
+        pytest.skip("NOT TESTED: native cannot run here")
     path = tmp_path / "made.pcap"
     assert demo.main(["--packets", "300", "--write", str(path)]) == 0
     assert capsys.readouterr().out.count("agree") == len(demo.stored_filters())

@@ -20,7 +20,7 @@ from examples.bpf.capture import Capture, CaptureError
 from examples.bpf.instruction import FilterError, Instruction
 
 CORPUS = Path(__file__).parent / "corpus" / "bpf"
-needs_libpcap = pytest.mark.skipif(not libpcap.is_installed(), reason="libpcap is not installed")
+needs_libpcap = pytest.mark.skipif(not libpcap.is_installed(), reason="NOT TESTED: libpcap is not installed")
 
 Program = list[Instruction]
 RET_K = bpf.RET | bpf.K

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 PROGRAMS = ROOT / "tests" / "programs"
 FIB, TRAPS = str(PROGRAMS / "fib.cnp"), str(PROGRAMS / "traps.cnp")
 
-pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="no stencil library is built for this machine")
+pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="NOT TESTED: no stencil library is built for this machine")
 
 BLOCKER = """
 import sys

@@ -6,7 +6,6 @@ import importlib
 import itertools
 import random
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -18,12 +17,12 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from hypothesis import given
 from hypothesis import strategies as st
+from toolchain import need_clang, need_objdump
 
+from cnp.target import TARGETS
 from cnp.target.record import Instruction
 
-CLANG, OBJDUMP = shutil.which("clang-19"), shutil.which("llvm-objdump-19")
 UNKNOWN = "<unknown>"
-needs_clang = pytest.mark.skipif(CLANG is None, reason="needs clang-19")
 
 PAGE = """
 typedef long (*function)(long);
@@ -430,8 +429,8 @@ def build(case: Case, directory: Path, text: str, suffix: str, *flags: str) -> t
     """The object file of a source, and its code."""
     source, made = directory / f"source{suffix}", directory / "made.o"
     source.write_text(text)
-    command = [CLANG, f"--target={case.name}-linux-gnu", *case.flags, *flags, "-c", source, "-o", made]
-    subprocess.run(command, check=True)
+    clang, words = need_clang(), [*case.flags, *flags, "-c", str(source), "-o", str(made)]
+    clang.run(clang.arguments(TARGETS[case.name], words), directory)
     with made.open("rb") as stream:
         return made, ELFFile(stream).get_section_by_name(".text").data()
 
@@ -440,9 +439,7 @@ def disassemble(case: Case, made: Path, code: bytes) -> list[Seen]:
     """What capstone sees; llvm-objdump where capstone does not know the target."""
     if all(hasattr(capstone, name) for name in case.disassembler):
         return disassemble_with_capstone(case, code)
-    if OBJDUMP is None:
-        pytest.skip("needs a capstone that knows the target, or llvm-objdump-19")
-    command = [OBJDUMP, "-d", "--section=.text", made]
+    command = [need_objdump(), "-d", "--section=.text", made]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     rows = re.findall(r"^ +(\w+): ((?:\w\w )+) +\t(\S+)(?:\t([^<\n]*?))?(?: <.*)?$", text, re.MULTILINE)
     return [Seen(int(at, 16), len(data.split()), name, operands) for at, data, name, operands in rows]
@@ -465,7 +462,6 @@ def check(case: Case, made: Path, code: bytes) -> list[Instruction]:
     return decoded
 
 
-@needs_clang
 @every_target
 @pytest.mark.parametrize("level", ["-O0", "-O2", "-Oz"])
 @pytest.mark.parametrize("flags", [(), ("-fno-jump-tables",)], ids=["tables", "jumps"])
@@ -479,13 +475,11 @@ def test_compiled_code(case: Case, level: str, flags: tuple[str, ...], tmp_path:
         assert any(each.indirect_jump for each in decoded)
 
 
-@needs_clang
 @every_target
 def test_rare_forms(case: Case, tmp_path: Path) -> None:
     check(case, *build(case, tmp_path, case.forms, ".s"))
 
 
-@needs_clang
 @every_target
 def test_random_words(case: Case, tmp_path: Path) -> None:
     """What the decoder and the disassembler both know is the same to both."""
@@ -518,7 +512,7 @@ def test_random_words(case: Case, tmp_path: Path) -> None:
     assert known > 10_000
 
 
-@pytest.mark.skipif(not hasattr(capstone, "CS_ARCH_RISCV"), reason="needs a capstone that knows RISC-V")
+@pytest.mark.skipif(not hasattr(capstone, "CS_ARCH_RISCV"), reason="NOT TESTED: there is no capstone that knows RISC-V")
 def test_every_compressed_instruction() -> None:
     case = next(case for case in CASES if case.name == "riscv64")
     for word in range(1 << 16):
@@ -538,7 +532,6 @@ def test_every_compressed_instruction() -> None:
             assert decoded == list(case.classify([each])), f"{word:#06x} {each}"
 
 
-@needs_clang
 @every_target
 def test_invert(case: Case, tmp_path: Path) -> None:
     for pair in case.pairs:
@@ -551,7 +544,6 @@ def test_invert(case: Case, tmp_path: Path) -> None:
         assert (case.module.invert(one), case.module.invert(two)) == (two, one), pair
 
 
-@needs_clang
 @every_target
 def test_a_condition_is_the_branch_without_its_displacement(case: Case, tmp_path: Path) -> None:
     for text in itertools.chain(*case.pairs):

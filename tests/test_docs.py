@@ -17,7 +17,9 @@ DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 GUIDE = ROOT / "docs" / "add-an-op.md"
 EMBEDDING = ROOT / "docs" / "embedding.md"  # whose C is built, in tests/test_extension.py
 
-needs_library = pytest.mark.skipif(not LIBRARY.exists(), reason="no stencil library is built for this machine")
+needs_library = pytest.mark.skipif(
+    not LIBRARY.exists(), reason="NOT TESTED: no stencil library is built for this machine"
+)
 
 
 def blocks(path: Path, language: str) -> list[str]:
@@ -105,7 +107,7 @@ def guide_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         find_clang()
     except BuildError as error:
-        pytest.skip(f"the guide's op cannot be built: {error}")
+        pytest.skip(f"NOT TESTED: the guide's op cannot be built: {error}")
     directory = tmp_path_factory.mktemp("guide")
     output = directory / "guide.cnpl"
     build(sources(directory / "stencils", '#include "cnp.h"\n' + "\n".join(blocks(GUIDE, "c"))), output)

@@ -42,7 +42,9 @@ from cnp.target.immediate import ImmediateClass
 from cnp.target.patch import KindFlag, PatchKind, Segment
 from cnp.types import Type
 
-needs_library = pytest.mark.skipif(not LIBRARY.exists(), reason="no stencil library is built for this machine")
+needs_library = pytest.mark.skipif(
+    not LIBRARY.exists(), reason="NOT TESTED: no stencil library is built for this machine"
+)
 ROOT = Path(__file__).parent.parent
 
 
@@ -158,13 +160,13 @@ def _steps(work: Work) -> int:
     def go(request: int) -> bool:
         """Whether the child has stopped itself, and not because of the step."""
         if trace(request, child, None, None):
-            pytest.skip("ptrace does not work here")
+            pytest.skip("NOT TESTED: ptrace does not work here")
         return stopped()
 
     def stopped() -> bool:
         _, status = os.waitpid(child, 0)
         if not os.WIFSTOPPED(status):
-            pytest.skip("ptrace is not allowed here")
+            pytest.skip("NOT TESTED: ptrace is not allowed here")
         return os.WSTOPSIG(status) == signal.SIGSTOP
 
     assert stopped() and go(go_on)
@@ -177,7 +179,7 @@ def _steps(work: Work) -> int:
 
 
 @needs_library
-@pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
+@pytest.mark.skipif(shutil.which("valgrind") is None, reason="NOT TESTED: valgrind is not installed")
 def test_counts_are_exact() -> None:
     shapes = ("face", "straight", "calls")
     found = callgrind.run(((Kind.EMIT, 100),), shapes)
@@ -200,7 +202,7 @@ def test_counters_count() -> None:
     try:
         found = counters.per_call(Work(((libc("usleep"), (0,)),), (0,)).repeat, 200, [Event.TASK_CLOCK])
     except Unavailable as reason:
-        pytest.skip(str(reason))
+        pytest.skip(f"NOT TESTED: {reason}")
     assert 0 < found[Event.TASK_CLOCK] < 1e9
 
 

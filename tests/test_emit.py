@@ -11,10 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from ahead_support import HERE, MACHINE, command_for, find_tool, link_freestanding, program_of, run, succeed
+from ahead_support import HERE, MACHINE, command_for, link_freestanding, program_of, run, succeed
 from conftest import LIBRARY
 from elftools.elf.elffile import ELFFile
 from expectations import PROGRAMS, expectations
+from toolchain import find_tool
 
 import cnp
 from cnp import cli, f32, f64, i64
@@ -37,7 +38,7 @@ BUILT = [name for name in TARGETS if library_path(name).exists()]
 FIB = ROOT / "tests" / "programs" / "fib.cnp"
 PROGRAM = HERE / "program.cnp"
 
-pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="no stencil library is built for this machine")
+pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="NOT TESTED: no stencil library is built for this machine")
 for_each_target = pytest.mark.parametrize("target", BUILT)
 
 

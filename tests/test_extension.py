@@ -24,7 +24,7 @@ EXAMPLE = ROOT / "examples" / "ops"
 BACKENDS = ("native", "reference")
 MACHINE = os.uname().machine
 
-pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="no stencil library is built for this machine")
+pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="NOT TESTED: no stencil library is built for this machine")
 
 
 def build(directory: Path, output: Path, force: bool = False) -> Any:

@@ -25,7 +25,7 @@ from cnp.tools import listing
 PROGRAMS = Path(__file__).parent / "programs"
 BUILT = [name for name in TARGETS if library_path(name).exists()]
 
-pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="no stencil library is built for this machine")
+pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="NOT TESTED: no stencil library is built for this machine")
 each_target = pytest.mark.parametrize("target", BUILT)
 
 

@@ -20,7 +20,7 @@ capstone = pytest.importorskip("capstone")
 i64 = Type.i64
 Seen = tuple[str, list[int]]
 
-pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="no stencil library is built for this machine")
+pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="NOT TESTED: no stencil library is built for this machine")
 READABLE = [
     name
     for name, target in TARGETS.items()

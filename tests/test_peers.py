@@ -44,7 +44,7 @@ from cnp.ir.semantics import SEMANTICS, TrapSignal
 from cnp.ir.text import parse
 from cnp.types import Type
 
-pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="no stencil library is built")
+pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="NOT TESTED: no stencil library is built")
 
 WHOLE = ("llvmlite_O0", "llvmlite_O2", "libtcc")
 """The peers that translate every op."""
@@ -58,7 +58,7 @@ def running(name: str) -> Peer:
     try:
         return peer_named(name)()
     except Unavailable as error:
-        pytest.skip(str(error))
+        pytest.skip(f"NOT TESTED: {error}")
 
 
 @pytest.fixture(scope="module", autouse=True)

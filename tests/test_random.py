@@ -13,7 +13,7 @@ from unittest import mock
 
 import pytest
 from guest_support import NATIVE, machine_names
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 from machines import Machine
 from random_programs import EXTERNS, Generator, Outcome, Program, actual, agree, expected, goes_wrong, reduce, text
@@ -44,18 +44,16 @@ def _chunks() -> list[tuple[str, int]]:
 @pytest.mark.parametrize(("machine", "chunk"), _chunks(), indirect=["machine"])
 def test_random_programs(machine: Machine, chunk: int) -> None:
     """Hypothesis chooses seeds. A lesser seed is no smaller a program, so what goes wrong is reduced op by op."""
-    tried: set[int] = set()
     ran: set[int] = set()
 
     @settings(SETTINGS, max_examples=CHUNK, phases=[Phase.generate])
     @given(st.integers(0, 2**40))
     def run(number: int) -> None:
         seed = FIRST + number * CHUNKS + chunk
-        tried.add(seed)
         program = Generator(seed, machine=machine).program()
         wanted = expected(program)
-        if wanted is None:
-            return
+        assume(wanted is not None)  # it takes too long: another one in its place
+        assert wanted is not None
         ran.add(seed)
         if number % 4 == 0:
             program = Generator(seed, True, machine=machine).program()
@@ -65,8 +63,7 @@ def test_random_programs(machine: Machine, chunk: int) -> None:
             pytest.fail(f"seed {seed}: expected {wanted}, got {found}; reduced:\n{smaller}", pytrace=False)
 
     run()
-    assert len(tried) == CHUNK
-    assert len(ran) > CHUNK * 0.9
+    assert len(ran) == CHUNK
 
 
 @settings(SETTINGS, max_examples=SHRINKABLE)

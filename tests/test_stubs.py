@@ -10,7 +10,7 @@ from cnp.ir.stubs import STUB, main, stub_text
 from cnp.stencil.library import Library
 from cnp.stencil.model import OpFlag
 
-pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="no stencil library is built for this machine")
+pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="NOT TESTED: no stencil library is built for this machine")
 
 
 def test_the_stub_is_up_to_date() -> None:
