@@ -53,6 +53,11 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     emit.add_argument(
         "--function", action="append", metavar="NAME", help="C can call this one (may be given again; default: all)"
     )
+    emit.add_argument(
+        "--landing-pads",
+        action="store_true",
+        help="mark where indirect jumps arrive, for processors that check it (IBT, BTI)",
+    )
     emit.add_argument("--header", type=Path, metavar="HEADER", help="write a C header that declares them, too")
 
     objdump = commands.add_parser("objdump", help="show ops, stencils, holes and machine code side by side")
@@ -177,7 +182,7 @@ def _emit(options: argparse.Namespace) -> int:
         raise UserError(f"{options.file} has no functions")
     names = dict.fromkeys(options.function or functions)
     chosen = [_chosen(functions, name, options.file) for name in names]
-    data = object_file(chosen, options.target)
+    data = object_file(chosen, options.target, landing_pads=options.landing_pads)
     text = header(chosen, options.file.name)
     save(options.output or Path(options.file.with_suffix(".o").name), data)
     if options.header is not None:

@@ -27,6 +27,12 @@ CONTROL(veneer) {
 
 CONTROL(jump) { CNP_GO(TARGET); }
 
+/* To any place of a function, however large it is. */
+#ifndef CNP_JUMP_FAR /* where a jump's reach is that of code memory */
+#define CNP_JUMP_FAR(target) CNP_GO(target)
+#endif
+CONTROL(far_jump) { CNP_JUMP_FAR(TARGET); }
+
 CONTROL(ret) { CNP_RETURN(); }
 
 /* A safepoint, and what stands in front of a function's first call. The way to TARGET, out of line, polls and comes

@@ -52,14 +52,16 @@ def _compiler(target: str, directory: Path) -> Compiler:
     return Compiler(need_clang(), TARGETS[target], stencils_directory(), frozenset(), directory)
 
 
-def link_freestanding(target: str, directory: Path, source: Path, *objects: Path) -> Path:
+def link_freestanding(target: str, directory: Path, source: Path, *objects: Path, landing_pads: bool = False) -> Path:
     """An executable without a C library, of C, object files, and freestanding.c."""
     compiler = _compiler(target, directory)
     library, main, program = (directory / f"{target}.{name}" for name in ("freestanding.o", "main.o", "program"))
-    flags = arguments(TARGETS[target].core_flags)
+    pads = TARGETS[target].landing_pads if landing_pads else None
+    marks = arguments(pads.flags) if pads else []
+    flags = [*arguments(TARGETS[target].core_flags), *marks]
     compiler.run([*flags, "-c", str(HERE / "freestanding.c"), "-o", str(library)])
     plain = ["-O1", "-std=gnu11", "-ffreestanding", "-fno-builtin", "-fno-stack-protector", "-Wall", "-Wextra"]
-    command = [*plain, "-I", str(directory), "-c", str(source), "-o", str(main)]
+    command = [*plain, *marks, "-I", str(directory), "-c", str(source), "-o", str(main)]
     compiler.clang.run(compiler.clang.arguments(TARGETS[target], command), directory)
     succeed([*need_linker(), "-static", "-e", "cnp_start", main, library, *objects, "-o", program])
     return program

@@ -45,6 +45,14 @@ C_FUNCTIONS: dict[str, tuple[list[ParameterType], Type]] = {
 """Those of cnp.tools.guest.FUNCTIONS that call nothing, and their types."""
 
 
+PADS = {
+    "aarch64": bytes.fromhex("df2403d5"),  # bti jc
+    "x86_64": bytes.fromhex("f30f1efa"),  # endbr64
+    "riscv64": bytes.fromhex("17000000"),  # lpad 0
+}
+"""Where an indirect jump may arrive, by target."""
+
+
 def _weighted(*values: Any) -> Any:
     return sum(number * each for number, each in enumerate(values, 1))
 

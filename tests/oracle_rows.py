@@ -147,7 +147,6 @@ _AARCH64 = (
     _move("movk x3, #0, lsl #16", "R_AARCH64_MOVW_UABS_G1_NC", 16),
     _move("movz x3, #0, lsl #32", "R_AARCH64_MOVW_UABS_G2", 32, (0, (1 << 48) - 1)),
     _move("movk x3, #0, lsl #32", "R_AARCH64_MOVW_UABS_G2_NC", 32),
-    _move("movk x3, #0, lsl #48", "R_AARCH64_MOVW_UABS_G3", 48),
     linked("aarch64", "ldr d3, 0", "R_AARCH64_LD_PREL_LO19"),
     linked("aarch64", "adr x3, 0", "R_AARCH64_ADR_PREL_LO21"),
     linked("aarch64", "tbnz x5, #42, 0", "R_AARCH64_TSTBR14", checks_alignment=False),

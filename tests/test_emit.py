@@ -6,8 +6,10 @@ import io
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from ahead_support import HERE, MACHINE, command_for, link_freestanding, program
 from conftest import LIBRARY
 from elftools.elf.elffile import ELFFile
 from expectations import PROGRAMS, expectations
+from machines import PADS
 from toolchain import find_tool
 
 import cnp
@@ -42,11 +45,13 @@ pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="NOT TESTED: no ste
 for_each_target = pytest.mark.parametrize("target", BUILT)
 
 
-def emit(directory: Path, source: Path = PROGRAM, target: str = MACHINE, name: str = "program") -> Path:
+def emit(
+    directory: Path, source: Path = PROGRAM, target: str = MACHINE, name: str = "program", options: Sequence[str] = ()
+) -> Path:
     """The object file of a program, with `name`.h beside it."""
     path = directory / f"{name}.o"
     words = ["emit", str(source), "-o", str(path), "--target", target, "--header", str(directory / f"{name}.h")]
-    assert cli.main(words) == 0
+    assert cli.main([*words, *options]) == 0
     return path
 
 
@@ -202,6 +207,53 @@ def test_programs(target: str, path: Path, tmp_path: Path) -> None:
     program = link_freestanding(target, tmp_path, source, emit(tmp_path, path, target))
     done = run(command_for(target, program))
     assert (done.returncode, done.stderr) == (0, "")
+
+
+PADDED = [each for each in BUILT if TARGETS[each].landing_pads]
+
+
+def properties(path: Path) -> bytes:
+    section = ELFFile(io.BytesIO(path.read_bytes())).get_section_by_name(".note.gnu.property")
+    return section.data() if section else b""
+
+
+@pytest.mark.parametrize("target", PADDED)
+def test_landing_pads(target: str, tmp_path: Path) -> None:
+    """Wherever C or compiled code may jump to; and of files that all say so, the program says so."""
+    path, pad = emit(tmp_path, target=target, options=["--landing-pads"]), PADS[target]
+    elf = ELFFile(io.BytesIO(path.read_bytes()))
+    text, table = elf.get_section_by_name(".text").data(), elf.get_section_by_name(".symtab")
+    section = elf.get_section_index(".text")
+    places = {each.name: each["st_value"] for each in table.iter_symbols() if each["st_shndx"] == section}
+    for name in parse(PROGRAM.read_text()):
+        assert text.startswith(pad, places[name]) and text.startswith(pad, places[f"{name}.code"]), name
+    program = link_freestanding(target, tmp_path, HERE / "main.c", path, landing_pads=True)
+    assert properties(program) == properties(path) != b""
+    assert run(command_for(target, program)).returncode == 0
+    without = emit(tmp_path, target=target)
+    assert properties(without) == b""
+    program = link_freestanding(target, tmp_path, HERE / "main.c", without, landing_pads=True)
+    assert properties(program) == b""
+
+
+@pytest.mark.skipif("aarch64" not in BUILT, reason="NOT TESTED: no library for aarch64 is built")
+@pytest.mark.parametrize(("has_pads", "status"), [(True, 0), (False, -signal.SIGILL)])
+def test_a_program_whose_jumps_are_checked(has_pads: bool, status: int, tmp_path: Path) -> None:
+    """qemu has the processor check them where the program says that it may."""
+    path, nop = emit(tmp_path, target="aarch64", options=["--landing-pads"]), bytes.fromhex("1f2003d5")
+    if not has_pads:
+        path.write_bytes(path.read_bytes().replace(PADS["aarch64"], nop))
+    program = link_freestanding("aarch64", tmp_path, HERE / "main.c", path, landing_pads=True)
+    emulator, *rest = command_for("aarch64", program)
+    assert run([emulator, "-cpu", "max", *rest]).returncode == status
+
+
+def test_landing_pads_that_cannot_be() -> None:
+    for target in set(BUILT) - set(PADDED):
+        with pytest.raises(
+            Unsupported, match=f"object files for {target} cannot have landing pads; accepted: aarch64, x86_64"
+        ):
+            object_file([adder()], target, landing_pads=True)
 
 
 HOSTED = [

@@ -6,7 +6,6 @@ import functools
 import io
 import random
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from elftools.elf.elffile import ELFFile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle_rows import ROWS, Row
+from toolchain import need_clang, need_linker, need_objdump
 
 from cnp.stencil.patching import patch
 from cnp.target import TARGETS
@@ -26,14 +26,12 @@ from cnp.target.patch import PAGE, KindFlag, PatchKind
 
 capstone = pytest.importorskip("capstone")
 
-CLANG, LLD, OBJDUMP = (shutil.which(each) or "" for each in ("clang-19", "ld.lld-19", "llvm-objdump-19"))
 START = 1 << 32  # of what is linked: whatever is two GiB away is an address, too
 ADDRESSES = 1 << 64
 NOT_FROM_ZERO = {"c_shift6", "c_left6"}
 """Kinds of instructions that are others with a zero, which assemblers refuse."""
 HEADS = {"riscv64": ".option norelax\n.option norvc\n"}
 
-pytestmark = pytest.mark.skipif(not (CLANG and LLD), reason="needs clang-19 and ld.lld-19")
 ALL = [each for each in ROWS if each.target in TARGETS]
 each_row = pytest.mark.parametrize("row", ALL, ids=str)
 
@@ -107,7 +105,7 @@ def text_of(path: Path) -> bytes:
 def assemble(target: str, source: str, into: Path) -> Path:
     record = TARGETS[target]
     (into / "a.s").write_text(f"{HEADS.get(target, '')}.globl _start\n_start:\n{source}\n")
-    run(CLANG, f"--target={record.triple}", *record.clang_cpu.split(), "-c", into / "a.s", "-o", into / "a.o")
+    run(*need_clang().arguments(record, ["-c", str(into / "a.s"), "-o", str(into / "a.o")]))
     return into / "a.o"
 
 
@@ -135,7 +133,7 @@ def oracle(row: Row, wanted: Sequence[int]) -> list[bytes]:
                     lines.append(f".reloc at{number}+{at}, {relocation}, {symbol}")
                 symbols.append(f"--defsym=v{number}={symbol_for(row, value, START + size * number) % ADDRESSES:#x}")
             assembled = assemble(row.target, "\n".join(lines), into)
-            run(LLD, "--no-relax", f"-Ttext={START:#x}", assembled, "-o", into / "a", *symbols)
+            run(*need_linker(), "--no-relax", f"-Ttext={START:#x}", assembled, "-o", into / "a", *symbols)
             made = text_of(into / "a")
         if len(made) != size * len(wanted):
             raise Refused("a jump goes elsewhere first, or the instruction is longer")
@@ -263,7 +261,7 @@ def numbers_by_capstone(target: str, code: bytes) -> list[int]:
 def numbers_by_objdump(target: str, code: bytes) -> list[int]:
     with tempfile.TemporaryDirectory() as name:
         made = assemble(target, f".byte {','.join(map(str, code))}", Path(name))
-        lines = run(OBJDUMP, "-d", "--no-show-raw-insn", made).splitlines()
+        lines = run(need_objdump(), "-d", "--no-show-raw-insn", made).splitlines()
     texts = [each.partition(":")[2].partition("<")[0] for each in lines if re.match(r" +[0-9a-f]+:", each)]
     return [int(found, 0) for text in texts for found in re.findall(r"(?<![\w$.])-?(?:0x[0-9a-f]+|\d+)", text)]
 
@@ -271,8 +269,6 @@ def numbers_by_objdump(target: str, code: bytes) -> list[int]:
 def numbers(target: str, code: bytes) -> list[int]:
     if hasattr(capstone, TARGETS[target].capstone.split()[0]):
         return numbers_by_capstone(target, code)
-    if not OBJDUMP:
-        pytest.skip("needs a capstone that knows the target, or llvm-objdump-19")
     return numbers_by_objdump(target, code)
 
 

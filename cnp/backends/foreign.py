@@ -14,13 +14,17 @@ from cnp.stencil.patching import patch
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, NoReturn
 
+    from cnp.backends.requests import Compiled, Resolve
     from cnp.runtime.code import Part
     from cnp.runtime.core import Core
     from cnp.runtime.layout import Library as Tables
     from cnp.stencil.library import Library
+
+    Image = tuple[bytes, list[Part], list["Relocation"]]
+    Again = Callable[[int, Callable[[Any], Compiled]], Image]
 
 _CONSTANT = 16  # bytes: no constant of a stencil is larger, or aligned to more
 _tables: dict[str, Tables] = {}
@@ -39,6 +43,15 @@ class Relocation:
         self.addend = addend
 
 
+class _Placed:
+    """Code that has an address."""
+
+    __slots__ = ("entry",)
+
+    def __init__(self, entry: int) -> None:
+        self.entry = entry
+
+
 class ForeignFunction:
     """A function compiled for another target, with all that it calls: an image, which runs wherever it is linked to.
 
@@ -49,7 +62,13 @@ class ForeignFunction:
     backend = "native"
 
     def __init__(
-        self, function: Function, library: Library, image: bytes, parts: list[Part], relocations: list[Relocation]
+        self,
+        function: Function,
+        library: Library,
+        image: bytes,
+        parts: list[Part],
+        relocations: list[Relocation],
+        again: Again | None = None,
     ) -> None:
         self.function = function
         """What was compiled."""
@@ -58,10 +77,12 @@ class ForeignFunction:
         """Code of all functions, this one first. Fields of relocations hold distances from address 0."""
         self.parts = parts
         self.relocations = relocations
+        self._again = again
+        self._far_parts: list[Part] = []
         announce(parts)
 
     def __del__(self) -> None:
-        forget(self.parts)
+        forget([*self.parts, *self._far_parts])
 
     entry = 0
     """Where the function begins in its image."""
@@ -83,11 +104,24 @@ class ForeignFunction:
 
     def linked(self, address: int, routines: Mapping[str, int], loaded: Mapping[int, int]) -> bytes:
         """The image as it runs at an address. `routines` are addresses of the core's routines by name, `loaded` those
-        of images that this one calls, by id(). OverflowError if something is out of reach."""
+        of images that this one calls, by id().
+
+        Where something is out of reach, the functions are compiled again with calls that reach everything: then there
+        is more code than in `image`, and it runs at any address. Unsupported if they have changed since.
+        """
         data = bytearray(self.image)
-        for each in self.relocations:
-            to = routines[each.symbol] if isinstance(each.symbol, str) else loaded[id(each.symbol)]
-            patch(data, each.offset, self.library.kinds[each.kind], to + each.addend - (address + each.offset))
+        try:
+            for each in self.relocations:
+                to = routines[each.symbol] if isinstance(each.symbol, str) else loaded[id(each.symbol)]
+                patch(data, each.offset, self.library.kinds[each.kind], to + each.addend - (address + each.offset))
+        except OverflowError:
+            if self._again is None:
+                raise
+            name, offset = next(iter(self.library.exports.items()))
+            image, parts, _ = self._again(routines[name] - offset, lambda callee: _Placed(loaded[id(callee)]))
+            announce(parts)
+            self._far_parts += parts
+            return image
         return bytes(data)
 
     def disassemble(self) -> str:
@@ -140,16 +174,32 @@ def compile(
         accepted = f"a Function, or one compiled for {target}"
         raise Unsupported(f"code for {target} cannot call {callee!r}; accepted: {accepted}")
 
-    group = Group(
-        core, functions, resolve, safepoints=safepoints, trace=trace, pins=pins, landing_pads=landing_pads,
-        tables=tables_for(core, library),
-    )  # fmt: skip
-    image, parts, relocations = linkable(group, library)
-    return ForeignFunction(function, library, image, parts, relocations)
+    def compiled(resolve: Resolve, tables: Tables, *, far_calls: bool) -> Image:
+        group = Group(
+            core, functions, resolve, safepoints=safepoints, trace=trace, pins=pins, landing_pads=landing_pads,
+            far_calls=far_calls, tables=tables,
+        )  # fmt: skip
+        return linkable(group, library)
+
+    def again(blob: int, resolve: Resolve) -> Image:
+        for each, count in zip(functions, counts):
+            if len(each._ops) != count:
+                raise Unsupported(
+                    f"function {each.name!r} has changed since it was compiled for {target}, and must be compiled "
+                    "again there, because something is out of reach; accepted: a function that is left alone"
+                )
+        tables = type(near).from_buffer_copy(near)
+        tables.blob = blob
+        return compiled(resolve, tables, far_calls=True)
+
+    near = tables_for(core, library)
+    counts = [len(each._ops) for each in functions]
+    made = compiled(resolve, near, far_calls=False)
+    return ForeignFunction(function, library, *made, again)
 
 
 def compile_for_linker(
-    core: Core, functions: list[Function], target: str
+    core: Core, functions: list[Function], target: str, *, landing_pads: bool
 ) -> tuple[bytes, list[Part], list[Relocation]]:
     """Code of functions, and of no others that they call, for an object file. There are no safepoints in it."""
     library = library_for(target)
@@ -163,8 +213,8 @@ def compile_for_linker(
         raise Unsupported(f"an object file cannot call {callee!r}; accepted: a Function, or cnp.extern(name, ...)")
 
     group = Group(
-        core, functions, resolve, safepoints=False, trace=False, pins=None, tables=tables_for(core, library),
-        for_linker=True,
+        core, functions, resolve, safepoints=False, trace=False, pins=None, landing_pads=landing_pads,
+        tables=tables_for(core, library), for_linker=True,
     )  # fmt: skip
     return linkable(group, library)
 

@@ -102,7 +102,10 @@ class Group:
             buffer = ctypes.create_string_buffer(size + _SLACK)
             for number, (part, (request, callees)) in enumerate(zip(parts, requests)):
                 if not self._emit(part, request, callees, ctypes.addressof(buffer), 0, parts):
-                    raise InternalError(f"function {part.function.name!r}: a call does not reach its target")
+                    raise Unsupported(
+                        f"function {part.function.name!r}: what it is compiled together with is more code than calls "
+                        "reach; accepted: less, or functions that are compiled by themselves"
+                    )
                 address = ctypes.addressof(request)
                 rows = (External * core.externals(address, None, 0))()
                 core.externals(address, ctypes.addressof(rows), len(rows))

@@ -22,10 +22,12 @@ def build_support(compiler: Compiler, library: Path) -> None:
     """Compile and write it, where the op sources have one. BuildError if clang refuses it.
 
     The flags are the core's but for the code model: how far variables are is up to the program that it becomes part of.
+    It has landing pads, which do nothing where nobody wants them, and cost less than a second support.
     """
     if not (compiler.stencils / SUPPORT_SOURCE).is_file():
         return
     path = compiler.objects / "support.o"
     flags = [each for each in compiler.target.core_flags if not each.text.startswith("-mcmodel")]
-    compiler.run([*arguments((*flags, *_FLAGS)), "-c", SUPPORT_SOURCE, "-o", str(path)])
+    pads = compiler.target.landing_pads.flags if compiler.target.landing_pads else ()
+    compiler.run([*arguments((*flags, *_FLAGS, *pads)), "-c", SUPPORT_SOURCE, "-o", str(path)])
     write_file(support_path(library), path.read_bytes())

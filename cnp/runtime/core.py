@@ -171,6 +171,7 @@ class Core:
         for name, value in limits.items():
             setattr(tables, name, value)
         tables.blob = blob
+        tables.last_routine = max(library.exports.values())
         tables.n_ops = len(library.ops)
         tables.integer_registers = library.integer_registers
         tables.float_registers = library.float_registers

@@ -32,7 +32,7 @@ KNOWN_CONTROLS = (
     *("jump", "ret", "count", "count_large_frame", "poll", "poll_before_call", "poll_large_frame"),
     *("trap_exit", "trap", "call", "call_small_frame", "call_large_frame"),
     *("call_c", "call_c_stack", "call_c_large_frame", "call_c_stack_large_frame", "c_entry_integer", "c_entry_float"),
-    *("landing_pad", "veneer"),
+    *("landing_pad", "veneer", "far_jump"),
     *("call_symbol", "call_symbol_stack", "call_symbol_large_frame", "call_symbol_stack_large_frame"),
 )
 """Control stencils, in the order of `enum known_control`."""
@@ -53,6 +53,7 @@ class Library(ctypes.Structure):
         ("classes", c_void_p),
         ("fields", c_void_p),
         ("blob", c_uint64),
+        ("last_routine", c_uint32),
         ("n_ops", c_uint32),
         ("n_classes", c_uint32),
         ("integer_registers", c_uint32),
@@ -60,6 +61,7 @@ class Library(ctypes.Structure):
         ("alternative", (c_uint8 * (REGISTERS + 1)) * 2),
         ("extends_signs", c_uint8),
         ("reaches_far", c_uint8),
+        ("reach", c_uint32),
         ("slot_reach", c_uint32),
         ("first_slot", c_uint32),
         ("c_arguments", c_uint32),

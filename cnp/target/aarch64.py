@@ -6,7 +6,7 @@ from cnp.target.aarch64_decode import decode, invert
 from cnp.target.flags import COMMON_FLAGS, CORE_FLAGS, STENCIL_FLAGS
 from cnp.target.immediate import ImmediateClass
 from cnp.target.patch import INVERT, NEGATE, KindFlag, PatchKind, RelocationKind, Segment
-from cnp.target.record import Access, Flag, JumpForm, Role, Target
+from cnp.target.record import Access, Flag, JumpForm, LandingPads, Role, Target
 from cnp.types import Type
 
 _MIB = 1 << 20
@@ -23,9 +23,7 @@ _ADR21 = PatchKind("adr21", (Segment(0, 2, 29), Segment(2, 19, 5)), -_MIB, _MIB 
 
 _IMM12 = PatchKind("imm12", (Segment(0, 12, 10),), 0, 4095)
 _IMM9 = PatchKind("imm9", (Segment(0, 9, 12),), -256, 255)
-_LOW16, _HIGH16, _THIRD16, _FOURTH16 = (
-    PatchKind(f"bits{start}", (Segment(start, 16, 5),)) for start in (0, 16, 32, 48)
-)
+_LOW16, _HIGH16, _THIRD16 = (PatchKind(f"bits{start}", (Segment(start, 16, 5),)) for start in (0, 16, 32))
 _SCALED = tuple(
     PatchKind(f"imm12x{1 << shift}", (Segment(shift, 12, 10),), 0, 4095 << shift, scale=1 << shift)
     for shift in (1, 2, 3)
@@ -48,7 +46,7 @@ _SAMPLED = (
     PatchKind("rol64", (Segment(0, 6, 10, NEGATE),), 0, 63),
     PatchKind("rol32", (Segment(0, 5, 10, NEGATE), Segment(6, 1, 15)), 0, 31),
 )
-_KINDS = (_B26, _B19, _B14, _ADR21, _IMM12, _IMM9, *_SCALED, *_SAMPLED, _LOW16, _HIGH16, _THIRD16, _FOURTH16)
+_KINDS = (_B26, _B19, _B14, _ADR21, _IMM12, _IMM9, *_SCALED, *_SAMPLED, _LOW16, _HIGH16, _THIRD16)
 
 # Numbers and meanings: ELF for the Arm 64-bit Architecture, "Static AArch64 relocations".
 _RELOCATIONS = {
@@ -58,7 +56,6 @@ _RELOCATIONS = {
     266: RelocationKind("R_AARCH64_MOVW_UABS_G1_NC", ((0, _HIGH16),)),
     267: RelocationKind("R_AARCH64_MOVW_UABS_G2", ((0, _THIRD16),)),
     268: RelocationKind("R_AARCH64_MOVW_UABS_G2_NC", ((0, _THIRD16),)),
-    269: RelocationKind("R_AARCH64_MOVW_UABS_G3", ((0, _FOURTH16),)),
     273: RelocationKind("R_AARCH64_LD_PREL_LO19", ((0, _B19),)),
     274: RelocationKind("R_AARCH64_ADR_PREL_LO21", ((0, _ADR21),)),
     279: RelocationKind("R_AARCH64_TSTBR14", ((0, _B14),)),
@@ -71,6 +68,11 @@ _TINY = Flag("-mcmodel=tiny", "constants and the core's own parts are within 1 M
 _CPU = Flag("-mno-outline-atomics", "the core links against nothing")
 _STENCIL_FLAGS = (*STENCIL_FLAGS, _TINY, _CPU, *COMMON_FLAGS)
 _CORE_FLAGS = (*CORE_FLAGS, _TINY, _CPU, *COMMON_FLAGS)
+
+# GNU_PROPERTY_AARCH64_FEATURE_1_AND, of which GNU_PROPERTY_AARCH64_FEATURE_1_BTI.
+_LANDING_PADS = LandingPads(
+    (Flag("-mbranch-protection=bti", "what may be called by address begins with bti"),), 0xC0000000, 1
+)
 
 
 def _word(instruction: int) -> bytes:
@@ -104,7 +106,10 @@ _CLASSES = (
     ImmediateClass("N16", -0x10000, -1, loaded=True),
     ImmediateClass("U32", 1, (1 << 32) - 2, loaded=True),
     ImmediateClass("N32", -(1 << 32) + 2, -2, loaded=True),
-    ImmediateClass("FRAME", 1, 0),  # no constant: a slot that is out of reach
+    # No constant: a slot that is out of reach, which the core takes for the first that an address may be.
+    ImmediateClass("FRAME", 1, 0),
+    ImmediateClass("U48", 1, (1 << 48) - 2, loaded=True),
+    ImmediateClass("N48", -(1 << 48) + 2, -2, loaded=True),
     ImmediateClass("I64", -(1 << 63), (1 << 64) - 1, loaded=True),
 )
 _ARITHMETIC = frozenset(f"i{bits}_{op}" for bits in (32, 64) for op in ("add", "sub"))
@@ -114,10 +119,11 @@ _COMPARED = ("_eq", "_ne", "_lt", "_gt", "_le", "_ge")
 
 def _immediates(role: Role, access: Access) -> tuple[str, ...]:
     wide = access.type == Type.i64
+    wider = ("U32", "N32", "U48", "N48", "I64") if wide else ("U32", "N32", "I64")
     if role == Role.SHIFT:
         return ("COUNT",)
     if role == Role.BASE:
-        return ("FRAME", "I64")
+        return ("FRAME", "U48", "I64")
     if role == Role.OFFSET:
         scaled = "U12" if access.bytes == 1 else f"U12X{access.bytes}"
         return (scaled, "N9", "U32", "N32")
@@ -126,10 +132,10 @@ def _immediates(role: Role, access: Access) -> tuple[str, ...]:
     if role in (Role.INDEXED_OFFSET, Role.INDEXED_STORED):
         return ()
     if role == Role.MOVE:
-        return ("ZERO", "I64") if access.type.is_float else ("ZERO", "U16", "N16", "LOGIC64", "U32", "N32", "I64")
+        return ("ZERO", "I64") if access.type.is_float else ("ZERO", "U16", "N16", "LOGIC64", *wider)
     if access.type.is_float:
         return ("I64",)
-    loaded = ("U16", "N16", "U32", "N32", "I64")
+    loaded = ("U16", "N16", *wider)
     if role == Role.REVERSED:
         return loaded
     if "_div_" in access.op or "_rem_" in access.op:
@@ -139,7 +145,7 @@ def _immediates(role: Role, access: Access) -> tuple[str, ...]:
     if access.op in _LOGICAL:
         return ("LOGIC64" if wide else "LOGIC32", *loaded)
     if any(each in access.op for each in _COMPARED):
-        return ("ZERO", "C12", "CN12", "U32", "N32", "I64")
+        return ("ZERO", "C12", "CN12", *wider)
     return loaded
 
 
@@ -188,6 +194,7 @@ TARGET = Target(
     float_registers=_FLOAT_REGISTERS,
     frame_register="x20",
     elf_machine="EM_AARCH64",
+    landing_pads=_LANDING_PADS,
     capstone="CS_ARCH_ARM64",
     relocations=_RELOCATIONS,
     kinds=_KINDS,
@@ -198,7 +205,7 @@ TARGET = Target(
     classes=_CLASSES,
     immediates=_immediates,
     samples=_samples,
-    holes={name: f"HOLE_{name}" for name in ("U16", "N16", "U32", "N32")},
+    holes={name: f"HOLE_{name}" for name in ("U16", "N16", "U32", "N32", "U48", "N48")},
     sample_kinds=None,
     sampled_slots="U12",
     narrow_immediate=None,
@@ -222,7 +229,7 @@ TARGET = Target(
     scratch_registers=(),
     limits={
         "slot_reach": 4096, "first_slot": 8, "c_arguments": 8, "wide_bits": 13, "most_repeated": 8, "aligns_loops": 0,
-        "longest_padding": 12, "extends_signs": 0, "pools": 1, "reaches_far": 1,
+        "longest_padding": 12, "extends_signs": 0, "pools": 1, "reaches_far": 1, "reach": _MIB,
     },
     features=(),
     missing_features=tuple,

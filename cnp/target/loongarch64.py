@@ -187,6 +187,7 @@ TARGET = Target(
     float_registers=_FLOAT_REGISTERS,
     frame_register="r21",
     elf_machine="EM_LOONGARCH",
+    landing_pads=None,
     capstone="CS_ARCH_LOONGARCH CS_MODE_LOONGARCH64",
     relocations=_RELOCATIONS,
     kinds=_KINDS,
@@ -220,7 +221,7 @@ TARGET = Target(
     scratch_registers=(),
     limits={
         "slot_reach": 2048, "first_slot": 8, "c_arguments": 8, "wide_bits": 12, "most_repeated": 8, "aligns_loops": 0,
-        "longest_padding": 12, "extends_signs": 1, "pools": 1, "reaches_far": 1,
+        "longest_padding": 12, "extends_signs": 1, "pools": 1, "reaches_far": 1, "reach": 1 << 21,
     },
     features=(),
     missing_features=tuple,

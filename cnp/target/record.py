@@ -74,12 +74,22 @@ class Flag:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class LandingPads:
+    """What object files need beside the marks themselves for a processor to check where indirect jumps arrive."""
+
+    flags: tuple[Flag, ...]  # of clang, which then marks C functions, too
+    property: int  # GNU property of files whose code is marked throughout: its type,
+    bits: int  # and its value
+
+
 def arguments(flags: Iterable[Flag]) -> list[str]:
     """The flags as arguments of a command line."""
     return [argument for flag in flags for argument in flag.text.split()]
 
 
 LIMITS = {
+    "reach": "bytes within which jumps, loads of constants and jump tables reach everything of a function",
     "slot_reach": "frame offsets below it are part of an instruction; 0: all are",
     "first_slot": "offset of a frame's first slot: what is in front of it keeps the return address",
     "c_arguments": "integer arguments that the C convention passes in registers",
@@ -111,6 +121,7 @@ class Target:
     float_registers: tuple[str, ...]  # hardware names of f0, f1, ...
     frame_register: str
     elf_machine: str
+    landing_pads: LandingPads | None  # None where processors check nothing, or clang cannot mark C functions yet
     capstone: str  # its constants for the architecture and, if there are any, for modes
     relocations: Mapping[int, RelocationKind]
     kinds: tuple[PatchKind, ...]  # all there are

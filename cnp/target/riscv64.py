@@ -234,6 +234,7 @@ TARGET = Target(
     float_registers=_FLOAT_REGISTERS,
     frame_register="s0",
     elf_machine="EM_RISCV",
+    landing_pads=None,
     capstone="CS_ARCH_RISCV CS_MODE_RISCV64 CS_MODE_RISCVC",
     relocations=_RELOCATIONS,
     kinds=_KINDS,
@@ -267,7 +268,7 @@ TARGET = Target(
     scratch_registers=(),
     limits={
         "slot_reach": 2048, "first_slot": 8, "c_arguments": 8, "wide_bits": 1, "most_repeated": 0, "aligns_loops": 0,
-        "longest_padding": 14, "extends_signs": 1, "pools": 1, "reaches_far": 1,
+        "longest_padding": 14, "extends_signs": 1, "pools": 1, "reaches_far": 1, "reach": 1 << 20,
     },
     features=(),
     missing_features=tuple,

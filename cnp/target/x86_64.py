@@ -5,7 +5,7 @@ from __future__ import annotations
 from cnp.target.flags import COMMON_FLAGS, CORE_FLAGS, STENCIL_FLAGS
 from cnp.target.immediate import ImmediateClass
 from cnp.target.patch import KindFlag, PatchKind, RelocationKind, Segment
-from cnp.target.record import Access, Flag, JumpForm, Role, Target
+from cnp.target.record import Access, Flag, JumpForm, LandingPads, Role, Target
 from cnp.target.x86_64_decode import decode
 from cnp.target.x86_64_immediates import fold_immediate, narrow_immediate
 from cnp.types import Type
@@ -43,6 +43,10 @@ _STENCIL_FLAGS = (
 )
 
 _CORE_FLAGS = (*CORE_FLAGS, *_COMMON_FLAGS)
+# GNU_PROPERTY_X86_FEATURE_1_AND, of which GNU_PROPERTY_X86_FEATURE_1_IBT.
+_LANDING_PADS = LandingPads(
+    (Flag("-fcf-protection=branch", "what may be called by address begins with endbr64"),), 0xC0000002, 1
+)
 
 # What x86-64-v2 adds to the baseline, as /proc/cpuinfo spells it.
 _FEATURES = ("cx16", "lahf_lm", "popcnt", "sse4_1", "sse4_2", "ssse3")
@@ -140,6 +144,7 @@ TARGET = Target(
     float_registers=tuple(f"xmm{n}" for n in range(8)),
     frame_register="r13",
     elf_machine="EM_X86_64",
+    landing_pads=_LANDING_PADS,
     capstone="CS_ARCH_X86 CS_MODE_64",
     relocations=_RELOCATIONS,
     decode=decode,
@@ -185,6 +190,7 @@ TARGET = Target(
         "extends_signs": 0,
         "pools": 0,
         "reaches_far": 0,
+        "reach": 1 << 30,
     },
     features=_FEATURES,
     missing_features=missing_features,

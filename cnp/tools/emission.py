@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cnp.backends import foreign, native
-from cnp.errors import LibraryError, UserError
+from cnp.errors import LibraryError, Unsupported, UserError
 from cnp.ir.function import Extern, Function
 from cnp.runtime.code import Part
 from cnp.runtime.default import library_for
@@ -15,7 +15,7 @@ from cnp.stencil.library import Library
 from cnp.stencil.model import Value
 from cnp.stencil.patching import patch
 from cnp.stencil.sources import support_path
-from cnp.target import target_named
+from cnp.target import TARGETS, target_named
 from cnp.tools.objectfile import (
     ALLOCATE,
     EXECUTE,
@@ -23,6 +23,7 @@ from cnp.tools.objectfile import (
     GLOBAL,
     HIDDEN,
     LOCAL,
+    NOTE,
     ObjectFile,
     Relocation,
     Section,
@@ -37,23 +38,29 @@ DESCRIPTION = struct.Struct("<iiIBB2x")
 _DISTANCE = struct.Struct("<i")
 _SUFFIX = ".cnp_support"  # of its sections' names, which linkers put where the names in front of it go
 _ALIGNMENT = 16  # of ways in, and of the support's code
+_PROPERTY = struct.Struct("<III4sIII4x")  # Elf64_Nhdr, name, and one property of four bytes
+_GNU_PROPERTIES = 5  # NT_GNU_PROPERTY_TYPE_0
 
 
-def object_file(functions: Sequence[Function], target: str | None = None) -> bytes:
+def object_file(functions: Sequence[Function], target: str | None = None, *, landing_pads: bool = False) -> bytes:
     """An ELF file in which `functions` are global symbols with the platform's C convention.
 
-    What they call is in it as well; externs are left to the linker. It needs a C library with POSIX threads. UserError
-    for names that cannot be symbols, LibraryError if there is no library for the target, VerifyError and Unsupported as
-    for Function.compile.
+    What they call is in it as well; externs are left to the linker. It needs a C library with POSIX threads.
+    `landing_pads` marks wherever indirect jumps and calls may arrive, and says so to linkers, for processors that check
+    it. UserError for names that cannot be symbols, LibraryError if there is no library for the target, Unsupported if
+    its object files cannot have landing pads, VerifyError and Unsupported as for Function.compile.
     """
     core = native.core()
     name = target or core.library.target
     library = library_for(name)
+    if landing_pads and target_named(name).landing_pads is None:
+        able = ", ".join(sorted(each.name for each in TARGETS.values() if each.landing_pads))
+        raise Unsupported(f"object files for {name} cannot have landing pads; accepted: {able}")
     support = _read_support(library)
     _check_names(functions, support)
     reached = native.reached(functions)
-    image, parts, calls = foreign.compile_for_linker(core, reached, name)
-    text = _Text(library, support, image, parts)
+    image, parts, calls = foreign.compile_for_linker(core, reached, name, landing_pads=landing_pads)
+    text = _Text(library, support, image, parts, landing_pads)
     for each in calls:
         text.call(each)
     text.add_entries({id(each) for each in functions})
@@ -90,8 +97,11 @@ def _check_names(functions: Sequence[Function], support: ObjectFile) -> None:
 class _Text:
     """The section of the functions, and the file it is in."""
 
-    def __init__(self, library: Library, support: ObjectFile, image: bytes, parts: Sequence[Part]) -> None:
+    def __init__(
+        self, library: Library, support: ObjectFile, image: bytes, parts: Sequence[Part], landing_pads: bool
+    ) -> None:
         self._library = library
+        self._landing_pads = landing_pads
         self._target = target_named(library.target)
         self._support = support
         self._data = bytearray(image)
@@ -144,6 +154,9 @@ class _Text:
         control = "symbol_entry_float" if result is not None and result.is_float else "symbol_entry_integer"
         stencil = self._library.stencil(self._library.control[control])
         self._data += bytes(-len(self._data) % _ALIGNMENT)
+        entry = len(self._data)
+        if self._landing_pads:
+            self._data += self._library.stencil(self._library.control["landing_pad"]).code
         start = len(self._data)
         self._data += stencil.code
         self._data += bytes(-len(self._data) % _DISTANCE.size)
@@ -156,7 +169,7 @@ class _Text:
                 patch(self._data, at, self._library.kinds[hole.kind], description + hole.addend - at)
             else:
                 self._relocate(at, hole.kind, routines[hole.extra], hole.addend)
-        return start, description
+        return entry, description
 
     def finish(self) -> ObjectFile:
         """The whole file: the functions, and the support in a group of its own."""
@@ -172,8 +185,17 @@ class _Text:
                 symbol.visibility = HIDDEN
         own = [each for each in self._support.symbols if each.binding == LOCAL]
         sections = [self._section, *self._support.sections, Section(".note.GNU-stack")]
+        if self._landing_pads:
+            sections.append(self._property())
         symbols = [*self._own, *own, group, *self._by_name.values()]
         return ObjectFile(self._support.machine, self._support.flags, sections, symbols, group)
+
+    def _property(self) -> Section:
+        """Without it in every file, linkers let the program run with no check."""
+        pads = self._target.landing_pads
+        assert pads is not None
+        data = _PROPERTY.pack(4, 16, _GNU_PROPERTIES, b"GNU", pads.property, 4, pads.bits)
+        return Section(".note.gnu.property", NOTE, ALLOCATE, data, alignment=8)
 
 
 def _describe(part: Part, at: int, names: int, data: bytearray) -> None:

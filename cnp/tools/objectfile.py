@@ -15,7 +15,7 @@ _RELOCATION = struct.Struct("<QQq")  # Elf64_Rela
 _IDENTITY = b"\x7fELF" + bytes((2, 1, 1))  # 64-bit, little-endian, version 1
 _RELOCATABLE, _VERSION = 1, 1
 
-PROGBITS, SYMTAB, STRTAB, RELA, NOBITS, GROUP, PROCESSOR_SPECIFIC = 1, 2, 3, 4, 8, 17, 0x70000000
+PROGBITS, SYMTAB, STRTAB, RELA, NOTE, NOBITS, GROUP, PROCESSOR_SPECIFIC = 1, 2, 3, 4, 7, 8, 17, 0x70000000
 """Types of sections."""
 WRITE, ALLOCATE, EXECUTE, INFO_LINK, IN_GROUP = 1, 2, 4, 0x40, 0x200
 """Flags of sections."""

@@ -23,6 +23,7 @@
 #include "select.c"
 #include "calls.c"
 #include "settle.c"
+#include "islands.c"
 #include "function.c"
 #include "emit.c"
 #include "enter.c"

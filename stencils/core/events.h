@@ -5,7 +5,8 @@
 
 enum event_kind {
     LABEL_EVENT,   /* target is bound here */
-    ALIGN_EVENT,   /* item is the first of extra items of padding in front of a loop, which ends where target begins */
+    ALIGN_EVENT,   /* item is the first of extra items of padding up to a multiple of addend; if that is a line of the cache,
+                      in front of a loop that ends where target begins */
     BRANCH_EVENT,  /* item holds a displacement to target; short_form may replace it */
     POLL_EVENT,    /* the same, to a safepoint's slow path, which comes back to target + 1 */
     CHECK_EVENT,   /* the same, in front of the first call */
@@ -14,7 +15,8 @@ enum event_kind {
     LIBRARY_EVENT, /* item holds a displacement to extra, an offset in the blob */
     CALLEE_EVENT,  /* the same, to callee number target */
     POOL_EVENT,    /* item holds (part of) the distance to the pool's row target */
-    TABLE_EVENT    /* the same, to the jump table of instruction target */
+    TABLE_EVENT,   /* the same, to the jump table of instruction target */
+    ROW_EVENT      /* item is a row of a jump table among the code: the distance to target from addend bytes in front of it */
 };
 
 struct event {
@@ -34,4 +36,6 @@ static inline struct event *event_at(const struct compilation *c, u32 k) { retur
 /* Loop heads start at a multiple of LOOP_ALIGNMENT. An innermost loop that fits into one line of the instruction cache,
  * and of the cache of decoded instructions, is put into one: across two it took 1.4 times as long. */
 enum { LOOP_ALIGNMENT = 16, CACHE_LINE = 64, LINE_PADDINGS = 6 };
+/* Some processors want it of the places where indirect jumps arrive. */
+enum { PAD_ALIGNMENT = 4 };
 #endif

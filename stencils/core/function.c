@@ -1,23 +1,6 @@
 /* A whole function: every block's instructions through selection, then what is out of line, then final positions. */
 #include "events.h"
 
-/* What one instruction may need: a call with all registers live is the most. */
-enum { ITEMS_AN_INSTRUCTION = 512, EVENTS_AN_INSTRUCTION = 16 };
-/* Bytes: positions are of 32 bits. */
-#define MAXIMUM_CODE (1u << 30)
-
-static int has_room(const struct selection *s) {
-    struct compilation *c = s->c;
-    char *items_end = (char *)&c->items[c->n_items + ITEMS_AN_INSTRUCTION];
-    char *events_end = (char *)event_at(c, c->n_events + EVENTS_AN_INSTRUCTION);
-    if (s->position > MAXIMUM_CODE)
-        return fail(c, TOO_LARGE, s->number, 0);
-    if (items_end < events_end)
-        return 1;
-    c->request->scratch_used = 2 * (c->request->scratch_size + 65536);
-    return fail(c, NEED_SCRATCH, 0, 0);
-}
-
 /* Operands in slots that no instruction reaches: copied to such as are reached, and a result copied back. Moves, calls,
  * returns and jumps only move values, which is done for any slot. */
 struct near_copies {
@@ -92,19 +75,25 @@ static void track_operands(struct selection *s, const struct instruction *at, s3
 /* Whether anything asks what is in a hardware register. */
 static int tracks_registers(const struct compilation *c) { return c->calls_code || c->calls_c || c->divides; }
 
+static void put_alignment(struct selection *s, s32 alignment, s32 loop_end) {
+    struct compilation *c = s->c;
+    struct event *event = add_event(s, ALIGN_EVENT, c->n_items, s->position, loop_end);
+    event->addend = alignment;
+    event->extra = alignment == CACHE_LINE ? LINE_PADDINGS : 1;
+    for (u32 k = 0; k < event->extra; k++)
+        c->items[c->n_items++] = (struct item){0, 0};
+    s->position += (u32)alignment - 1;
+}
+
 static s32 select_block(struct selection *s, s32 b) {
     struct compilation *c = s->c;
     const struct block *block = &c->blocks[b];
     s32 next = next_block(c, b);
     int tracks = tracks_registers(c);
-    if (block->loop_head && block->depth && s->library->aligns_loops) {
-        int is_innermost = block->loop_head == INNERMOST_LOOP;
-        u32 items = is_innermost ? LINE_PADDINGS : 1;
-        add_event(s, ALIGN_EVENT, c->n_items, s->position, block->loop_end)->extra = items;
-        for (u32 k = 0; k < items; k++)
-            c->items[c->n_items++] = (struct item){0, 0};
-        s->position += (is_innermost ? CACHE_LINE : LOOP_ALIGNMENT) - 1;
-    }
+    if (block->loop_head && block->depth && s->library->aligns_loops)
+        put_alignment(s, block->loop_head == INNERMOST_LOOP ? CACHE_LINE : LOOP_ALIGNMENT, block->loop_end);
+    if (__builtin_expect(block->is_landed_on, 0))
+        put_alignment(s, PAD_ALIGNMENT, 0);
     bind(s, b);
     if (__builtin_expect(block->is_landed_on, 0))
         put_control(s, LANDING_PAD);
@@ -114,6 +103,8 @@ static s32 select_block(struct selection *s, s32 b) {
     for (u32 i = block->first; i < block->end; i++) {
         const struct instruction *at = &c->instructions[i];
         s32 position = position_of(i);
+        if (__builtin_expect((s64)s->position > s->island_due, 0) && !put_island(s, b))
+            return -1;
         if (!has_room(s))
             return -1;
         s->number = at->number;
@@ -142,38 +133,6 @@ static s32 select_block(struct selection *s, s32 b) {
         }
     }
     return next;
-}
-
-static void put_poll(struct selection *s, int before_call) {
-    s->value[FUNCTION_VALUE] = before_call ? s->c->request->function_number : 0;
-    put_control(s, s->frame == LARGE_FRAME ? POLL_LARGE_FRAME : before_call ? POLL_BEFORE_CALL : POLL_STENCIL);
-    s->value[FUNCTION_VALUE] = s->c->request->function_number;
-}
-
-/* Slow paths, behind the code: each exit of a trap, each safepoint's way to the host and back, and what calls go through
- * that do not reach their target. */
-static int put_cold(struct selection *s) {
-    struct compilation *c = s->c;
-    for (u32 k = 0; s->n_cold; k++) {
-        const struct event event = *event_at(c, k);
-        if (event.kind < POLL_EVENT || event.kind > VENEER_EVENT)
-            continue;
-        if (!has_room(s))
-            return 0;
-        s->n_cold--;
-        bind(s, event.target);
-        if (event.kind == EXIT_EVENT) {
-            s->number = event.extra >> 4;
-            put_trap(s, event.extra);
-        } else if (event.kind == VENEER_EVENT) {
-            s->value[ADDRESS_VALUE] = c->pool[event.extra];
-            put_control(s, VENEER_STENCIL);
-        } else {
-            s->branch_target = event.target + 1;
-            put_poll(s, event.kind == CHECK_EVENT);
-        }
-    }
-    return 1;
 }
 
 /* Whether a register that C functions must leave alone is written. Of float registers those behind the arguments may be
@@ -259,6 +218,7 @@ static int select_function(struct compilation *c) {
         mark_landings(c);
         put_control(s, LANDING_PAD);
     }
+    begin_window(s, NO_ISLAND);
     if (is_large)
         put_check(s);
     put_entry(s);
@@ -269,6 +229,8 @@ static int select_function(struct compilation *c) {
             for (s32 skipped = next_block(c, b); skipped < next; skipped = next_block(c, skipped))
                 occupy(s, position_of(c->blocks[skipped].first));
     }
+    if (s->island_block != NO_ISLAND && !put_branch_veneers(s, (s32)c->n_blocks))
+        return 0;
     if (!put_cold(s) || c->request->error)
         return 0;
     c->next = (char *)&c->items[c->n_items];

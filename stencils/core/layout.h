@@ -128,7 +128,7 @@ enum known_op {
 enum known_control {
     JUMP_STENCIL, RETURN_STENCIL, COUNT_STENCIL, COUNT_LARGE_FRAME, POLL_STENCIL, POLL_BEFORE_CALL, POLL_LARGE_FRAME,
     TRAP_EXIT_STENCIL, TRAP_STENCIL, CALL_STENCIL, CALL_SMALL_FRAME, CALL_LARGE_FRAME, CALL_C_STENCIL, CALL_C_STACK,
-    CALL_C_LARGE_FRAME, CALL_C_STACK_LARGE_FRAME, C_ENTRY_INTEGER, C_ENTRY_FLOAT, LANDING_PAD, VENEER_STENCIL,
+    CALL_C_LARGE_FRAME, CALL_C_STACK_LARGE_FRAME, C_ENTRY_INTEGER, C_ENTRY_FLOAT, LANDING_PAD, VENEER_STENCIL, FAR_JUMP,
     CALL_SYMBOL, CALL_SYMBOL_STACK, CALL_SYMBOL_LARGE_FRAME, CALL_SYMBOL_STACK_LARGE_FRAME, KNOWN_CONTROLS
 };
 
@@ -144,6 +144,7 @@ struct library {
     const struct immediate_class *classes;
     const struct field *fields;
     i64 blob; /* where the core and the constants are executable */
+    u32 last_routine; /* there: what is behind it are constants */
     u32 n_ops, n_classes;
     u32 integer_registers, float_registers;
     /* By file and register: its alternative at an operand position; behind the registers, that of a slot. Immediates
@@ -151,6 +152,7 @@ struct library {
     u8 alternative[2][MOST_REGISTERS + 1];
     u8 extends_signs; /* an i32 lies in a register sign-extended, not zero-extended */
     u8 reaches_far;   /* the short form of a branch reaches farther than a signed byte */
+    u32 reach;        /* bytes within which instructions reach all of a function */
     u32 slot_reach;   /* of offsets in instructions; 0 if they reach everywhere */
     u32 first_slot;   /* bytes of a frame in front of its slots */
     u32 c_arguments;  /* integer arguments that C takes in registers */

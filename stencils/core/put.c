@@ -5,6 +5,7 @@ enum frame_kind { NO_FRAME, SMALL_FRAME, LARGE_FRAME };
 /* Slots for what is on its way: three for what no stencil offers, four for operands and results whose slots are out of reach, one for
  * moves between such slots. */
 enum { COPIED_OPERANDS = 3, FAR_TEMPORARIES = 8 };
+enum { NO_ISLAND = -1 };
 
 struct selection {
     struct compilation *c;
@@ -26,6 +27,9 @@ struct selection {
     u8 leaves;                  /* something traps */
     u8 frame;                   /* enum frame_kind */
     u32 n_cold;                 /* exits and polls, which have code out of line */
+    u32 window;                 /* the first event since the latest island, */
+    s32 island_block;           /* the block that this is in, or NO_ISLAND, */
+    s64 island_due;             /* and the position from which on the next one should begin */
     s32 trap_target;            /* the latest common end of exits, */
     u32 trap_position;          /* and where it is, or 0 */
     u32 saved[2], lost[2];      /* bit per hardware register: its slot is up to date; only its slot is */
@@ -36,6 +40,16 @@ static struct event *add_event(struct selection *s, u8 kind, u32 item, u32 posit
     struct event *event = event_at(c, c->n_events++);
     *event = (struct event){.kind = kind, .item = item, .position = position, .target = target};
     return event;
+}
+
+/* The next island will be larger by so much. */
+static void owe(struct selection *s, u64 bytes) { s->island_due -= (s64)bytes; }
+
+/* Code out of line: a poll with a large frame is the most. */
+static void owe_cold(struct selection *s) {
+    enum { MOST_COLD = 64 };
+    s->n_cold++;
+    owe(s, MOST_COLD);
 }
 
 static void bind(struct selection *s, s32 target) { add_event(s, LABEL_EVENT, 0, s->position, target); }
@@ -85,10 +99,12 @@ static inline int fits(const struct patch_kind *kind, s64 value) {
 
 /* Eight bytes that the function keeps behind its code, each value once among the latest. */
 enum { LATEST = 16 };
-static u32 in_pool(struct compilation *c, u64 value) {
+static u32 in_pool(struct selection *s, u64 value) {
+    struct compilation *c = s->c;
     for (u32 k = c->n_pool; k-- > 0 && k + LATEST >= c->n_pool;)
         if (c->pool[k] == value)
             return k;
+    owe(s, sizeof value);
     c->pool[c->n_pool] = value;
     return c->n_pool++;
 }
@@ -97,7 +113,7 @@ static void put_pooled(struct selection *s, const struct hole *hole, u32 index, 
     u64 value = s->value[hole->value];
     if (hole->value == CONSTANT_VALUE)
         value = *(const u64 *)(s->library->constants + hole->extra);
-    struct event *event = add_event(s, POOL_EVENT, index, position, (s32)in_pool(s->c, value));
+    struct event *event = add_event(s, POOL_EVENT, index, position, (s32)in_pool(s, value));
     event->field = hole->kind;
     event->addend = hole->addend;
 }
@@ -114,24 +130,28 @@ static void put_address(struct selection *s, const struct stencil *stencil, cons
     case EXIT_VALUE:
         event = add_event(s, EXIT_EVENT, index, position, s->n_targets++);
         event->extra = s->number << 4 | hole->extra;
-        s->n_cold++;
+        owe_cold(s);
         break;
     case LIBRARY_VALUE:
-        event = add_event(s, s->c->request->far_calls ? VENEER_EVENT : LIBRARY_EVENT, index, position, -1);
+        is_far = s->c->request->far_calls && hole->extra <= s->library->last_routine;
+        event = add_event(s, is_far ? VENEER_EVENT : LIBRARY_EVENT, index, position, -1);
         event->extra = hole->extra;
         break;
     case CALLEE_VALUE:
         is_far = s->c->request->far_calls && s->c->request->callees[s->callee].kind != CALLEE_MEMBER;
         event = add_event(s, is_far ? VENEER_EVENT : CALLEE_EVENT, index, position, s->callee);
         break;
-    default: event = add_event(s, TABLE_EVENT, index, position, (s32)s->instruction); break;
+    default:
+        event = add_event(s, TABLE_EVENT, index, position, (s32)s->instruction);
+        owe(s, 4ull * ((u32)s->c->instructions[s->instruction].operand[1] + 1));
+        break;
     }
     event->addend = hole->addend;
     event->field = hole->kind;
     if (event->kind == VENEER_EVENT) {
         const struct library *library = s->library;
         i64 to = event->target < 0 ? library->blob + event->extra : (i64)s->c->request->callees[event->target].address;
-        u32 row = in_pool(s->c, to);
+        u32 row = in_pool(s, to);
         const struct event *before = event + 1;
         if (s->c->n_events > 1 && before->kind == VENEER_EVENT && before->extra == row) { /* the other field of the same call */
             event->kind = BRANCH_EVENT;
@@ -141,7 +161,7 @@ static void put_address(struct selection *s, const struct stencil *stencil, cons
         }
         event->extra = row;
         event->target = s->n_targets++;
-        s->n_cold++;
+        owe_cold(s);
     }
 }
 

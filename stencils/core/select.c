@@ -152,7 +152,7 @@ static void select_table(struct selection *s, const struct instruction *at) {
 static void put_count(struct selection *s, enum known_control which, enum event_kind kind) {
     s32 slow = s->branch_target = s->n_targets;
     s->n_targets += 2;
-    s->n_cold++;
+    owe_cold(s);
     s->branch_kind = kind;
     put_control(s, which);
     s->branch_kind = BRANCH_EVENT;

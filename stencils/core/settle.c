@@ -53,9 +53,9 @@ static void close_gap(struct compilation *c, struct gaps *gaps, u32 first, u32 e
 
 /* Where code begins that has to, at the least: an innermost loop at a cache line unless it lies in one anyway. */
 static u32 padding_for(struct compilation *c, const struct event *event, u32 removed) {
+    if (event->addend != CACHE_LINE)
+        return -event->position & ((u32)event->addend - 1);
     u32 pad = -event->position & (LOOP_ALIGNMENT - 1);
-    if (event->extra != LINE_PADDINGS)
-        return pad;
     /* Both ends are still where they were with every branch long: the loop is no longer than that. */
     u32 start = event->position + removed + CACHE_LINE - 1, loop = c->target_position[event->target] - start;
     if (loop > CACHE_LINE)
@@ -114,7 +114,7 @@ static u32 find_positions(struct compilation *c, u32 size) {
             u32 pad = padding_for(c, event, removed), used = put_padding(c, event->item, pad);
             for (u32 k = used; k < event->extra; k++)
                 c->items[event->item + k] = padding(library, 0);
-            removed += (event->extra == LINE_PADDINGS ? CACHE_LINE : LOOP_ALIGNMENT) - 1 - pad;
+            removed += (u32)event->addend - 1 - pad;
             close_gap(c, &gaps, event->item + used, event->item + event->extra);
         } else if (event->is_short) {
             removed += shorten(c, event, &gaps);
@@ -150,6 +150,7 @@ static int fill_in(struct compilation *c) {
             if (!put_distance(c, event, (s64)(c->table_offset + 8 * (u32)event->target) - from))
                 return fail(c, TOO_LARGE, 0, 0);
             continue;
+        case ROW_EVENT: c->items[event->item].value = (u32)(c->target_position[event->target] - from); continue;
         case TABLE_EVENT: {
             int is_new = event->target != last_table;
             if (is_new) {

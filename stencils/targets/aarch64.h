@@ -36,11 +36,13 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
  * their patch kind, which the build defines, with a relocation that does nothing. */
 #define CNP_FIELD(kind, name) ".reloc ., R_AARCH64_NONE, " #name " + %c[" #kind "]\n"
 #define CNP_HOLE(name) extern char name[] __attribute__((weak, visibility("hidden")))
+#define CNP_MOVE_32(register, name)                                                                           \
+    "movz " register ", #:abs_g0_nc:" #name "\n movk " register ", #:abs_g1_nc:" #name "\n"
 /* [0, 2^32) */
 #define HOLE32(name)                                                                                          \
     ({                                                                                                        \
         i64 value_;                                                                                           \
-        __asm__("movz %w0, #:abs_g0_nc:" #name "\n movk %w0, #:abs_g1_nc:" #name : "=r"(value_));             \
+        __asm__(CNP_MOVE_32("%w0", name) : "=r"(value_));                                                     \
         (s64)value_;                                                                                          \
     })
 #define HOLE_U32(name) HOLE32(name)
@@ -56,6 +58,20 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
     ({                                                                                                        \
         s64 value_;                                                                                           \
         __asm__(CNP_FIELD(notbits0, name) "movn %0, #0\n movk %0, #:abs_g1_nc:" #name                         \
+                : "=r"(value_) : [notbits0] "i"(CNP_KIND_notbits0));                                          \
+        value_;                                                                                               \
+    })
+#define HOLE_U48(name)                                                                                        \
+    ({                                                                                                        \
+        i64 value_;                                                                                           \
+        __asm__(CNP_MOVE_32("%0", name) "movk %0, #:abs_g2_nc:" #name : "=r"(value_));                        \
+        value_;                                                                                               \
+    })
+#define HOLE_N48(name)                                                                                        \
+    ({                                                                                                        \
+        i64 value_;                                                                                           \
+        __asm__(CNP_FIELD(notbits0, name) "movn %0, #0\n movk %0, #:abs_g1_nc:" #name "\n"                    \
+                                          " movk %0, #:abs_g2_nc:" #name                                      \
                 : "=r"(value_) : [notbits0] "i"(CNP_KIND_notbits0));                                          \
         value_;                                                                                               \
     })
@@ -96,12 +112,6 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
  * NEXT, which costs nothing, and the allocator keeps nothing in those that a call destroys. */
 #define CNP_IN_PLACE(text, ...)                                                                               \
     __asm__ volatile(text : : "r"(frame), ##__VA_ARGS__ : "x8", "x16", "x17", "x18", "x19", "memory", "cc")
-#define CNP_MOVE_64(register, name)                                                                           \
-    "movz " register ", #:abs_g0_nc:" #name "\n movk " register ", #:abs_g1_nc:" #name "\n"                    \
-    " movk " register ", #:abs_g2_nc:" #name "\n movk " register ", #:abs_g3:" #name "\n"
-#define CNP_MOVE_32(register, name)                                                                           \
-    "movz " register ", #:abs_g0_nc:" #name "\n movk " register ", #:abs_g1_nc:" #name "\n"
-
 #define CNP_GO_FAR(name) CNP_IN_PLACE("ldr x16, " #name "\n br x16")
 #define CNP_LANDING_PAD() __asm__ volatile("hint #38") /* bti jc */
 
@@ -118,7 +128,7 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
 #define CNP_CALL_LARGE_FRAME()                                                                                \
     CNP_IN_PLACE(CNP_MOVE_32("w16", FRAME_SIZE) "add x20, x20, x16\n str x30, [x20]\n bl CALLEE\n ldr x30, [x20]\n" \
                  CNP_MOVE_32("w16", FRAME_SIZE) "sub x20, x20, x16")
-#define CNP_CALL_C(name) CNP_IN_PLACE(CNP_SAVED(CNP_MOVE_64("x16", name) "blr x16"))
+#define CNP_CALL_C(name) CNP_IN_PLACE(CNP_SAVED("ldr x16, " #name "\n blr x16"))
 #define CNP_CALL_C_STACK(name) CNP_CALL_C(name)
 
 /* Takes a tick, or as many as a hole says; goes elsewhere with the last one. */

@@ -126,9 +126,13 @@ static inline __attribute__((always_inline)) i64 cnp_below_lowest(i64 x) {
     __asm__ volatile(text : : "r"(frame), ##__VA_ARGS__ : "t0", "t1", "t2", "t3", "t4", "t5", "t6", "memory")
 #define CNP_MOVE_32(register, name) "lui " register ", %%hi(" #name ")\n addiw " register ", " register ", %%lo(" #name ")\n"
 
+/* By t2, as processors that want landing pads take it: the jump needs none. */
+#define CNP_JUMP_FAR(target)                                                                                  \
+    CNP_IN_PLACE("lla t2, " #target "\n jr t2");                                                              \
+    __builtin_unreachable()
 /* Not t0, which processors take for the register of a return address. */
 #define CNP_GO_FAR(name) CNP_IN_PLACE("ld t1, " #name "\n jr t1")
-#define CNP_LANDING_PAD() __asm__ volatile(".word 0x00000017") /* lpad 0: auipc zero, 0 */
+#define CNP_LANDING_PAD() __asm__ volatile(".word 0x00000017") /* lpad 0: auipc zero, 0; the core aligns it */
 
 #define CNP_RETURN()                                                                                          \
     __asm__ volatile("ret" : : "r"(frame));                                                                   \
