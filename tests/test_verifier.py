@@ -358,7 +358,7 @@ def test_too_large_has_a_message() -> None:
     f, *_ = new()
     f.unreachable()
     text = "function 'f': too large: 1 ops and 3 registers; accepted: up to 67108864 ops, half a MiB of values "
-    text += "alive at once, and as much code as the target's jumps and loads of constants reach"
+    text += "alive at once, and as much code as the target's jumps reach"
     assert str(message(f, VerifyCode.TOO_LARGE, 0, 0)) == text
 
 

@@ -43,7 +43,7 @@ def _about_function(function: Function, code: VerifyCode) -> str:
         size = f"{len(function.ops)} ops and {len(function._types)} registers"
         return (
             f"too large: {size}; accepted: up to {MAXIMUM_OPS} ops, half a MiB of values alive at once, and as much "
-            "code as the target's jumps and loads of constants reach"
+            "code as the target's jumps reach"
         )
     return ""
 
