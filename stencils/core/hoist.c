@@ -74,10 +74,11 @@ static void split_sum(struct hoisting *h, const struct loop *loop, u32 number, u
     h->n_moved++;
 }
 
-static void hoist_from(struct hoisting *h, const struct loop *loop, u32 number) {
+/* Returns how many ops of an innermost loop make what their block alone needs. */
+static u32 hoist_from(struct hoisting *h, const struct loop *loop, u32 number) {
     struct compilation *c = h->c;
     u32 made[REMEMBERED], n_made = 0, block = loop->head;
-    struct shared shared = {{0}};
+    struct shared shared = {{0}, 0};
     note_definitions(h, loop, number);
     for (u32 i = loop->head; i <= loop->end; i++) {
         struct instruction *at = &c->instructions[i];
@@ -104,4 +105,5 @@ static void hoist_from(struct hoisting *h, const struct loop *loop, u32 number) 
         h->n_moved += h->moved_to[i] == STAYS;
         h->moved_to[i] = loop->entry;
     }
+    return shared.n;
 }

@@ -269,7 +269,11 @@ static int replace(const struct induction *all, struct node *node) {
 }
 
 static int find_inductions(struct hoisting *h, const struct loop *loop, u32 number) {
-    struct induction all = {.h = h, .loop = loop, .number = number};
+    struct induction all; /* its nodes are many zeros */
+    all.h = h;
+    all.loop = loop;
+    all.number = number;
+    all.n_nodes = 0;
     find_nodes(&all);
     if (all.n_nodes < 2)
         return 1;

@@ -128,11 +128,10 @@ static int improve_loops(struct compilation *c) {
         struct loop *loop = &h.loops[k];
         if (c->has_wide_constants && loop->level == 0)
             give_registers_to_constants(&h, loop);
-        if (loop->level < MOST_LEVELS && find_entry(&h, loop))
-            hoist_from(&h, loop, k + 1);
-        else
+        if (loop->level >= MOST_LEVELS || !find_entry(&h, loop))
             continue;
-        if (!loop->level && !find_inductions(&h, loop, k + 1))
+        u32 n = hoist_from(&h, loop, k + 1);
+        if (n > 1 && !find_inductions(&h, loop, k + 1))
             return 0;
     }
     c->types = h.types;

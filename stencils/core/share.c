@@ -48,10 +48,10 @@ static int computes_the_same(const struct compilation *c, const struct instructi
     return 1;
 }
 
-/* The latest of the instructions with some hash: its number + 1. */
+/* The latest of the instructions with some hash: its number + 1. And how many may be shared. */
 enum { MOST_SHARED = 16 };
 struct shared {
-    u32 latest[MOST_SHARED];
+    u32 latest[MOST_SHARED], n;
 };
 
 static u32 hash(const struct compilation *c, const struct instruction *at) {
@@ -85,6 +85,7 @@ static int share_value(struct hoisting *h, u32 instruction, u32 block, u32 numbe
     struct instruction *at = &c->instructions[instruction];
     if (h->moved_to[instruction] != STAYS || !is_shareable(h, at))
         return 0;
+    shared->n++;
     u32 *latest = &shared->latest[hash(c, at)], earlier = *latest - 1;
     *latest = instruction + 1;
     if (earlier == STAYS || earlier < block || h->moved_to[earlier] != STAYS)
