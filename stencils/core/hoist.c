@@ -10,43 +10,12 @@ static int is_outside(const struct loop *loop, u32 moved_to) { return moved_to !
 static void note_definitions(struct hoisting *h, const struct loop *loop, u32 number) {
     for (u32 i = loop->head; i <= loop->end; i++) {
         const struct instruction *at = &h->c->instructions[i];
-        if (at->d >= 0 && !is_outside(loop, h->moved_to[i]))
-            h->defined_in[at->d] = number;
+        if (at->d < 0 || is_outside(loop, h->moved_to[i]))
+            continue;
+        h->defined_at[at->d] = h->defined_in[at->d] == number ? STAYS : i;
+        h->defined_in[at->d] = number;
     }
 }
-
-/* How many of the registers that an instruction reads are `old`; they become `reg`. */
-static u32 replace_operands(const struct compilation *c, struct instruction *user, s32 old, s32 reg) {
-    int call = user->kind == CALL_OP;
-    s32 *operands = call ? list_at(c, user->other) : user->operand;
-    u32 found = 0;
-    for (s32 k = call ? user->operand[0] : user->n; k-- > 0;)
-        if (operands[k] == old) {
-            operands[k] = reg;
-            found++;
-        }
-    return found;
-}
-
-/* The value goes to register `reg` in the uses that follow in its block. Returns whether they are all near. */
-static int rename_uses(const struct hoisting *h, u32 instruction, s32 old, s32 reg) {
-    const struct compilation *c = h->c;
-    u32 uses = c->values->uses[instruction], i = instruction + 1;
-    for (; uses && i < c->n_instructions && i < instruction + NEAR; i++) {
-        struct instruction *user = &c->instructions[i];
-        uses -= replace_operands(c, user, old, reg);
-        if (user->d == old || user->kind > CALL_OP)
-            return 1;
-    }
-    return !uses || i == c->n_instructions;
-}
-
-static int has_near_uses(const struct hoisting *h, u32 instruction) {
-    s32 d = h->c->instructions[instruction].d;
-    return rename_uses(h, instruction, d, d);
-}
-
-static int is_new(const struct compilation *c, s32 reg) { return reg >= (s32)c->request->n_registers; }
 
 /* A value that other blocks need stays, although it might be moved: that it is defined wherever it is needed has yet to
  * be proved. */
@@ -65,17 +34,11 @@ static int may_move(const struct hoisting *h, const struct instruction *at, u32 
     return is_new(c, at->d) || !c->values->crosses[at->d];
 }
 
-/* Whether two instructions compute the same; then the second may do without. */
-static int computes_the_same(const struct instruction *a, const struct instruction *b) {
-    return a->op == b->op && a->other == b->other && a->n == b->n && a->operand[0] == b->operand[0] &&
-           (a->n < 2 || a->operand[1] == b->operand[1]) && (a->n < 3 || a->operand[2] == b->operand[2]);
-}
-
 static int drop_copy(struct hoisting *h, u32 instruction, const u32 *earlier, u32 n) {
     struct instruction *at = &h->c->instructions[instruction];
     for (u32 k = 0; k < n; k++) {
         const struct instruction *same = &h->c->instructions[earlier[k]];
-        if (!computes_the_same(at, same) || h->types[same->d] != h->types[at->d])
+        if (!computes_the_same(h->c, at, same) || h->types[same->d] != h->types[at->d])
             continue;
         rename_uses(h, instruction, at->d, same->d);
         drop(h->c, instruction);
@@ -111,9 +74,11 @@ static void split_sum(struct hoisting *h, const struct loop *loop, u32 number, u
     h->n_moved++;
 }
 
-static void hoist_from(struct hoisting *h, const struct loop *loop, u32 number) {
+/* Returns how many ops of an innermost loop make what their block alone needs. */
+static u32 hoist_from(struct hoisting *h, const struct loop *loop, u32 number) {
     struct compilation *c = h->c;
     u32 made[REMEMBERED], n_made = 0, block = loop->head;
+    struct shared shared = {{0}, 0};
     note_definitions(h, loop, number);
     for (u32 i = loop->head; i <= loop->end; i++) {
         struct instruction *at = &c->instructions[i];
@@ -121,6 +86,8 @@ static void hoist_from(struct hoisting *h, const struct loop *loop, u32 number) 
             block = i + 1;
         if ((at->kind == LOAD_OP || at->kind == STORE_OP) && at->other >= 0)
             split_sum(h, loop, number, block, at);
+        if (!loop->level && share_value(h, i, block, number, &shared))
+            continue;
         if (at->d >= 0 && h->moved_to[i] == STAYS)
             h->made_by[at->d] = i + 1;
         if (is_outside(loop, h->moved_to[i]) || !may_move(h, at, number))
@@ -138,4 +105,5 @@ static void hoist_from(struct hoisting *h, const struct loop *loop, u32 number) 
         h->n_moved += h->moved_to[i] == STAYS;
         h->moved_to[i] = loop->entry;
     }
+    return shared.n;
 }

@@ -69,23 +69,28 @@ static int find_hoistable_loops(struct hoisting *h) {
 static s32 new_register(struct hoisting *h, u8 type) {
     struct compilation *c = h->c;
     h->types[c->n_registers] = type;
-    h->defined_in[c->n_registers] = h->made_by[c->n_registers] = 0;
+    h->defined_in[c->n_registers] = h->made_by[c->n_registers] = h->node_of[c->n_registers] = h->counted_in[c->n_registers] = 0;
     return (s32)c->n_registers++;
 }
 
 static int begin_hoisting(struct hoisting *h) {
     struct compilation *c = h->c;
-    u32 most = c->n_registers + c->n_instructions + MOST_CONSTANTS;
+    /* An instruction may be shared and become a node, which has a start, a step and a register. */
+    u32 most = c->n_registers + 4 * c->n_instructions + MOST_CONSTANTS, known = c->n_registers;
     if (!ALLOCATE(c, h->first_source, c->n_labels) || !ALLOCATE(c, h->last_source, c->n_labels) ||
-        !ALLOCATE(c, h->moved_to, c->n_instructions) || !ALLOCATE(c, h->defined_in, most) || !ALLOCATE(c, h->made_by, most) ||
+        !ALLOCATE(c, h->moved_to, c->n_instructions) || !ALLOCATE(c, h->defined_in, most) || !ALLOCATE(c, h->defined_at, most) ||
+        !ALLOCATE(c, h->made_by, most) || !ALLOCATE(c, h->node_of, most) || !ALLOCATE(c, h->counted_in, most) ||
         !ALLOCATE(c, h->types, most))
         return 0;
     fill(h->first_source, 0xff, c->n_labels * sizeof *h->first_source);
     fill(h->last_source, 0, c->n_labels * sizeof *h->last_source);
     fill(h->moved_to, 0xff, c->n_instructions * sizeof *h->moved_to);
-    fill(h->defined_in, 0, c->n_registers * sizeof *h->defined_in);
-    fill(h->made_by, 0, c->n_registers * sizeof *h->made_by);
-    memcpy(h->types, c->types, c->n_registers);
+    fill(h->defined_in, 0, known * sizeof *h->defined_in);
+    fill(h->made_by, 0, known * sizeof *h->made_by);
+    fill(h->node_of, 0, known * sizeof *h->node_of);
+    fill(h->counted_in, 0, known * sizeof *h->counted_in);
+    memcpy(h->types, c->types, known);
+    h->last_added = &h->added;
     note_sources(h);
     return find_hoistable_loops(h);
 }

@@ -11,6 +11,13 @@ struct loop {
     u32 level;     /* 0 for an innermost loop */
 };
 
+/* What is computed in front of a loop, and was nowhere before. */
+struct added {
+    struct instruction instruction;
+    u32 before; /* which instruction */
+    struct added *next;
+};
+
 struct hoisting {
     struct compilation *c;
     struct loop *loops;
@@ -18,9 +25,13 @@ struct hoisting {
     u32 *first_source, *last_source; /* by label: instructions that go there */
     u32 *moved_to;                   /* by instruction: in front of which one it goes, or STAYS */
     u32 *defined_in;                 /* by register: the latest loop looked at that defines it */
+    u32 *defined_at;                 /* by register: the only instruction of that loop that does; STAYS if there are several */
     u32 *made_by;                    /* by register: instruction + 1 that defined it last in the code looked at */
     u8 *types;
-    u32 n_moved;
+    u32 *node_of;                    /* by register: node + 1 of the loop looked at that is its value now */
+    u32 *counted_in;                 /* by register: the loop in which it has been counted */
+    struct added *added, **last_added;
+    u32 n_added, n_moved;
     struct wide_constant {
         i64 value;
         s32 reg;

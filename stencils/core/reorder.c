@@ -14,7 +14,7 @@ static u32 repeated_size(const struct hoisting *h, const struct loop *loop) {
     for (u32 i = test + 1; i < loop->end; i++) {
         if (c->instructions[i].kind >= CALL_OP)
             return 0;
-        size += h->moved_to[i] == STAYS && c->instructions[i].kind != DROPPED_OP;
+        size += !is_outside(loop, h->moved_to[i]) && c->instructions[i].kind != DROPPED_OP;
     }
     return size <= c->library->most_repeated ? loop->end - test : 0;
 }
@@ -43,12 +43,26 @@ static u32 put_constants(struct hoisting *h, struct instruction *to) {
     return h->n_constants;
 }
 
-/* The second round, in front of the jump back. */
-static u32 put_again(const struct hoisting *h, const struct loop *loop, struct instruction *to) {
+/* What goes in front of which instruction: lists in the order of the code. */
+struct order {
+    u32 *first, *next;
+};
+
+static u32 put_moved(const struct hoisting *h, const struct order *order, u32 i, struct instruction *to) {
     u32 n = 0;
-    for (u32 i = loop->head + 1; i < loop->end; i++)
+    for (u32 moved = order->first[i]; moved != STAYS; moved = order->next[moved])
+        to[n++] = h->c->instructions[moved];
+    return n;
+}
+
+/* The second round, in front of the jump back. */
+static u32 put_again(const struct hoisting *h, const struct order *order, const struct loop *loop, struct instruction *to) {
+    u32 n = 0;
+    for (u32 i = loop->head + 1; i < loop->end; i++) {
+        n += put_moved(h, order, i, to + n);
         if (h->moved_to[i] == STAYS && h->c->instructions[i].kind != DROPPED_OP)
             to[n++] = h->c->instructions[i];
+    }
     return n;
 }
 
@@ -72,24 +86,27 @@ static int reorder(struct hoisting *h, u32 more) {
     struct compilation *c = h->c;
     u32 n = c->n_instructions;
     struct instruction *to;
-    u32 *first, *next, *now_at;
-    if (!ALLOCATE(c, to, n + h->n_constants + more) || !ALLOCATE(c, first, n) || !ALLOCATE(c, next, n) || !ALLOCATE(c, now_at, n) ||
-        !ALLOCATE(c, c->controls, c->n_controls + h->n_repeated))
+    struct order order;
+    u32 *now_at;
+    if (!ALLOCATE(c, to, n + h->n_constants + h->n_added + more) || !ALLOCATE(c, order.first, n) || !ALLOCATE(c, order.next, n) ||
+        !ALLOCATE(c, now_at, n) || !ALLOCATE(c, c->controls, c->n_controls + h->n_repeated))
         return 0;
-    fill(first, 0xff, n * sizeof *first);
+    fill(order.first, 0xff, n * sizeof *order.first);
     for (u32 i = n; i-- > 0;)
-        if (h->moved_to[i] != STAYS) {
-            next[i] = first[h->moved_to[i]];
-            first[h->moved_to[i]] = i;
+        if (h->moved_to[i] != STAYS && c->instructions[i].kind != DROPPED_OP) {
+            order.next[i] = order.first[h->moved_to[i]];
+            order.first[h->moved_to[i]] = i;
         }
     u32 k = put_constants(h, to), repeated = 0;
     if (k != h->n_constants)
         return 0;
+    const struct added *added = h->added;
     for (u32 i = 0; i < n; i++) {
-        for (u32 moved = first[i]; moved != STAYS; moved = next[moved])
-            to[k++] = c->instructions[moved];
+        k += put_moved(h, &order, i, to + k);
+        for (; added && added->before == i; added = added->next)
+            to[k++] = added->instruction;
         if (repeated < h->n_repeated && h->loops[repeated].end == i)
-            k += put_again(h, &h->loops[repeated++], to + k);
+            k += put_again(h, &order, &h->loops[repeated++], to + k);
         now_at[i] = k;
         if (h->moved_to[i] == STAYS && c->instructions[i].kind != DROPPED_OP)
             to[k++] = c->instructions[i];
@@ -111,8 +128,11 @@ static int improve_loops(struct compilation *c) {
         struct loop *loop = &h.loops[k];
         if (c->has_wide_constants && loop->level == 0)
             give_registers_to_constants(&h, loop);
-        if (loop->level < MOST_LEVELS && find_entry(&h, loop))
-            hoist_from(&h, loop, k + 1);
+        if (loop->level >= MOST_LEVELS || !find_entry(&h, loop))
+            continue;
+        u32 n = hoist_from(&h, loop, k + 1);
+        if (n > 1 && !find_inductions(&h, loop, k + 1))
+            return 0;
     }
     c->types = h.types;
     u32 more = repeat_loops(&h);
