@@ -17,7 +17,8 @@ from cnp import Trap, TrapKind, Unsupported, UserError, f64, i32, i64
 from cnp.errors import BuildError, CheckError, LibraryError
 from cnp.extension import library as extension_library
 from cnp.extension.library import OpLibrary
-from examples.ops.meanings import ITEMS, MEANINGS, SAMPLES, Vm
+from cnp.ir.text.printer import print_module
+from examples.ops.meanings import IMPORTS, ITEMS, LOG, MEANINGS, SAMPLES, Vm
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "ops"
@@ -53,7 +54,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def ops(path: Path) -> OpLibrary:
-    return cnp.load(path, semantics=MEANINGS)
+    return cnp.load(path, semantics=MEANINGS, imports=IMPORTS)
 
 
 def written(directory: Path, **files: str) -> Path:
@@ -69,7 +70,7 @@ def written(directory: Path, **files: str) -> Path:
 
 @pytest.mark.parametrize("name", MEANINGS)
 def test_every_op_does_what_it_means(ops: OpLibrary, name: str) -> None:
-    assert ops.check(name, SAMPLES.get(name)) > 50
+    assert ops.check(name, SAMPLES.get(name)) > (len(SAMPLES[name]) if name in ops.table.called else 50)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -164,6 +165,63 @@ def test_c_functions_are_called_between_ops(ops: OpLibrary, backend: str) -> Non
     f.ret(d)
     compiled = f.compile(backend=backend)
     assert [compiled(x) for x in (-2, 1, -100)] == [2**63 - 1, 2**63 - 2, 2**63 - 1]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_ops_may_be_functions_of_c_that_call_others(ops: OpLibrary, backend: str) -> None:
+    items = (ctypes.c_int64 * 4)(-20, 1, 5, 9)
+    vm = Vm(7, items, len(items))
+    f = ops.Function("places", params=[cnp.writable_ptr, i64, f64], result=f64)
+    base, key, x = f.params
+    place, other, y = f.reg(i64), f.reg(i64), f.reg(f64)
+    f.vm_find(place, base, key)
+    f.vm_find(other, base, 9)
+    f.i64_add(place, place, other)
+    f.vm_forget(base)
+    f.vm_find(None, base, 5)  # nobody wants to know
+    f.f64_polynomial(y, x, 1.0, 2.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+    f.f64_convert_i64_s(x, place)
+    f.f64_add(y, x, y)
+    f.ret(y)
+    compiled = f.compile(backend=backend)
+    LOG.clear()
+    assert compiled(vm, 1, 2.0) == 1 + 3 + 1 + 4 + 64
+    assert vm.executed == 0 and not LOG
+    assert compiled(vm, 6, 0.0) == -1 + 3 + 1
+    assert ([(3, 6)] if backend == "native" else []) == LOG  # the meaning does not log
+    with pytest.raises(UserError, match=r"'vm\.find' takes 2 arguments, not 1"):
+        f.vm_find(place, base)
+
+
+def test_called_ops_have_a_text_form(ops: OpLibrary) -> None:
+    text = (
+        "func root(%x: f64) -> f64\n  reg %y: f64\n  call %y, f64.polynomial(%x, 1, 2, 3, 4, 5, 6, 7)\n  ret %y\nend\n"
+    )
+    module = ops.parse(text)
+    assert print_module(module.values()) == text
+    assert module["root"].compile()(1.0) == 28
+
+
+def test_imports_are_given_or_found(path: Path) -> None:
+    """In a process of its own, because a library that is loaded stays."""
+    code = (
+        f"import cnp\npath = {str(path)!r}\n"
+        "for imports in {}, {'log_it': 1}, {'log_item': 0}, {'log_item': 'here'}, {'log_item': 1}, {'log_item': 2}:\n"
+        "    try:\n        print(len(cnp.load(path, imports=imports).ops))\n"
+        "    except cnp.CnpError as error:\n        print(str(error).replace(path, 'LIBRARY'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert done.stdout.splitlines() == [
+        "LIBRARY imports log_item, which is not in this process; accepted: its address, cnp.load(..., "
+        "imports={'log_item': address})",
+        "LIBRARY does not import log_it; accepted: log_item, pow",
+        "LIBRARY: import log_item: 0; accepted: an address, or a function of ctypes",
+        "LIBRARY: import log_item: 'here'; accepted: an address, or a function of ctypes",
+        str(len(MEANINGS)),
+        "LIBRARY has been loaded with other addresses of log_item; accepted: the same ones",
+    ], done.stderr
 
 
 def test_functions_of_one_library_call_one_another_and_those_of_built_in_ops(ops: OpLibrary, path: Path) -> None:
@@ -309,7 +367,7 @@ def test_python_ends_in_order_when_meanings_lead_back_to_functions(path: Path) -
     """Both are in one cycle with the program's module, which is taken apart when much else is gone."""
     code = (
         "import cnp\n"
-        f"ops = cnp.load({str(path)!r}, semantics={{'i64.sat_add': lambda a, b: g(a, b)}})\n"
+        f"ops = cnp.load({str(path)!r}, imports={{'log_item': 1}}, semantics={{'i64.sat_add': lambda a, b: g(a, b)}})\n"
         "f = ops.Function('f', params=[cnp.i64, cnp.i64], result=cnp.i64)\n"
         "f.i64_sat_add(f.params[0], *f.params)\nf.ret(f.params[0])\ng = f.compile()\nprint(g(1, 2))\n"
     )
@@ -403,9 +461,15 @@ MALFORMED = {
     "OP(my_op, PLAIN, i64, u64 a) { return a; }": r"ops\.c:2: op my_op: type 'u64' is not one of i32, i64, f32, f64",
     "OP(my_op, PLAIN, u64, i64 a) { return a; }": "type 'u64' is not one of",
     "OP(my_op, PLAIN, i64, i64 a, i64 b, i64 c, i64 d) { return a; }": r"ops\.c:2: op my_op: 4 operands; at most 3",
-    "OP(my_op, PLAIN, i64, void) { return 0; }": r"'void' is no parameter; accepted: one to three",
+    "OP(my_op, PLAIN, i64, void) { return 0; }": r"'void' is no parameter; accepted: at least one",
     "OP(my_op, PLAIN, i64) { return 0; }": "'' is no parameter",
-    "OP(my_op, PLAIN, void, ptr a) { *a = 0; }": r"void is for a STORE; accepted",
+    "OP(my_op, PLAIN, void, ptr a) { *a = 0; }": r"void is for a STORE or a CALL; accepted",
+    f"OP(my_op, CALL, i64, {', '.join(f'i64 p{k}' for k in range(9))}) {{ return 1; }}": "9 operands; at most 8 are",
+    "OP(my_op, CALL, i64, i64 a) { return TRAP(UNREACHABLE); }": "a CALL does not trap; accepted: a result that",
+    "OP(my_op, CALL, i64, i64 a) { static i64 n; return n += a; }": r"section \.bss is writable",
+    "i64 there(i64);\nOP(my_op, CALL, i64, i64 a) { return there(a); }": (
+        "ops.c: .text offset .* undefined symbol there: .* accepted in ops that are called: what IMPORT names"
+    ),
     "OP(my_op, MAGIC, i64, i64 a) { return a; }": "MAGIC is for cnp's own ops; accepted: PLAIN, COMMUTATIVE",
     "OP(my_op, FAST, i64, i64 a) { return a; }": r"ops\.c:2: op my_op: unknown attribute 'FAST'",
     "OP(my_op, COMMUTATIVE, i64, i64 a, i32 b) { return a; }": "a COMMUTATIVE op has two operands of one type",
@@ -442,7 +506,7 @@ def test_what_cannot_be_copied_is_named_with_its_file_and_line(tmp_path: Path) -
         BuildError, match=r"^op my_op, form FREE \(d=r0, a=r0\), ops\.c:3: .* where none is accepted\n"
     ) as caught:
         build(written(tmp_path / "ops", ops=text), tmp_path / "my.cnpl")
-    assert "C functions are called between ops: f.call(d, cnp.extern(address" in str(caught.value)
+    assert "accepted: the attribute CALL, with which it is called where the op stands" in str(caught.value)
 
 
 def test_a_directory_must_have_ops(tmp_path: Path) -> None:
