@@ -45,18 +45,6 @@ def _item(vm: int, index: int) -> int:
     return item
 
 
-LOG: list[tuple[int, int]] = []
-"""What vm.find did not find: where it would have been, and the key."""
-
-
-def _log(vm: int, index: int, key: int) -> None:
-    LOG.append((index, key))
-
-
-IMPORTS = {"log_item": ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(_log)}
-"""What `cnp.load` cannot find in the process; `pow` it can."""
-
-
 def _find(vm: int, key: int) -> int:
     machine = Vm.from_address(vm)
     items = machine.items[: machine.length]
@@ -114,7 +102,7 @@ SAMPLES: dict[str, list[tuple[Any, ...]]] = {
 
 def main(path: str) -> None:
     """Check every op of a library of this directory."""
-    ops = cnp.load(path, semantics=MEANINGS, imports=IMPORTS)
+    ops = cnp.load(path, semantics=MEANINGS)
     for name in ops.ops:
         print(f"{name}: {ops.check(name, SAMPLES.get(name))} results as expected")
 
