@@ -193,7 +193,7 @@ def test_ops_may_be_functions_of_c_that_call_others(ops: OpLibrary, backend: str
 
 def test_called_ops_have_a_text_form(ops: OpLibrary) -> None:
     text = (
-        "func root(%x: f64) -> f64\n  reg %y: f64\n  call %y, f64.polynomial(%x, 1, 2, 3, 4, 5, 6, 7)\n  ret %y\nend\n"
+        "func root(x: f64) -> f64\n  reg y: f64\n  call y, f64.polynomial(x, 1, 2, 3, 4, 5, 6, 7)\n  ret y\nend\n"
     )
     module = ops.parse(text)
     assert print_module(module.values()) == text
