@@ -62,11 +62,16 @@ if TYPE_CHECKING:
     from cnp.extension.library import OpLibrary
 
 
-def load(path: str | os.PathLike[str], *, semantics: Mapping[str, Callable[..., Any]] | None = None) -> OpLibrary:
+def load(
+    path: str | os.PathLike[str],
+    *,
+    semantics: Mapping[str, Callable[..., Any]] | None = None,
+    imports: Mapping[str, Any] | None = None,
+) -> OpLibrary:
     """Open a library of ops of your own, made by `cnp build DIR -o FILE`: see cnp.extension.library.load."""
     from cnp.extension import library  # late: most programs have none
 
-    return library.load(path, semantics=semantics)
+    return library.load(path, semantics=semantics, imports=imports)
 
 
 def _ops() -> object:

@@ -48,6 +48,11 @@ enum trap {
 #else
 #define OP(name, attributes, result, ...)                                                                     \
     static inline __attribute__((always_inline)) result name(__VA_ARGS__, __attribute__((unused)) enum trap *trap_)
+/* Names a C function outside the library, `IMPORT(i64, find, (struct vm *, i64));`, which the body of a CALL may call:
+ * `cnp.load` is told where it is, or finds it in the process. */
+#define IMPORT(result, name, parameters)                                                                      \
+    static __attribute__((section(".rodata.import." #name), unused)) result (*const volatile name) parameters = 0
+
 /* A stencil written out by hand, with one placement; and a function of the C convention that is copied whole. */
 #define CONTROL(name) CNP_STENCIL(name)
 #define ENTRY(result, name) result name

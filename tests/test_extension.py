@@ -17,6 +17,7 @@ from cnp import Trap, TrapKind, Unsupported, UserError, f64, i32, i64
 from cnp.errors import BuildError, CheckError, LibraryError
 from cnp.extension import library as extension_library
 from cnp.extension.library import OpLibrary
+from cnp.ir.text.printer import print_module
 from examples.ops.meanings import ITEMS, MEANINGS, SAMPLES, Vm
 
 ROOT = Path(__file__).parent.parent
@@ -69,7 +70,7 @@ def written(directory: Path, **files: str) -> Path:
 
 @pytest.mark.parametrize("name", MEANINGS)
 def test_every_op_does_what_it_means(ops: OpLibrary, name: str) -> None:
-    assert ops.check(name, SAMPLES.get(name)) > 50
+    assert ops.check(name, SAMPLES.get(name)) > (len(SAMPLES[name]) if name in ops.table.called else 50)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -164,6 +165,64 @@ def test_c_functions_are_called_between_ops(ops: OpLibrary, backend: str) -> Non
     f.ret(d)
     compiled = f.compile(backend=backend)
     assert [compiled(x) for x in (-2, 1, -100)] == [2**63 - 1, 2**63 - 2, 2**63 - 1]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_ops_may_be_functions_of_c_that_call_others(ops: OpLibrary, backend: str) -> None:
+    items = (ctypes.c_int64 * 4)(-20, 1, 5, 9)
+    vm = Vm(7, items, len(items))
+    f = ops.Function("places", params=[cnp.writable_ptr, i64, f64], result=f64)
+    base, key, x = f.params
+    place, other, y = f.reg(i64), f.reg(i64), f.reg(f64)
+    f.vm_find(place, base, key)
+    f.vm_find(other, base, 9)
+    f.i64_add(place, place, other)
+    f.vm_forget(base)
+    f.vm_find(None, base, 5)  # nobody wants to know
+    f.f64_polynomial(y, x, 1.0, 2.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+    f.f64_convert_i64_s(x, place)
+    f.f64_add(y, x, y)
+    f.ret(y)
+    compiled = f.compile(backend=backend)
+    assert compiled(vm, 1, 2.0) == 1 + 3 + 1 + 4 + 64
+    assert vm.executed == 0
+    assert compiled(vm, 6, 0.0) == -1 + 3 + 1
+    with pytest.raises(UserError, match=r"'vm\.find' takes 2 arguments, not 1"):
+        f.vm_find(place, base)
+
+
+def test_called_ops_have_a_text_form(ops: OpLibrary) -> None:
+    text = (
+        "func root(x: f64) -> f64\n  reg y: f64\n  call y, f64.polynomial(x, 1, 2, 3, 4, 5, 6, 7)\n  ret y\nend\n"
+    )
+    module = ops.parse(text)
+    assert print_module(module.values()) == text
+    assert module["root"].compile()(1.0) == 28
+
+
+def test_imports_are_given_or_found(path: Path) -> None:
+    """In a process of its own, because a library that is loaded stays."""
+    code = (
+        f"import cnp, ctypes\npath = {str(path)!r}\n"
+        "@ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double, ctypes.c_double)\n"
+        "def power(x, k):\n    return x * 10 ** k\n"
+        "for imports in {'power': 1}, {'pow': 0}, {'pow': 'here'}, {'pow': power}, {}:\n"
+        "    try:\n        ops = cnp.load(path, imports=imports)\n"
+        "    except cnp.CnpError as error:\n        print(str(error).replace(path, 'LIBRARY'))\n"
+        "f = ops.Function('f', params=[cnp.f64], result=cnp.f64)\n"
+        "f.f64_polynomial(f.params[0], f.params[0], 1, 2, 3, 0, 0, 0, 0)\nf.ret(f.params[0])\n"
+        "print(f.compile()(2.0))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert done.stdout.splitlines() == [
+        "LIBRARY does not import power; accepted: pow",
+        "LIBRARY: import pow: 0; accepted: an address, or a function of ctypes",
+        "LIBRARY: import pow: 'here'; accepted: an address, or a function of ctypes",
+        "LIBRARY has been loaded with other addresses of pow; accepted: the same ones",
+        str(2.0 * (1 + 20 + 300)),
+    ], done.stderr
 
 
 def test_functions_of_one_library_call_one_another_and_those_of_built_in_ops(ops: OpLibrary, path: Path) -> None:
@@ -403,9 +462,15 @@ MALFORMED = {
     "OP(my_op, PLAIN, i64, u64 a) { return a; }": r"ops\.c:2: op my_op: type 'u64' is not one of i32, i64, f32, f64",
     "OP(my_op, PLAIN, u64, i64 a) { return a; }": "type 'u64' is not one of",
     "OP(my_op, PLAIN, i64, i64 a, i64 b, i64 c, i64 d) { return a; }": r"ops\.c:2: op my_op: 4 operands; at most 3",
-    "OP(my_op, PLAIN, i64, void) { return 0; }": r"'void' is no parameter; accepted: one to three",
+    "OP(my_op, PLAIN, i64, void) { return 0; }": r"'void' is no parameter; accepted: at least one",
     "OP(my_op, PLAIN, i64) { return 0; }": "'' is no parameter",
-    "OP(my_op, PLAIN, void, ptr a) { *a = 0; }": r"void is for a STORE; accepted",
+    "OP(my_op, PLAIN, void, ptr a) { *a = 0; }": r"void is for a STORE or a CALL; accepted",
+    f"OP(my_op, CALL, i64, {', '.join(f'i64 p{k}' for k in range(9))}) {{ return 1; }}": "9 operands; at most 8 are",
+    "OP(my_op, CALL, i64, i64 a) { return TRAP(UNREACHABLE); }": "a CALL does not trap; accepted: a result that",
+    "OP(my_op, CALL, i64, i64 a) { static i64 n; return n += a; }": r"section \.bss is writable",
+    "i64 there(i64);\nOP(my_op, CALL, i64, i64 a) { return there(a); }": (
+        "ops.c: .text offset .* undefined symbol there: .* accepted in ops that are called: what IMPORT names"
+    ),
     "OP(my_op, MAGIC, i64, i64 a) { return a; }": "MAGIC is for cnp's own ops; accepted: PLAIN, COMMUTATIVE",
     "OP(my_op, FAST, i64, i64 a) { return a; }": r"ops\.c:2: op my_op: unknown attribute 'FAST'",
     "OP(my_op, COMMUTATIVE, i64, i64 a, i32 b) { return a; }": "a COMMUTATIVE op has two operands of one type",
@@ -442,7 +507,7 @@ def test_what_cannot_be_copied_is_named_with_its_file_and_line(tmp_path: Path) -
         BuildError, match=r"^op my_op, form FREE \(d=r0, a=r0\), ops\.c:3: .* where none is accepted\n"
     ) as caught:
         build(written(tmp_path / "ops", ops=text), tmp_path / "my.cnpl")
-    assert "C functions are called between ops: f.call(d, cnp.extern(address" in str(caught.value)
+    assert "accepted: the attribute CALL, with which it is called where the op stands" in str(caught.value)
 
 
 def test_a_directory_must_have_ops(tmp_path: Path) -> None:
@@ -472,7 +537,7 @@ def test_the_guide_is_true(tmp_path: Path) -> None:
     from test_docs import blocks
 
     guide = ROOT / "docs" / "embedding.md"
-    (source,) = blocks(guide, "c")
+    source = "".join(each for each in blocks(guide, "c") if each.startswith(('#include "cnp.h"', "IMPORT")))
     (tmp_path / "ops").mkdir()
     (tmp_path / "ops" / "vm.c").write_text(source)
     (command,) = (line for line in "".join(blocks(guide, "sh")).splitlines() if line.startswith("cnp build"))

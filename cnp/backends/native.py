@@ -18,7 +18,7 @@ from cnp.runtime.default import default_library
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any, NoReturn
 
     from cnp.stencil.library import Library
@@ -35,15 +35,15 @@ def core() -> Core:
     if _core is None:
         with _core_lock:
             if _core is None:
-                _core = _started(default_library())
+                _core = _started(default_library(), {})
     return _core
 
 
-def _started(library: Library) -> Core:
+def _started(library: Library, imports: Mapping[str, int]) -> Core:
     """A core that outlives everything: when Python ends, what is still there may be taken apart together with the
     core, in any order, and compiled code must not be given back to a core that is half gone."""
     check_platform()
-    started = Core(library, CodeMemory(), Register, Label, raise_trap)
+    started = Core(library, CodeMemory(), Register, Label, raise_trap, imports)
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(started))
     return started
 
@@ -51,11 +51,14 @@ def _started(library: Library) -> Core:
 def core_of(function: Function) -> Core:
     """The core that compiles a function: its library's."""
     library = library_of(function)
-    if library is None:
-        return core()
+    return core() if library is None else core_for(library)
+
+
+def core_for(library: Library, imports: Mapping[str, int] | None = None) -> Core:
+    """The core of an extension library. If it starts now, `imports` has the addresses of what the library imports."""
     with _core_lock:
         if library.digest not in _extensions:
-            _extensions[library.digest] = _started(library)
+            _extensions[library.digest] = _started(library, imports or {})
         return _extensions[library.digest]
 
 

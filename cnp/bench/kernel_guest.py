@@ -15,7 +15,7 @@ from cnp.bench.kernel_entry import Outcome, exact
 from cnp.bench.kernel_table import Arguments, Kernel
 from cnp.build.clang import Clang
 from cnp.build.compile import Compiler
-from cnp.build.core import link
+from cnp.build.core import Part, link
 from cnp.build.elf import read_object
 from cnp.errors import CnpError, Unsupported
 from cnp.stencil.library import Library
@@ -71,7 +71,7 @@ def clang_code(kernel: Kernel, target: Target, clang: Clang) -> GuestCode:
         compiler.run([*_CLANG_FLAGS, *flag_arguments(own), "-c", str(kernel.source(".c")), "-o", str(made)])
         file = read_object(made, target.elf_machine)
         try:
-            blob = link(file, compiler, exported="")
+            blob = link([Part(f"{kernel.name}.c", file)], target, exported="")
         except CnpError as error:
             raise Unavailable(str(error)) from None
         size = sum(each.size for each in file.symbols if each.function and each.section)

@@ -25,12 +25,12 @@ RESERVED = frozenset(
 )
 """Of the names that an op may have, those that `Function` uses for something else."""
 
-_ATTRIBUTES = ("PLAIN", "COMMUTATIVE", "COMPARISON", "LOAD", "STORE")
+_ATTRIBUTES = ("PLAIN", "COMMUTATIVE", "COMPARISON", "LOAD", "STORE", "CALL")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*_[A-Za-z0-9]\w*", re.ASCII)
 _IS_CALL = re.compile(r"a (call|return|stack frame) at offset")
 _HINT = (
-    "\na body that calls a C function, or needs more registers than are free, cannot be copied; C functions are called "
-    "between ops: f.call(d, cnp.extern(address, params, result), ...)"
+    "\na body that calls a C function, or needs more registers than are free, cannot be copied; accepted: the "
+    "attribute CALL, with which it is called where the op stands"
 )
 _OURS = ("cnp.h", "context.h")
 
@@ -149,8 +149,10 @@ def _check_shape(op: SourceOp) -> None:
         raise BuildError(f"{start}: a LOAD has one parameter, `ptr address`, and a result")
     if op.shape == Shape.STORE and (counts != {True: 1, False: 1} or op.result is not None):
         raise BuildError(f"{start}: a STORE has two parameters, `ptr address` and a value, and the result void")
-    if op.shape == Shape.VALUE and op.result is None:
-        raise BuildError(f"{start}: void is for a STORE; accepted: i32, i64, f32 or f64, if only to say 0")
+    if op.is_call and op.traps:
+        raise BuildError(f"{start}: a CALL does not trap; accepted: a result that another op looks at")
+    if op.shape == Shape.VALUE and op.result is None and not op.is_call:
+        raise BuildError(f"{start}: void is for a STORE or a CALL; accepted: i32, i64, f32 or f64, if only to say 0")
     if op.attribute == "COMMUTATIVE" and (len(op.operands) != 2 or op.operands[0] != op.operands[1]):
         raise BuildError(f"{start}: a COMMUTATIVE op has two operands of one type")
 
@@ -158,7 +160,7 @@ def _check_shape(op: SourceOp) -> None:
 def _check_files(op: SourceOp) -> None:
     """Operands that the allocator may put in one place are of one register file: integers, or floats."""
     files = [each is not None and each.is_float for each in op.operands]
-    if op.shape != Shape.VALUE or len(files) == 1:
+    if op.shape != Shape.VALUE or len(files) == 1 or op.is_call:
         return
     start = f"{op.place}: op {op.name}:"
     if files[0] != files[1]:

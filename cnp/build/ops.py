@@ -18,6 +18,8 @@ _ENTRY = re.compile(r"@@(OP|CONTROL)\s+(.*?)@@", re.DOTALL)
 _TRAP = re.compile(r"\(\s*\*\s*trap_\s*=\s*\(\s*(\w+)\s*\)\s*,\s*0\s*\)")
 _SHAPES = {"LOAD": Shape.LOAD, "STORE": Shape.STORE, "TABLE": Shape.TABLE}
 _SHAPES |= {"MAGIC": Shape.MAGIC, "PLAIN": Shape.VALUE, "COMMUTATIVE": Shape.VALUE, "MOVE": Shape.VALUE}
+_SHAPES |= {"CALL": Shape.VALUE}
+_MOST_OPERANDS, _MOST_ARGUMENTS = 3, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class SourceOp:
     """One OP of a source file."""
 
     name: str
-    attribute: str  # PLAIN, COMMUTATIVE, COMPARISON, LOAD, STORE, MOVE, TABLE or MAGIC
+    attribute: str  # PLAIN, COMMUTATIVE, COMPARISON, LOAD, STORE, CALL, MOVE, TABLE or MAGIC
     swapped: str | None  # of a COMPARISON: names of ops
     inverse: str | None
     shape: Shape
@@ -41,6 +43,11 @@ class SourceOp:
     def place(self) -> str:
         """`integer.c:12`"""
         return f"{self.source}:{self.line}"
+
+    @property
+    def is_call(self) -> bool:
+        """Whether it is a function of C that is called where the op stands, and has no stencils."""
+        return self.attribute == "CALL"
 
     @property
     def touches_memory(self) -> bool:
@@ -111,8 +118,9 @@ def _op(fields: Sequence[str], body: str, path: str) -> SourceOp:
         raise BuildError(f"{place}: unknown attribute {attribute!r}: accepted are COMPARISON, {', '.join(_SHAPES)}")
     traps = sorted({_trap(kind, place) for kind in re.findall(r"TRAP\((\w+)\)", body)})
     operands = tuple(_parameter_type(each, place) for each in parameters.split(","))
-    if len(operands) > 3:
-        raise BuildError(f"{place}: {len(operands)} operands; at most 3 are accepted")
+    most = _MOST_ARGUMENTS if attribute == "CALL" else _MOST_OPERANDS
+    if len(operands) > most:
+        raise BuildError(f"{place}: {len(operands)} operands; at most {most} are accepted")
     result_type = None if result == "void" else _type(result, place)
     return SourceOp(
         name, attribute, swapped, inverse, shape, result_type, operands, tuple(traps), body, source, int(line), path
@@ -135,7 +143,7 @@ def _type(name: str, place: str) -> Type:
 def _parameter_type(parameter: str, place: str) -> Type | None:
     words = parameter.split()
     if len(words) < 2:
-        raise BuildError(f"{place}: {parameter!r} is no parameter; accepted: one to three, each a type and a name")
+        raise BuildError(f"{place}: {parameter!r} is no parameter; accepted: at least one, each a type and a name")
     if words[0] == "ptr":
         return None
     return _type(words[0], place)

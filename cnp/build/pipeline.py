@@ -25,6 +25,7 @@ from cnp.build.inputs import input_digests, inputs_key, is_current
 from cnp.build.ops import CONTROL_SOURCE, read_sources
 from cnp.build.placements import Key, Placement, enumerate_placements
 from cnp.build.progress import Progress
+from cnp.build.routines import compile_routines, described
 from cnp.build.runner import build_runner, lacks_runner
 from cnp.build.support import build_support, lacks_support
 from cnp.build.table import BuildOp, build_table
@@ -96,7 +97,8 @@ def build_library(settings: Settings, progress: Progress) -> Statistics:
     has_control = (directory / CONTROL_SOURCE).is_file()
     sources = read_sources(settings.clang, target, directory, [*files, *([CONTROL_SOURCE] if has_control else [])])
     own = extension.ops(sources.ops) if extension else []
-    ops = build_table([*sources.ops, *own], target)
+    called = [op for op in own if op.is_call]
+    ops = build_table([*sources.ops, *(op for op in own if not op.is_call)], target)
     first_own = len(build_table(sources.ops, target))
     with _workspace(settings.keep) as objects:
         compiler = Compiler(settings.clang, target, directory, frozenset(), objects)
@@ -104,7 +106,10 @@ def build_library(settings: Settings, progress: Progress) -> Statistics:
             extension.check_syntax(compiler)
         check_convention(compiler)
         survivors = find_survivors(compiler)
-        core = compile_core(compiler) if (directory / CORE_SOURCE).is_file() else EMPTY
+        core = EMPTY
+        if (directory / CORE_SOURCE).is_file():
+            with extension.messages() if extension else contextlib.nullcontext():
+                core = compile_core(compiler, compile_routines(compiler, called))
         routines = frozenset(core.exports) or _ROUTINES
         compiler = replace(compiler, routines=routines)
         controls = compile_controls(compiler, CONTROL_SOURCE, sources.controls) if sources.controls else {}
@@ -120,7 +125,13 @@ def build_library(settings: Settings, progress: Progress) -> Statistics:
     meta: dict[str, object] = {"clang": settings.clang.version, "flags": arguments(target.flags), "inputs": key}
     meta |= {"core_flags": arguments(target.core_flags), "sources": digests}
     if extension:
-        meta["extension"] = {"ops": [each.name for each in own], "pointers": pointers(own), "sources": added}
+        meta["extension"] = {
+            "ops": [each.name for each in own if not each.is_call],
+            "calls": described(called),
+            "imports": core.imports,
+            "pointers": pointers(own),
+            "sources": added,
+        }
     assembled = assemble(target, ops, codes, controls, core, abi_hash(directory), survivors, meta)
     contents = assembled.contents
     check_contents(contents, target)

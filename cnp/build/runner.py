@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cnp.build.compile import Compiler
-from cnp.build.core import link
+from cnp.build.core import Part, link
 from cnp.build.elf import read_object
 from cnp.build.executable import VARIABLES, executable
 from cnp.errors import BuildError
@@ -36,7 +36,7 @@ def build_runner(compiler: Compiler, library: Path) -> None:
     target, path = compiler.target, compiler.objects / "runner.o"
     variables = f"-DRUNNER_STATE={VARIABLES:#x}"
     compiler.run([*arguments(target.core_flags), variables, "-c", RUNNER_SOURCE, "-o", str(path)])
-    blob = link(read_object(path, target.elf_machine), compiler)
+    blob = link([Part(RUNNER_SOURCE, read_object(path, target.elf_machine))], target)
     if _ENTRY not in blob.exports:
         raise BuildError(f"{RUNNER_SOURCE}: CNP_START of {target.header} does not define {_ENTRY}")
     write_file(runner_path(library), executable(blob.data, blob.exports[_ENTRY], target.elf_machine), 0o755)

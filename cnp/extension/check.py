@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import ctypes
 import itertools
-import math
-import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cnp.errors import CheckError, Trap, TrapKind, UserError
+from cnp.errors import CheckError, UserError
+from cnp.extension.check_called import check_called, meaning_of_called
+from cnp.extension.samples import LETTERS, Outcome, Sample, Value, samples_of
 from cnp.ir.reference import meaning_of
-from cnp.ir.semantics import TrapSignal
 from cnp.ir.signature import normalised
-from cnp.ir.verifier import check_number
 from cnp.stencil.model import Shape
 from cnp.types import NO_TYPE, Type
 
 if TYPE_CHECKING:
     from cnp.extension.library import OpLibrary
+    from cnp.ir.function import CalledOp
     from cnp.stencil.library import OpRow
 
-Value = int | float
 _OFFSETS = (0, 8, -127, 4096, -(2**31) + 1)
 _SLOT = 255
 _CONSTANTS = 24  # of the samples, so many are compiled in as constants
-_INTEGERS = (0, 1, -1, 2, 7, 63, 64, 127, 128, -127, -128, -129, 255, 256, 32767, 65535)
-_FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 1.5, -2.5, math.inf, -math.inf, math.nan, 2.0**31, -(2.0**63), 2.0**64, 1e300)
-_FLOATS_32 = (*_FLOATS[:-1], 2.0**100)
 
 
 def check(
@@ -44,88 +37,36 @@ def check(
     number is an address as it is. CheckError names the op, its placement, the operands, what was found and what was
     expected; Unsupported if nobody has said what the op means.
     """
+    called: CalledOp | None = ops.table.called.get(name)
+    if called is not None:
+        trials = _trials(ops, name, called.params, meaning_of_called(called), samples, count, seed)
+        return check_called(ops, called, trials)
     row = ops.row(name)
-    pointers = ops.pointers(name)
-    types = _c_types(row)
-    if samples is None and pointers:
-        letters = "abc"
-        where = "its address" if row.shape != Shape.VALUE else f"operand {letters[pointers[0]]}"
-        raise UserError(f"op {name} looks into memory at {where}: give samples, with bytes in the address's place")
-    meaning = meaning_of(ops.table, row)
-    rows = list(_samples(types, count, seed) if samples is None else samples)
-    trials = [_Sample.of(name, types, values, meaning) for values in rows]
-    if not trials:
-        raise UserError(f"op {name}: there are no samples; accepted: at least one")
+    trials = _trials(ops, name, _c_types(row), meaning_of(ops.table, row), samples, count, seed)
     compared = 0
     for trial, some in _all_trials(ops, row, trials):
         compared += trial.compare(some)
     return compared
 
 
-@dataclass
-class _Outcome:
-    """What running an op leaves behind."""
-
-    value: Value | None  # the result, or
-    trap: TrapKind | None
-    memory: tuple[bytes, ...]
-
-    def __str__(self) -> str:
-        memory = "".join(f", memory {each.hex(' ')}" for each in self.memory)
-        return (f"trap {self.trap.name}" if self.trap else repr(self.value)) + memory
-
-    def same(self, other: _Outcome) -> bool:
-        """Any NaN is as good as any other."""
-        if self.trap != other.trap or self.memory != other.memory:
-            return False
-        mine, theirs = self.value, other.value
-        if isinstance(mine, float) and isinstance(theirs, float):
-            both_nan = math.isnan(mine) and math.isnan(theirs)
-            return both_nan or (mine == theirs and math.copysign(1, mine) == math.copysign(1, theirs))
-        return mine == theirs
-
-
-@dataclass
-class _Sample:
-    """Operands, in the order of the C parameters, and what the meaning says of them."""
-
-    given: Sequence[Any]  # as the user wrote them
-    values: tuple[Value, ...]
-    memories: list[tuple[Any, bytes]]  # buffer, and what is in it to begin with
-    expected: _Outcome
-
-    @classmethod
-    def of(cls, name: str, types: Sequence[Type], given: Sequence[Any], meaning: Callable[..., Any]) -> _Sample:
-        """UserError for a wrong number or kind of operands."""
-        if len(given) != len(types):
-            raise UserError(f"op {name}: a sample of {len(given)} operands; accepted: {len(types)}")
-        values: list[Value] = []
-        memories = []
-        for type, each in zip(types, given):
-            if isinstance(each, (bytes, bytearray)):
-                buffer = (ctypes.c_char * max(len(each), 1))()
-                memories.append((buffer, bytes(each)))
-                each = ctypes.addressof(buffer)
-            if check_number(type, each):
-                raise UserError(f"op {name}: {each!r} in a sample; accepted: {type}")
-            values.append(normalised(type, each))
-        result = cls(given, tuple(values), memories, _Outcome(None, None, ()))
-        result.expected = result.run(meaning, values)
-        return result
-
-    def run(self, call: Callable[..., Any], values: Sequence[Value]) -> _Outcome:
-        """What a call leaves behind, memory being as given when it begins."""
-        for buffer, content in self.memories:
-            ctypes.memmove(buffer, content, len(content))
-        value: Value | None = None
-        trap = None
-        try:
-            value = call(*values)
-        except TrapSignal as signal:
-            trap = signal.kind
-        except Trap as raised:
-            trap = raised.kind
-        return _Outcome(value, trap, tuple(ctypes.string_at(buffer, len(content)) for buffer, content in self.memories))
+def _trials(
+    ops: OpLibrary,
+    name: str,
+    types: Sequence[Type],
+    meaning: Callable[..., Any],
+    samples: Iterable[Sequence[Any]] | None,
+    count: int,
+    seed: int,
+) -> list[Sample]:
+    """Samples, given or made up, each with what the meaning says of it."""
+    pointers = ops.pointers(name)
+    if samples is None and pointers:
+        operand = f"operand {LETTERS[pointers[0]]}"
+        raise UserError(f"op {name} looks into memory at {operand}: give samples, with bytes in the address's place")
+    rows = list(samples_of(types, count, seed) if samples is None else samples)
+    if not rows:
+        raise UserError(f"op {name}: there are no samples; accepted: at least one")
+    return [Sample.of(name, types, values, meaning) for values in rows]
 
 
 def _c_types(row: OpRow) -> list[Type]:
@@ -134,36 +75,10 @@ def _c_types(row: OpRow) -> list[Type]:
     return [types[1], types[0]] if row.shape == Shape.STORE else types
 
 
-def _samples(types: Sequence[Type], count: int, seed: int) -> Iterator[tuple[Value, ...]]:
-    edges = [_edges(each) for each in types]
-    most = max(map(len, edges))
-    for step in (1, 3, 5):  # every edge of one operand meets many of another
-        for n in range(most):
-            yield tuple(each[(n * step**k + k) % len(each)] for k, each in enumerate(edges))
-    for n in range(most):
-        yield tuple(each[n % len(each)] for each in edges)
-    chosen = random.Random(seed)
-    for _ in range(count):
-        yield tuple(_random(each, chosen) for each in types)
-
-
-def _edges(type: Type) -> list[Value]:
-    if type.is_float:
-        return list(_FLOATS_32 if type == Type.f32 else _FLOATS)
-    half = 1 << (type.bits - 1)
-    return [*_INTEGERS, half - 1, -half, -half + 1, 0x12345678, 0x7FFFFFFF, -0x7FFFFFFF]
-
-
-def _random(type: Type, chosen: random.Random) -> Value:
-    if type.is_float:
-        return normalised(type, chosen.choice((chosen.uniform(-2, 2), chosen.gauss(0, 1e6))))
-    return chosen.getrandbits(chosen.randint(1, type.bits)) - (1 << (type.bits - 1)) * chosen.randint(0, 1)
-
-
 # -- placements
 
 
-def _all_trials(ops: OpLibrary, row: OpRow, samples: Sequence[_Sample]) -> Iterator[tuple[_Trial, Sequence[_Sample]]]:
+def _all_trials(ops: OpLibrary, row: OpRow, samples: Sequence[Sample]) -> Iterator[tuple[_Trial, Sequence[Sample]]]:
     numbers = range(len(row.operand_types))
     tried = (row, *ops.branches(row.name))
     for pins in _arrangements(ops, row):
@@ -210,7 +125,7 @@ class _Trial:
         self.offset = offset
         self._made: dict[Any, Any] = {}
 
-    def compare(self, samples: Sequence[_Sample]) -> int:
+    def compare(self, samples: Sequence[Sample]) -> int:
         """CheckError at the first difference; how many comparisons there were if there is none."""
         wanted = [None, *(number for number in range(len(self.row.operand_types)) if self._survives(number))]
         for kept in wanted:
@@ -220,7 +135,7 @@ class _Trial:
                 outcome = sample.run(compiled, values)
                 expected = sample.expected
                 if kept is not None and expected.trap is None:
-                    expected = _Outcome(values[kept], None, expected.memory)
+                    expected = Outcome(values[kept], None, expected.memory)
                 if not outcome.same(expected):
                     self._fail(sample, kept, outcome, expected)
         return len(samples) + min(len(samples), 8) * (len(wanted) - 1)
@@ -237,7 +152,7 @@ class _Trial:
             ordered[base] = normalised(Type.i64, (int(ordered[base]) - self.offset) % 2**64)
         return ordered
 
-    def _compiled(self, sample: _Sample, kept: int | None) -> Any:
+    def _compiled(self, sample: Sample, kept: int | None) -> Any:
         """The op as a function of its operands, whose result is the op's, or an operand as the op has left it."""
         row = self.row
         values = self._in_row_order(sample.values)
@@ -276,11 +191,11 @@ class _Trial:
         else:
             method(d, *operands)
 
-    def _fail(self, sample: _Sample, kept: int | None, found: _Outcome, expected: _Outcome) -> None:
+    def _fail(self, sample: Sample, kept: int | None, found: Outcome, expected: Outcome) -> None:
         places = self._places()
         given = ", ".join(repr(each) for each in sample.given)
         branch = "branch " if self.row.shape == Shape.BRANCH else ""
-        what = "" if kept is None else f" in operand {'abc'[kept]} afterwards"
+        what = "" if kept is None else f" in operand {LETTERS[kept]} afterwards"
         raise CheckError(
             f"op {branch}{self.named.name}({given}) with {places}: found {found}{what}; expected {expected}"
         )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from cnp.errors import LibraryError, Unsupported, UserError
+from cnp.extension.called import called_ops
 from cnp.ir.function import Function
-from cnp.ir.opmethods import make_method
+from cnp.ir.opmethods import make_called, make_method
 from cnp.ir.optable import OpTable, default_ops
 from cnp.runtime.abi import ABI_HASH
 from cnp.runtime.default import machine, missing_features
@@ -32,13 +33,17 @@ class OpLibrary:
     Function: Any
     """As cnp.Function, with a method for every op of the library."""
 
-    def __init__(self, library: Library, semantics: Mapping[str, Callable[..., Any]]) -> None:
+    def __init__(
+        self, library: Library, semantics: Mapping[str, Callable[..., Any]], imports: Mapping[str, Any]
+    ) -> None:
         self.library = library
         _check_built_in(library)
         self._own = own_rows(library)
         self.table = OpTable(library.ops)
         self.table.library = library
+        self.table.called = called_ops(library, imports, self.table.meanings)
         methods = {row.method: make_method(row) for row in self._own if not row.flags & OpFlag.HIDDEN}
+        methods |= {name.replace(".", "_", 1): make_called(op) for name, op in self.table.called.items()}
         self.Function = type("Function", (Function,), {"__slots__": (), "_own_ops": self.table, **methods})
         self.Function.__doc__ = f"A function that may have the ops of {library.path}: see cnp.Function."
         for name, meaning in semantics.items():
@@ -52,7 +57,7 @@ class OpLibrary:
     @property
     def ops(self) -> list[str]:
         """Public names of the library's own ops, without their fused branches."""
-        return [row.name for row in self._own if row.shape != Shape.BRANCH]
+        return [*(row.name for row in self._own if row.shape != Shape.BRANCH), *self.table.called]
 
     def define(self, name: str, meaning: Callable[..., Any]) -> None:
         """Say what an op means: `meaning` takes the op's operands, in the order of its C parameters, and gives its
@@ -61,7 +66,8 @@ class OpLibrary:
         Integers are signed Python numbers, a ptr is the address. Of a LOAD or STORE it has the constant offset in it.
         UserError for a name that is none of the library's own ops.
         """
-        self.row(name)
+        if name not in self.table.called:
+            self.row(name)
         self.table.meanings[name] = meaning
 
     def row(self, name: str) -> OpRow:
@@ -78,7 +84,8 @@ class OpLibrary:
 
     def pointers(self, name: str) -> Sequence[int]:
         """Which operands of an op are addresses that it reads or writes at, in the order of its row."""
-        found: Sequence[int] = _about(self.library).get("pointers", {}).get(self.row(name).method, ())
+        method = name.replace(".", "_", 1) if name in self.table.called else self.row(name).method
+        found: Sequence[int] = _about(self.library).get("pointers", {}).get(method, ())
         return found
 
     def parse(self, text: str, filename: str = "<text>") -> Module:
@@ -99,11 +106,19 @@ class OpLibrary:
         return f"<op library {self.path}: {', '.join(self.ops)}>"
 
 
-def load(path: str | os.PathLike[str], *, semantics: Mapping[str, Callable[..., Any]] | None = None) -> OpLibrary:
+def load(
+    path: str | os.PathLike[str],
+    *,
+    semantics: Mapping[str, Callable[..., Any]] | None = None,
+    imports: Mapping[str, Any] | None = None,
+) -> OpLibrary:
     """Open an extension library, made by `cnp build DIR -o FILE`, for this machine.
 
-    semantics: what its ops mean in Python, by public name; see OpLibrary.define. LibraryError if the file is missing,
-    damaged, or made for another target, ABI or set of built-in ops; Unsupported if the processor lacks something.
+    semantics: what its ops mean in Python, by public name; see OpLibrary.define. imports: where the C functions are
+    that its files IMPORT, by name: addresses, or functions of ctypes; what is not given is looked for in the process.
+    LibraryError if the file is missing, damaged, or made for another target, ABI or set of built-in ops, or if an
+    import is not to be found; UserError for an import that the library does not have, or other addresses than when it
+    was loaded before; Unsupported if the processor lacks something.
     """
     path = os.fspath(path)
     try:
@@ -116,7 +131,7 @@ def load(path: str | os.PathLike[str], *, semantics: Mapping[str, Callable[..., 
     lacking = missing_features([name for name, _ in known.symbols[SymbolKind.FEATURE]])
     if lacking:
         raise Unsupported(f"this processor lacks {', '.join(lacking)}, which the stencils of {path} use")
-    return OpLibrary(known, semantics or {})
+    return OpLibrary(known, semantics or {}, imports or {})
 
 
 def own_rows(library: Library) -> list[OpRow]:

@@ -12,7 +12,7 @@ from cnp.types import PointerType, Type
 
 TYPE_CHECKING = False  # importing typing costs milliseconds that every program would wait for
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, Protocol, SupportsFloat, SupportsIndex, TypeAlias
 
     from cnp.ir.optable import OpTable
@@ -88,7 +88,21 @@ class Extern:
         return f"<extern {self.name}>" if self.address is None else f"<extern {self.name} at {self.address:#x}>"
 
 
+class CalledOp(Extern):
+    """An op of an extension library that is a C function in it. `meanings` has what it means in Python, by name."""
+
+    __slots__ = ("doc", "meanings")
+
+    def __init__(
+        self, address: int, params: tuple[Type, ...], result: Type | None, name: str, doc: str, meanings: Meanings
+    ) -> None:
+        super().__init__(address, params, result, name)
+        self.doc = doc
+        self.meanings = meanings
+
+
 if TYPE_CHECKING:
+    Meanings = Mapping[str, Callable[..., Any]]
     Number = int | float | SupportsIndex | SupportsFloat
     Source = Register | Number
     """What may stand where a value is read. An i32 takes [-2^31, 2^32), an i64 [-2^63, 2^64), floats are rounded."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
+    from cnp.ir.function import CalledOp
     from cnp.ir.optable import OpRow
 
     Emitter = Callable[..., None]
@@ -54,6 +55,24 @@ def make_method(row: OpRow) -> Emitter:
     method.__name__ = row.method
     method.__qualname__ = f"OpMethods.{row.method}"
     method.__doc__ = _doc(row)
+    return method
+
+
+def make_called(op: CalledOp) -> Emitter:
+    """The method of an op that is called: its destination, None where nobody wants the result, then its operands."""
+    if op.result is None:
+
+        def method(self: Any, *arguments: Any) -> None:
+            self.call(None, op, *arguments)
+
+    else:
+
+        def method(self: Any, d: Any, *arguments: Any) -> None:
+            self.call(d, op, *arguments)
+
+    method.__name__ = op.name.replace(".", "_")
+    method.__qualname__ = f"OpMethods.{method.__name__}"
+    method.__doc__ = op.doc
     return method
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import SupportsFloat, SupportsIndex
 
-from cnp.ir.function import Label, Register
+from cnp.ir.function import CalledOp, Label, Register
 from cnp.ir.optable import OpRow
 
 Emitter = Callable[..., None]
@@ -11,6 +11,7 @@ Integer = Register | SupportsIndex
 Float = Register | SupportsFloat | SupportsIndex
 
 def make_method(row: OpRow) -> Emitter: ...
+def make_called(op: CalledOp) -> Emitter: ...
 
 class OpMethods:
     __slots__ = ()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnp.errors import CnpError, Trap, TrapKind, Unsupported, UserError
-from cnp.ir.function import Extern, Function, Register, callee_function, callee_signature, unlinked
+from cnp.ir.function import CalledOp, Extern, Function, Register, callee_function, callee_signature, unlinked
 from cnp.ir.optable import Code, OpTable, Role, comparison_of, public_name
 from cnp.ir.semantics import LOADS, SEMANTICS, STORES, TrapSignal, load, store
 from cnp.ir.signature import as_signed, normalised, op_name, operands_of
@@ -304,6 +304,8 @@ def _call_step(callee: Callee, d: int | None, sources: list[int]) -> Step:
     assert signature is not None
     result = signature[2]
     entry: Any = _c_function(callee) if isinstance(callee, Extern) else callee
+    if isinstance(callee, CalledOp):
+        entry = callee.meanings.get(callee.name, entry)
 
     def compute(r: Registers) -> Value:
         value = entry(*[r[s] for s in sources])

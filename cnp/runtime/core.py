@@ -29,7 +29,7 @@ from cnp.stencil.layout import SectionName, SymbolKind
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from cnp.runtime.block import Block
     from cnp.stencil.library import Library as StencilLibrary
@@ -44,7 +44,7 @@ class Core:
     """The core of one library, in one code memory. Its methods may be called from any thread that holds the GIL.
 
     `register_type` and `label_type` are the classes that operands may have, `raise_trap` a function that takes a trap
-    word and raises.
+    word and raises. `imports` are the addresses of functions that the library's own call, by name.
     """
 
     def __init__(
@@ -54,8 +54,10 @@ class Core:
         register_type: type,
         label_type: type,
         raise_trap: Callable[[int], object],
+        imports: Mapping[str, int],
     ) -> None:
         self.library = library
+        self.imports = imports
         self.memory = memory
         self._kept = (register_type, label_type, raise_trap, release)
         self.blob = self._place_blob()
@@ -106,6 +108,10 @@ class Core:
         data = bytes(self.library.section(SectionName.BLOB))
         block = self.memory.allocate(len(data), 64)
         block.write(data)
+        if self.imports:
+            for name, offsets in self.library.imports.items():
+                for offset in offsets:
+                    block.write(self.imports[name].to_bytes(8, "little"), offset)
         self.memory.commit(block)
         return block
 

@@ -35,7 +35,7 @@ from cnp.stencil.model import FORMAT_VERSION, Form, Value
 
 TYPE_CHECKING = False  # the `typing` module is slow to import; so are json, pathlib and dataclasses
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     from cnp.stencil.records import Chunk, Hole, Stencil
@@ -299,6 +299,12 @@ class Library:
 
         result: dict[str, Any] = json.loads(bytes(self.section(SectionName.META)))
         return result
+
+    @property
+    def imports(self) -> Mapping[str, Sequence[int]]:
+        """Of an extension library: where in the blob the addresses of functions elsewhere go, by their names."""
+        found: Mapping[str, Sequence[int]] = self.meta.get("extension", {}).get("imports", {})
+        return found
 
     @cached_property
     def ops(self) -> Sequence[OpRow]:

@@ -27,7 +27,8 @@ def parse(text: str, filename: str = "<text>", verify: bool = True, functions: t
     """
     module = Module(filename)
     sources = list(_split(module, text, functions))
-    callables: dict[str, Function | Extern] = {**module, **module.externs}
+    called = {} if functions._own_ops is None else functions._own_ops.called
+    callables: dict[str, Function | Extern] = {**called, **module, **module.externs}
     for source in sources:
         body = Body(source.function, source.parameters, callables)
         for line in source.lines:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from cnp.ir.function import Extern, Function, Label, Register, callee_function, callee_signature
+from cnp.ir.function import CalledOp, Extern, Function, Label, Register, callee_function, callee_signature
 from cnp.ir.optable import Code, Operand, Role
 from cnp.ir.signature import label_name, op_name, operands_of, register_index, register_name
 from cnp.ir.text.lexer import is_plain_name
@@ -59,7 +59,7 @@ def _add_callees(order: list[Function], externs: list[Extern]) -> None:
             if called is not None and id(called) not in seen:
                 seen.add(id(called))
                 order.append(called)
-            if isinstance(callee, Extern) and callee not in externs:
+            if isinstance(callee, Extern) and not isinstance(callee, CalledOp) and callee not in externs:
                 externs.append(callee)
 
 

@@ -1,0 +1,44 @@
+"""Compiles the ops of an extension that are called: functions of C, in the library's blob beside the core."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+
+from cnp.build.compile import Compiler
+from cnp.build.core import Part
+from cnp.build.elf import read_object
+from cnp.build.ops import SourceOp
+from cnp.target.record import arguments
+
+EXPORTED = "cnp_op_"
+"""What the name of a called op's function begins with, in a library's table of exports."""
+
+
+def compile_routines(compiler: Compiler, ops: Sequence[SourceOp]) -> Iterator[Part]:
+    """What clang makes of the called ops, a part a file of theirs: two files may call helpers of their own the same."""
+    for number, (path, group) in enumerate(groupby(ops, lambda op: op.path)):
+        source, result = (compiler.objects / f"generated_calls{number}.{kind}" for kind in "co")
+        functions = "".join(map(_function, group))
+        source.write_text(f'#include "cnp.h"\n#include "context.h"\n#include "{path}"\n{functions}')
+        compiler.run([*arguments(compiler.target.core_flags), "-c", str(source), "-o", str(result)])
+        yield Part(path, read_object(result, compiler.target.elf_machine))
+
+
+def _function(op: SourceOp) -> str:
+    """The op's body as a function of the C convention, with a ptr as an i64."""
+    types = [type.name if type is not None else "i64" for type in op.operands]
+    parameters = ", ".join(f"{type} p{number}" for number, type in enumerate(types))
+    given = ", ".join(f"(ptr)p{number}" if type is None else f"p{number}" for number, type in enumerate(op.operands))
+    result = op.result.name if op.result is not None else "void"
+    returns = "return " if op.result is not None else ""
+    # Visible, because the core's flags hide what is not exported.
+    head = f"__attribute__((used)) {result} {EXPORTED}{op.name}({parameters})"
+    return f"{head};\n{head} {{ {returns}{op.name}({given}, 0); }}\n"
+
+
+def described(ops: Sequence[SourceOp]) -> dict[str, Mapping[str, object]]:
+    """What `cnp.load` wants to know of called ops, by name; of types, None is a ptr, or no result."""
+    return {
+        op.name: {"params": list(op.operands), "result": op.result, "doc": op.body, "place": op.place} for op in ops
+    }
