@@ -46,7 +46,8 @@ class Encoder:
         self._constants: list[int] = []
         self._numbers: dict[int, int] = {}  # of fields, files and callees, by id
         self._rows = {row.method: row for row in op_table.rows.values()}
-        self._pages, self._entries = [], []
+        self._pages: list[GuestPage] = []
+        self._entries: list[GuestEntry] = []
         self._instructions: list[GuestInstruction] = []
         self._targets: list[GuestTarget] = []
         self._operands: list[GuestOperand] = []

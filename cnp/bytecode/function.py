@@ -11,6 +11,8 @@ class GuestFunction(PackedFunction):
 
     __slots__ = ("_offsets",)
 
+    _offsets: bytes  # of each op, 32 bits
+
     def offset_of(self, op: int) -> int | None:
         """The offset in the bytecode of the instruction, its prefixes included, that an op is part of; `op` is its
         number, as in cnp.Trap. None for those that set registers first, and for what was added later."""

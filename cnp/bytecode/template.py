@@ -118,7 +118,7 @@ class Template:
         return self._encoder.op_table.operands(code)
 
     def _expected_of_call(self, operands: Sequence[Any]) -> Sequence[Operand]:
-        callee = operands[1] if len(operands) > 1 else None
+        callee: Any = operands[1] if len(operands) > 1 else None
         first = [Operand(Role.DESTINATION, "d"), Operand(Role.CALLEE, "callee")]
         if isinstance(callee, Field):  # what it takes is seen when the function is compiled
             return *first, *[Operand(Role.ARGUMENT, f"argument {k}") for k in range(len(operands) - 2)]

@@ -1,5 +1,6 @@
 /* Where there is an operand stack: the depth in front of every instruction that is reached, along the flow of control. */
 #include "guest.h"
+#include "memory.h"
 
 /* Control goes from one instruction to another; `wanted` is the depth, and one. */
 static int flow_to(struct walker *w, u32 from, u32 to, u32 wanted) {
@@ -45,8 +46,7 @@ static int flow_from(struct walker *w, u32 start) {
 static int find_depths(struct walker *w) {
     if (!RESERVE(w, w->depth_of, w->walk->size) || !RESERVE(w, w->waiting, w->n_labels + 1))
         return 0;
-    for (u64 k = 0; k < w->walk->size; k++)
-        w->depth_of[k] = 0;
+    memset(w->depth_of, 0, w->walk->size * sizeof *w->depth_of);
     w->depth_of[0] = 1;
     w->waiting[w->n_waiting++] = 0;
     while (w->n_waiting)

@@ -11,6 +11,7 @@ struct walker {
     const struct guest_table *table;
     struct walk *walk;
     char *next, *end; /* of the scratch */
+    u8 *code; /* a copy with some room behind it, that nobody changes meanwhile */
     u8 *marks;
     u32 *label_of; /* of a byte that is a target */
     u32 *depth_of; /* of an instruction that is reached, and one: 0 if it is not */
@@ -50,22 +51,18 @@ static inline void *reserve(struct walker *w, u64 size) {
 }
 #define RESERVE(w, pointer, n) ((pointer) = reserve((w), (u64)(n) * sizeof *(pointer)))
 
-static inline u64 raw_bits(const u8 *at, const struct guest_field *field) {
-    u64 number = 0;
-    at += field->offset;
+/* Reads up to seven bytes more than the field has: the copy of the code has as many behind it. */
+static inline u64 raw_bits(const u8 *base, const struct guest_field *field) {
+    u64 number;
+    __builtin_memcpy(&number, base + field->offset, sizeof number);
     if (field->flags & GUEST_BIG_ENDIAN)
-        for (u32 k = 0; k < field->bytes; k++)
-            number = number << 8 | at[k];
-    else
-        for (u32 k = field->bytes; k-- > 0;)
-            number = number << 8 | at[k];
-    number >>= field->shift;
-    return field->bits < 64 ? number & ((1ull << field->bits) - 1) : number;
+        number = __builtin_bswap64(number) >> (64 - 8 * field->bytes);
+    return number >> field->shift & ~0ull >> (64 - field->bits);
 }
 
 static inline s64 field_value(const struct walker *w, const struct guest *at, u32 row) {
     const struct guest_field *field = &w->table->fields[row];
-    u64 number = raw_bits(w->walk->code + at->base, field);
+    u64 number = raw_bits(w->code + at->base, field);
     u32 bits = field->bits;
     if (field->flags & GUEST_EXTENDED && at->n_collected) {
         number |= at->collected << bits; /* both together have at most 64 bits, see next_instruction */
@@ -86,7 +83,7 @@ static inline int next_instruction(struct walker *w, u32 start, struct guest *at
         const struct guest_field *field = &table->fields[where->field];
         if (size - at->base < (u32)field->offset + field->bytes)
             return stray(w, GUEST_TRUNCATED, start, 0, size);
-        u64 opcode = raw_bits(w->walk->code + at->base, field);
+        u64 opcode = raw_bits(w->code + at->base, field);
         const struct guest_entry *entry = &table->entries[where->first_entry + opcode];
         if (opcode >= where->n_entries || entry->kind == GUEST_UNKNOWN)
             return stray(w, GUEST_NO_SUCH_OPCODE, start, 0, (s64)opcode);
@@ -106,7 +103,7 @@ static inline int next_instruction(struct walker *w, u32 start, struct guest *at
             at->n_collected += collect->bits;
             if (at->n_collected > MOST_COLLECTED_BITS)
                 return stray(w, GUEST_TOO_MANY_PREFIXES, start, 0, 0);
-            at->collected = at->collected << collect->bits | raw_bits(w->walk->code + at->base, collect);
+            at->collected = at->collected << collect->bits | raw_bits(w->code + at->base, collect);
         }
         at->base += entry->skip;
         page = entry->row;

@@ -1,7 +1,8 @@
 /* Guest bytecode and a table of its instructions -> packed words. The table is its author's and trusted; the bytecode is
- * not, but must not change meanwhile. Two passes: the first finds where instructions begin and what is jumped to, the second
+ * not. Two passes: the first finds where instructions begin and what is jumped to, the second
  * writes the words. No Python, no C library. */
 #include "depth.c"
+#include "memory.h"
 
 enum { OP_PLACE = 0xff00, OP_CONST32 = 0xff08 };
 
@@ -157,10 +158,11 @@ int cnp_walk(const struct guest_table *table, struct walk *walk) {
         stray(&w, walk->size ? GUEST_TOO_LARGE : GUEST_EMPTY, 0, 0, 0);
         return (int)walk->error;
     }
-    if (!RESERVE(&w, w.marks, walk->size) || !RESERVE(&w, w.label_of, walk->size))
+    if (!RESERVE(&w, w.code, walk->size + sizeof(u64)) || !RESERVE(&w, w.marks, walk->size) ||
+        !RESERVE(&w, w.label_of, walk->size))
         return (int)walk->error;
-    for (u64 k = 0; k < walk->size; k++)
-        w.marks[k] = 0;
+    memcpy(w.code, walk->code, walk->size);
+    memset(w.marks, 0, walk->size);
     if (find_instructions(&w) && (!table->has_stack || find_depths(&w)) && write_words(&w)) {
         walk->words = w.words;
         walk->constants = w.constants;
