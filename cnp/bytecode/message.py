@@ -45,9 +45,7 @@ def _about(error: WalkError, page: Page, fields: list[Field], code: bytes, walk:
         inside = max(each.start for each in read(page, code) if each.start < value)
         return f"jump to {value}, the middle of the instruction at {inside}"
     if error is WalkError.FALLS_OFF:
-        return (
-            "control goes on past it, the last; accepted there: one that ends in a jump, a return or a trap"
-        )
+        return "control goes on past it, the last; accepted there: one that ends in a jump, a return or a trap"
     if error is WalkError.UNDERFLOW:
         return f"it takes {row} from the operand stack, which has {value} there"
     if error is WalkError.OVERFLOW:
