@@ -6,6 +6,7 @@
 #include "immediate.h"
 #include "magic.h"
 #include "values.h"
+#include "packed.h"
 #include "operands.c"
 #include "decode.c"
 #include "fold.c"
@@ -30,6 +31,7 @@
 #include "emit.c"
 #include "enter.c"
 #include "python.c"
+#include "walk.c"
 
 static int compile(const struct library *library, const struct python *python, struct request *request, int improve) {
     struct compilation *c = (struct compilation *)request->scratch;
@@ -39,7 +41,7 @@ static int compile(const struct library *library, const struct python *python, s
     c->next += -(u64)c->next & 15;
     c->end = request->scratch + request->scratch_size;
     c->constants = (i64 *)c->end;
-    c->types = (const u8 *)python->PyByteArray_AsString(request->types);
+    c->types = request->types ? (const u8 *)python->PyByteArray_AsString(request->types) : request->type_bytes;
     request->compilation = c;
     request->error = OK;
     request->is_plain = !improve;
