@@ -113,6 +113,7 @@ class Core:
         host = Host()
         for name in PYTHON_FUNCTIONS:
             setattr(host, name, ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value)
+        host.poll, host.trapped = self.routine("cnp_poll_python"), self.routine("cnp_trapped_python")
         system = platform.current()
         for name in LIBC_FUNCTIONS:
             setattr(host, name, system.routine(name))
