@@ -140,8 +140,15 @@ class Group:
         function: Function = part.function
         result, callees, pinned = function.result, None, None
         # Copies, because the __index__ of a constant, or another thread in its middle, may go on with the function.
-        ops, types = function._ops[:], bytearray(function._types)
-        request = Request(ops=id(ops), types=id(types), serial=function._serial)
+        types, packed = bytearray(function._types), function._packed
+        request = Request(types=id(types), serial=function._serial)
+        if packed is None:
+            ops = function._ops[:]
+            request.ops = id(ops)
+        else:
+            ops = None
+            request.words, request.n_words = packed.words, len(packed.words) // 4
+            request.constants, request.n_constants = packed.constants, len(packed.constants) // 8
         request.function_number = part.number
         request.n_registers = len(types)
         request.n_parameters = len(function.parameter_types)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol, SupportsFloat, SupportsIndex, TypeAlias
 
     from cnp.ir.optable import OpTable
+    from cnp.ir.packed import Packed
     from cnp.types import ParameterType
 
 MAXIMUM_PARAMETERS = 8
@@ -183,6 +184,7 @@ class Function(OpMethods):
         "_label_count",
         "_label_names",
         "_ops",
+        "_packed",
         "_register_names",
         "_serial",
         "_taken_names",
@@ -209,6 +211,7 @@ class Function(OpMethods):
         self._label_count = 0
         self._ops: list[tuple[Any, ...]] = []
         self._emit: Callable[[tuple[Any, ...]], None] = self._ops.append
+        self._packed: Packed | None = None  # the ops in another form, see cnp.ir.packed
         self._callees: list[Callee] = []
         self._known_callees: dict[int, _KnownCallee] = {}
         self._register_names: dict[int, str] = {}
@@ -227,7 +230,7 @@ class Function(OpMethods):
     def __repr__(self) -> str:
         params = ", ".join(str(each) for each in self.parameter_types)
         result = f" -> {self.result}" if self.result is not None else ""
-        return f"<Function {self.name}({params}){result}, {len(self._ops)} ops>"
+        return f"<Function {self.name}({params}){result}, {len(self.ops)} ops>"
 
     # -- registers and labels
 

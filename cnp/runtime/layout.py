@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from ctypes import c_int32, c_int64, c_uint8, c_uint16, c_uint32, c_uint64, c_void_p
+from ctypes import c_char_p, c_int32, c_int64, c_uint8, c_uint16, c_uint32, c_uint64, c_void_p
 
 REGISTERS = 32
 ARGUMENTS = 8
@@ -199,6 +199,12 @@ class Request(ctypes.Structure):
     _fields_ = (
         ("ops", c_void_p),
         ("types", c_void_p),
+        ("words", c_char_p),
+        ("n_words", c_uint64),
+        ("constants", c_char_p),
+        ("type_bytes", c_void_p),
+        ("n_constants", c_uint32),
+        ("zeros", c_uint32),
         ("callees", c_void_p),
         ("scratch", c_void_p),
         ("scratch_size", c_uint64),

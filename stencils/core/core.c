@@ -6,6 +6,7 @@
 #include "immediate.h"
 #include "magic.h"
 #include "values.h"
+#include "packed.h"
 #include "operands.c"
 #include "decode.c"
 #include "fold.c"
@@ -36,7 +37,7 @@ static int compile(const struct library *library, const struct python *python, s
     c->next += -(u64)c->next & 15;
     c->end = request->scratch + request->scratch_size;
     c->constants = (i64 *)c->end;
-    c->types = (const u8 *)python->PyByteArray_AsString(request->types);
+    c->types = request->types ? (const u8 *)python->PyByteArray_AsString(request->types) : request->type_bytes;
     request->compilation = c;
     request->error = OK;
     request->is_plain = !improve;

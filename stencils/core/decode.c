@@ -1,4 +1,4 @@
-/* Python's list of op tuples -> instructions, every operand checked. */
+/* Python's list of op tuples, or packed words -> instructions, every operand checked. */
 #include "compile.h"
 
 enum {
@@ -18,10 +18,10 @@ COMMON_PATH int decode_table_op(struct decoder *at, struct heap heap, struct ins
     case VALUE:
         EXPECT(1u + op->n_operands);
         to->n = op->n_operands;
-        if (!destination_in(at, heap, 0, op->result_type, &to->d))
+        if (!destination(at, heap, 0, op->result_type, &to->d))
             return 0;
         for (u32 i = 0; i < op->n_operands; i++)
-            if (!source_in(at, heap, i + 1, op->operand_type[i], &to->operand[i]))
+            if (!source(at, heap, i + 1, op->operand_type[i], &to->operand[i]))
                 return 0;
         if (op->scales)
             note_shift(at->c, at->number);
@@ -35,38 +35,37 @@ COMMON_PATH int decode_table_op(struct decoder *at, struct heap heap, struct ins
         EXPECT(3u);
         to->kind = LOAD_OP;
         to->n = 1;
-        if (!destination_in(at, heap, 0, op->result_type, &to->d) || !source_in(at, heap, 1, TYPE_I64, &to->operand[0]))
+        if (!destination(at, heap, 0, op->result_type, &to->d) || !source(at, heap, 1, TYPE_I64, &to->operand[0]))
             return 0;
         note_address(at->c, at->number, to->operand[0]);
-        return offset(at, 2, &to->target);
+        return offset(at, heap, 2, &to->target);
     case STORE:
         EXPECT(3u);
         to->kind = STORE_OP;
         to->n = 2;
-        if (!source_in(at, heap, 0, op->operand_type[0], &to->operand[0]) || !source_in(at, heap, 1, TYPE_I64, &to->operand[1]))
+        if (!source(at, heap, 0, op->operand_type[0], &to->operand[0]) || !source(at, heap, 1, TYPE_I64, &to->operand[1]))
             return 0;
         note_address(at->c, at->number, to->operand[1]);
-        return offset(at, 2, &to->target);
+        return offset(at, heap, 2, &to->target);
     case BRANCH:
         EXPECT(1u + op->n_operands);
         to->kind = BRANCH_OP;
         to->n = op->n_operands;
         for (u32 i = 0; i < op->n_operands; i++)
-            if (!source_in(at, heap, i, op->operand_type[i], &to->operand[i]))
+            if (!source(at, heap, i, op->operand_type[i], &to->operand[i]))
                 return 0;
         note_condition(at->c, at->number);
-        return label_in(at, heap, op->n_operands, &to->target);
+        return label(at, heap, op->n_operands, &to->target);
     default:
         return reject(at, 0, BAD_OPCODE);
     }
 }
 
-static int decode_call(struct decoder *at, struct instruction *to) {
-    const struct python *python = at->python;
+COMMON_PATH int decode_call(struct decoder *at, struct heap heap, struct instruction *to) {
     if (at->n < 3)
         return reject(at, 0, WRONG_OPERAND_COUNT);
-    s64 index = python->PyLong_AsLongLong(tuple_item(python, heap_of(python), at->tuple, 2));
-    if (index < 0 || index >= (s64)at->c->request->n_callees)
+    u64 index = callee_number(at, heap, 1);
+    if (index >= at->c->request->n_callees)
         return reject(at, 1, BAD_CALLEE);
     const struct callee *callee = &at->c->request->callees[index];
     EXPECT(2u + callee->n_parameters);
@@ -74,17 +73,17 @@ static int decode_call(struct decoder *at, struct instruction *to) {
     to->target = (s32)index;
     to->operand[0] = callee->n_parameters;
     *(is_c_function(callee) ? &at->c->calls_c : &at->c->calls_code) = 1;
-    if (tuple_item(python, heap_of(python), at->tuple, 1) != python->none) {
+    if (has_destination(at, heap, 0)) {
         if (callee->result_type == NO_TYPE)
             return reject(at, 0, RETURN_VALUE_MISMATCH);
-        if (!destination(at, 0, callee->result_type, &to->d))
+        if (!destination(at, heap, 0, callee->result_type, &to->d))
             return 0;
     }
     if ((to->other = reserve_list(at->c, callee->n_parameters)) < 0)
         return 0;
     for (u32 i = 0; i < callee->n_parameters; i++) {
         s32 operand;
-        if (!source(at, 2 + i, callee->parameter_type[i], &operand)) {
+        if (!source(at, heap, 2 + i, callee->parameter_type[i], &operand)) {
             if (at->c->request->error == WRONG_TYPE)
                 at->c->request->error = WRONG_ARGUMENT_TYPE;
             return 0;
@@ -94,19 +93,20 @@ static int decode_call(struct decoder *at, struct instruction *to) {
     return 1;
 }
 
-static int decode_table(struct decoder *at, struct instruction *to) {
+COMMON_PATH int decode_table(struct decoder *at, struct heap heap, struct instruction *to) {
     if (at->n < 3)
         return reject(at, 0, WRONG_OPERAND_COUNT);
     u32 labels = at->n - 3;
     to->kind = TABLE_OP;
     to->op = at->c->library->known[BRANCH_TABLE_OP];
     to->n = 1;
-    if (!source(at, 0, TYPE_I32, &to->operand[0]) || !label(at, 1, &to->target) || (to->other = reserve_list(at->c, labels + 1)) < 0)
+    if (!source(at, heap, 0, TYPE_I32, &to->operand[0]) || !label(at, heap, 1, &to->target) ||
+        (to->other = reserve_list(at->c, labels + 1)) < 0)
         return 0;
     to->operand[1] = (s32)labels;
     for (u32 i = 0; i < labels; i++) {
         s32 one;
-        if (!label(at, 2 + i, &one))
+        if (!label(at, heap, 2 + i, &one))
             return 0;
         list_at(at->c, to->other)[i] = one;
     }
@@ -115,30 +115,30 @@ static int decode_table(struct decoder *at, struct instruction *to) {
 }
 
 /* move, select and const take the type of their destination, and are one stencil family a register file. */
-static int decode_move(struct decoder *at, struct instruction *to, u8 type, int select) {
+COMMON_PATH int decode_move(struct decoder *at, struct heap heap, struct instruction *to, u8 type, int select) {
     EXPECT(select ? 4u : 2u);
-    if (!destination(at, 0, type, &to->d))
+    if (!destination(at, heap, 0, type, &to->d))
         return 0;
     type = at->c->types[to->d];
     to->n = select ? 3 : 1;
     to->op = at->c->library->known[IS_FLOAT(type) ? (select ? FLOAT_SELECT : FLOAT_MOVE) : (select ? INTEGER_SELECT : INTEGER_MOVE)];
-    if (!source(at, 1, type, &to->operand[0]))
+    if (!source(at, heap, 1, type, &to->operand[0]))
         return 0;
     if (!select)
         return 1;
-    if (!source(at, 2, type, &to->operand[1]) || !source(at, 3, TYPE_I32, &to->operand[2]))
+    if (!source(at, heap, 2, type, &to->operand[1]) || !source(at, heap, 3, TYPE_I32, &to->operand[2]))
         return 0;
     note_condition(at->c, at->number);
     return 1;
 }
 
-static int decode_constant(struct decoder *at, struct instruction *to, u8 type) {
-    if (!decode_move(at, to, type, 0))
+COMMON_PATH int decode_constant(struct decoder *at, struct heap heap, struct instruction *to, u8 type) {
+    if (!decode_move(at, heap, to, type, 0))
         return 0;
     return to->operand[0] < 0 ? 1 : reject(at, 1, NOT_AN_OPERAND);
 }
 
-static int decode_return(struct decoder *at, struct instruction *to) {
+COMMON_PATH int decode_return(struct decoder *at, struct heap heap, struct instruction *to) {
     u8 type = at->c->request->result_type;
     to->kind = RETURN_OP;
     if (at->n > 2)
@@ -146,13 +146,13 @@ static int decode_return(struct decoder *at, struct instruction *to) {
     if ((at->n == 2) != (type != NO_TYPE))
         return reject(at, 0, RETURN_VALUE_MISMATCH);
     to->n = (u8)(at->n - 1);
-    return at->n == 1 || source(at, 0, type, &to->operand[0]);
+    return at->n == 1 || source(at, heap, 0, type, &to->operand[0]);
 }
 
 COMMON_PATH int decode_place(struct decoder *at, struct heap heap, struct instruction *to) {
     EXPECT(1u);
     to->kind = PLACE_OP;
-    if (!label_in(at, heap, 0, &to->target))
+    if (!label(at, heap, 0, &to->target))
         return 0;
     if (at->c->label_at[to->target] >= 0)
         return reject(at, 0, LABEL_PLACED_TWICE);
@@ -166,20 +166,20 @@ COMMON_PATH int decode_other(struct decoder *at, struct heap heap, struct instru
     case IR_JUMP:
         EXPECT(1u);
         to->kind = JUMP_OP;
-        return label_in(at, heap, 0, &to->target);
-    case IR_RET: return decode_return(at, to);
-    case IR_CALL: return decode_call(at, to);
-    case IR_TABLE: return decode_table(at, to);
+        return label(at, heap, 0, &to->target);
+    case IR_RET: return decode_return(at, heap, to);
+    case IR_CALL: return decode_call(at, heap, to);
+    case IR_TABLE: return decode_table(at, heap, to);
     case IR_TRAP:
         EXPECT(0u);
         to->kind = TRAP_OP;
         return 1;
-    case IR_MOVE: return decode_move(at, to, NO_TYPE, 0);
-    case IR_SELECT: return decode_move(at, to, NO_TYPE, 1);
-    case IR_CONST32: return decode_constant(at, to, TYPE_I32);
-    case IR_CONST64: return decode_constant(at, to, TYPE_I64);
-    case IR_CONSTF32: return decode_constant(at, to, TYPE_F32);
-    case IR_CONSTF64: return decode_constant(at, to, TYPE_F64);
+    case IR_MOVE: return decode_move(at, heap, to, NO_TYPE, 0);
+    case IR_SELECT: return decode_move(at, heap, to, NO_TYPE, 1);
+    case IR_CONST32:
+    case IR_CONST64:
+    case IR_CONSTF32:
+    case IR_CONSTF64: return decode_constant(at, heap, to, (u8)(TYPE_I32 + code - IR_CONST32));
     case IR_SAFEPOINT:
         EXPECT(0u);
         to->kind = SAFEPOINT_OP_KIND;
@@ -210,19 +210,35 @@ static int check_labels(struct compilation *c) {
     return 1;
 }
 
+/* Reads the code of the op that comes now, and how many operands it has. */
+COMMON_PATH int next_op(struct decoder *at, struct heap heap, const u32 *end, s64 *code) {
+    const struct python *python = at->python;
+    if (heap.is_packed) {
+        const u32 *head = at->words + at->n - 1;
+        *code = *head & 0xffff;
+        at->n = (*head >> 16) + 1;
+        at->words = head + 1;
+        return at->n <= end - head ? 1 : reject(at, 0, BAD_OPCODE);
+    }
+    at->tuple = list_item(python, at->c->request->ops, at->number);
+    at->n = tuple_size(python, heap, at->tuple);
+    object *number = tuple_item(python, heap, at->tuple, 0);
+    if (!small_integer(python, number, python->slot_offset, code))
+        *code = python->PyLong_AsLongLong(number);
+    return 1;
+}
+
 COMMON_PATH int decode_all(struct compilation *c, struct heap heap) {
-    const struct python *python = c->python;
-    struct decoder at = {.c = c, .python = python};
+    const struct request *request = c->request;
+    struct decoder at = {.c = c, .python = heap.is_packed ? 0 : c->python, .words = request->words, .n = 1};
+    const u32 *end = request->words + request->n_words;
     for (u32 i = 0; i < c->n_instructions; i++) {
         struct instruction *to = &c->instructions[i];
         *to = (struct instruction){.op = NO_OP, .d = NOTHING_DEFINED, .other = -1, .target = -1, .number = i};
-        at.tuple = list_item(python, c->request->ops, i);
-        at.n = tuple_size(python, heap, at.tuple);
         at.number = i;
-        object *number = tuple_item(python, heap, at.tuple, 0);
         s64 code;
-        if (!small_integer(python, number, python->slot_offset, &code))
-            code = python->PyLong_AsLongLong(number);
+        if (!next_op(&at, heap, end, &code))
+            return 0;
         int is_table_op = code >= 0 && code < c->library->n_ops;
         if (!(is_table_op ? decode_table_op(&at, heap, to, (u32)code) : decode_other(&at, heap, to, code)))
             return 0;
@@ -237,10 +253,18 @@ COMMON_PATH int decode_all(struct compilation *c, struct heap heap) {
     return 1;
 }
 
+/* How many ops packed words are; one whose operands are cut off counts, and next_op rejects it. */
+static u64 count_ops(const struct request *request) {
+    u64 n = 0;
+    for (u64 at = 0; at < request->n_words; at += (request->words[at] >> 16) + 1)
+        n++;
+    return n;
+}
+
 static int decode(struct compilation *c) {
     const struct python *python = c->python;
     struct request *request = c->request;
-    s64 n = python->PyList_Size(request->ops);
+    s64 n = request->ops ? python->PyList_Size(request->ops) : (s64)count_ops(request);
     if (n <= 0)
         return fail(c, EMPTY, 0, 0);
     if (n > 1 << 26)
@@ -254,6 +278,8 @@ static int decode(struct compilation *c) {
     if (!begin_values(c))
         return 0;
     fill(c->label_at, 0xff, request->n_labels * sizeof *c->label_at);
+    if (!request->ops)
+        return decode_all(c, no_heap) && check_labels(c);
     const struct heap heap = heap_of(python), usual = usual_heap;
     int is_usual = heap.type_offset == usual.type_offset && heap.slot_offset == usual.slot_offset &&
                    heap.tuple_items == usual.tuple_items;

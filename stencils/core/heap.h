@@ -3,16 +3,17 @@
 #define CNP_HEAP_H
 #include "layout.h"
 
-/* Where CPython keeps what decoding reads. Known in advance it saves a tenth of the time, so there is a copy of the common
- * path for the usual layout, and one for any other. */
+/* Where CPython keeps what decoding reads. Known in advance it saves a tenth of the time, so there is a copy of decoding for
+ * the usual layout, and one for any other; and a third that asks no heap, because the ops are packed words. */
 struct heap {
     s64 type_offset, slot_offset, tuple_items;
+    int is_packed;
 };
-static const struct heap usual_heap = {8, 16, 24};
+static const struct heap usual_heap = {8, 16, 24, 0}, no_heap = {.is_packed = 1};
 #define COMMON_PATH static inline __attribute__((always_inline))
 
 static inline struct heap heap_of(const struct python *python) {
-    return (struct heap){python->type_offset, python->slot_offset, python->tuple_items};
+    return (struct heap){python->type_offset, python->slot_offset, python->tuple_items, 0};
 }
 
 COMMON_PATH object *type_of(struct heap heap, object *o) { return *(object **)((char *)o + heap.type_offset); }

@@ -293,12 +293,25 @@ struct callee {
 enum callee_kind { CALLEE_CODE, CALLEE_C, CALLEE_MEMBER, CALLEE_SYMBOL };
 static inline int is_c_function(const struct callee *callee) { return callee->kind == CALLEE_C || callee->kind == CALLEE_SYMBOL; }
 
-/* One function to compile. `ops` is the Python list of tuples that cnp.ir.Function collects. */
+/* One function to compile. Its ops are the Python list of tuples that cnp.ir.Function collects; or, where that is NULL,
+ * packed words, for which `struct python` may be NULL too.
+ *
+ * Of packed ops each is a head, PACKED_HEAD(code, operands), and one word an operand, in the order of the tuples: a register,
+ * a label or a callee is its index, an offset its 32 bits, no destination of a call NO_OPERAND_WORD, and a constant
+ * CONSTANT_WORD | its index in `constants`, where an i32 is in [-2^31, 2^32), an f32 its bits, an i64 or f64 any 64 bits. */
+#define PACKED_HEAD(code, operands) ((u32)(code) | (u32)(operands) << 16)
+#define CONSTANT_WORD 0x80000000u
+#define NO_OPERAND_WORD 0xffffffffu
 struct compilation;
 struct interval;
 struct request {
     object *ops;
-    object *types; /* bytearray: enum type of each register */
+    object *types; /* bytearray: enum type of each register; or NULL, then they are the type_bytes */
+    const u32 *words;
+    u64 n_words;
+    const i64 *constants;
+    const u8 *type_bytes;
+    u32 n_constants, zeros;
     const struct callee *callees;
     char *scratch;
     u64 scratch_size;

@@ -1,18 +1,10 @@
-/* An operand of an op's tuple -> a register, a constant, a label or an offset, checked. */
+/* An operand of an op, in a tuple or packed -> a register, a constant, a label or an offset, checked. */
 #include "heap.h"
-#include "values.h"
-
-/* The operand being decoded; `error` keeps what was wrong with it. */
-struct decoder {
-    struct compilation *c;
-    const struct python *python;
-    object *tuple;
-    u32 n, number, error;
-};
+#include "packed.h"
 
 static int reject(struct decoder *at, u32 operand, u32 code) {
     const struct python *python = at->python;
-    if (python->PyErr_Occurred()) {
+    if (python && python->PyErr_Occurred()) {
         /* What says that the value is no number is ours to say better. The rest goes on to the caller. */
         if (!python->PyErr_ExceptionMatches(python->type_error) && !python->PyErr_ExceptionMatches(python->value_error) &&
             !python->PyErr_ExceptionMatches(python->overflow_error))
@@ -32,11 +24,6 @@ COMMON_PATH int register_operand(struct decoder *at, struct heap heap, u32 posit
 
 /* The offset of a load or store: signed, as an i64 constant need not be. */
 enum { TYPE_OFFSET = TYPE_POINTER };
-
-/* An i32 as a register holds it. */
-static inline i64 extended(const struct library *library, s64 value) {
-    return library->extends_signs ? (i64)(s64)(s32)value : (i64)(u32)value;
-}
 
 static int integer_constant(struct decoder *at, u32 position, object *o, u8 type, i64 *out) {
     const struct python *python = at->python;
@@ -75,9 +62,7 @@ static int float_constant(struct decoder *at, u32 position, object *o, u8 type, 
     f32 narrow = (f32)value;
     if (__builtin_isinf(narrow) && !__builtin_isinf(value))
         return reject(at, position, CONSTANT_OUT_OF_RANGE);
-    /* What extends signs has an upper half of ones here, without which an f32 is a NaN. */
-    i64 boxed = at->c->library->extends_signs ? ~0ull << 32 : 0;
-    *out = boxed | __builtin_bit_cast(u32, narrow);
+    *out = boxed(at->c->library, __builtin_bit_cast(u32, narrow));
     return 1;
 }
 
@@ -91,49 +76,83 @@ static int constant_operand(struct decoder *at, u32 position, object *o, u8 type
     return add_constant(at->c, value, out);
 }
 
-COMMON_PATH int source_in(struct decoder *at, struct heap heap, u32 position, u8 type, s32 *out) {
-    object *o = tuple_item(at->python, heap, at->tuple, position + 1);
-    if (type_of(heap, o) != at->python->register_type)
-        return constant_operand(at, position, o, type, out);
-    if (!register_operand(at, heap, position, o, out))
-        return 0;
+COMMON_PATH int packed_register(struct decoder *at, u32 position, u32 word, s32 *out) {
+    *out = (s32)word;
+    return word < at->c->request->n_registers ? 1 : reject(at, position, FOREIGN_REGISTER);
+}
+
+static int packed_constant(struct decoder *at, u32 position, u32 word, u8 type, s32 *out) {
+    u32 index = word & ~CONSTANT_WORD;
+    i64 value;
+    if (index >= at->c->request->n_constants)
+        return reject(at, position, NOT_AN_OPERAND);
+    if (!pattern(at->c->library, at->c->request->constants[index], type, &value))
+        return reject(at, position, CONSTANT_OUT_OF_RANGE);
+    at->c->has_wide_constants |= is_wide(at->c, value, type);
+    return add_constant(at->c, value, out);
+}
+
+COMMON_PATH int source(struct decoder *at, struct heap heap, u32 position, u8 type, s32 *out) {
+    if (heap.is_packed) {
+        u32 word = at->words[position];
+        if (word & CONSTANT_WORD)
+            return packed_constant(at, position, word, type, out);
+        if (!packed_register(at, position, word, out))
+            return 0;
+    } else {
+        object *o = tuple_item(at->python, heap, at->tuple, position + 1);
+        if (type_of(heap, o) != at->python->register_type)
+            return constant_operand(at, position, o, type, out);
+        if (!register_operand(at, heap, position, o, out))
+            return 0;
+    }
     note_use(at->c->values, *out);
     return at->c->types[*out] == type ? 1 : reject(at, position, WRONG_TYPE);
 }
-static int source(struct decoder *at, u32 position, u8 type, s32 *out) {
-    return source_in(at, heap_of(at->python), position, type, out);
-}
 
 /* type NO_TYPE: any, the caller reads it off the register. */
-COMMON_PATH int destination_in(struct decoder *at, struct heap heap, u32 position, u8 type, s32 *out) {
-    object *o = tuple_item(at->python, heap, at->tuple, position + 1);
-    if (type_of(heap, o) != at->python->register_type)
-        return reject(at, position, NOT_A_REGISTER);
-    if (!register_operand(at, heap, position, o, out))
-        return 0;
+COMMON_PATH int destination(struct decoder *at, struct heap heap, u32 position, u8 type, s32 *out) {
+    if (heap.is_packed) {
+        u32 word = at->words[position];
+        if (word & CONSTANT_WORD)
+            return reject(at, position, NOT_A_REGISTER);
+        if (!packed_register(at, position, word, out))
+            return 0;
+    } else {
+        object *o = tuple_item(at->python, heap, at->tuple, position + 1);
+        if (type_of(heap, o) != at->python->register_type)
+            return reject(at, position, NOT_A_REGISTER);
+        if (!register_operand(at, heap, position, o, out))
+            return 0;
+    }
     return type == NO_TYPE || at->c->types[*out] == type ? 1 : reject(at, position, WRONG_TYPE);
 }
-static int destination(struct decoder *at, u32 position, u8 type, s32 *out) {
-    return destination_in(at, heap_of(at->python), position, type, out);
-}
 
-COMMON_PATH int label_in(struct decoder *at, struct heap heap, u32 position, s32 *out) {
-    object *o = tuple_item(at->python, heap, at->tuple, position + 1);
-    if (type_of(heap, o) != at->python->label_type)
-        return reject(at, position, NOT_A_LABEL);
-    u64 code = code_of(heap, o);
-    if (code >> 32 != at->c->request->serial || (u32)code >= at->c->request->n_labels)
-        return reject(at, position, FOREIGN_LABEL);
-    *out = (s32)(u32)code;
+COMMON_PATH int label(struct decoder *at, struct heap heap, u32 position, s32 *out) {
+    if (heap.is_packed) {
+        u32 word = at->words[position];
+        if (word >= at->c->request->n_labels)
+            return reject(at, position, word & CONSTANT_WORD ? NOT_A_LABEL : FOREIGN_LABEL);
+        *out = (s32)word;
+    } else {
+        object *o = tuple_item(at->python, heap, at->tuple, position + 1);
+        if (type_of(heap, o) != at->python->label_type)
+            return reject(at, position, NOT_A_LABEL);
+        u64 code = code_of(heap, o);
+        if (code >> 32 != at->c->request->serial || (u32)code >= at->c->request->n_labels)
+            return reject(at, position, FOREIGN_LABEL);
+        *out = (s32)(u32)code;
+    }
     at->c->has_loops |= at->c->label_at[*out] >= 0;
     return 1;
 }
 
-static int label(struct decoder *at, u32 position, s32 *out) { return label_in(at, heap_of(at->python), position, out); }
-
-static int offset(struct decoder *at, u32 position, s32 *out) {
+COMMON_PATH int offset(struct decoder *at, struct heap heap, u32 position, s32 *out) {
+    if (heap.is_packed) {
+        *out = (s32)at->words[position];
+        return *out != -0x7fffffff - 1 ? 1 : reject(at, position, OFFSET_OUT_OF_RANGE);
+    }
     i64 value;
-    const struct heap heap = heap_of(at->python);
     object *o = tuple_item(at->python, heap, at->tuple, position + 1);
     object *its_type = type_of(heap, o);
     if (its_type == at->python->register_type || its_type == at->python->label_type ||
@@ -141,4 +160,18 @@ static int offset(struct decoder *at, u32 position, s32 *out) {
         return reject(at, position, OFFSET_OUT_OF_RANGE);
     *out = (s32)value;
     return 1;
+}
+
+/* The number of a call's callee; past the last one if it is none. */
+COMMON_PATH u64 callee_number(struct decoder *at, struct heap heap, u32 position) {
+    if (heap.is_packed)
+        return at->words[position];
+    return (u64)at->python->PyLong_AsLongLong(tuple_item(at->python, heap, at->tuple, position + 1));
+}
+
+/* Whether there is a destination where there need not be one. */
+COMMON_PATH int has_destination(struct decoder *at, struct heap heap, u32 position) {
+    if (heap.is_packed)
+        return at->words[position] != NO_OPERAND_WORD;
+    return tuple_item(at->python, heap, at->tuple, position + 1) != at->python->none;
 }
