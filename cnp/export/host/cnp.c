@@ -17,7 +17,10 @@
 
 #include "words.h"
 #include "machine.h"
+#include "cnp_data.h"
 #include "tables.h"
+#include "operand.h"
+#include "operations.h"
 #include "session.h"
 #include "error.c"
 #include "memory.c"

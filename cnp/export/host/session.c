@@ -40,7 +40,7 @@ static int place_core(cnp_session *session, cnp_error *error) {
 
 /* The processor must have what the stencils use, as /proc/cpuinfo spells it; where that does not say, it is believed. */
 static int has_features(cnp_error *error) {
-    char line[4096], *flags = NULL;
+    char line[8192], *flags = NULL;
     FILE *file = features[0] ? fopen("/proc/cpuinfo", "r") : NULL;
     while (file && !flags && fgets(line, sizeof line - 1, file))
         if (!strncmp(line, "flags", 5))

@@ -1,6 +1,4 @@
 /* The core's own header, in a C library's surroundings: the types that it is written in come from here. */
-#ifndef CNP_H
-#define CNP_H
 typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
@@ -13,7 +11,6 @@ typedef u32 i32;
 typedef u64 i64;
 typedef float f32;
 typedef double f64;
-#endif
 #ifdef __GNUC__
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-function" /* the core's header has more than a host needs */
