@@ -71,7 +71,7 @@ def _function(row: OpRow) -> str:
         (
             f"/* {_meaning(row)} */",
             f"static inline void cnp_{row.method}({parameters}) {{",
-            f"    const cnp_value operands[] = {{{values}}};",
+            f"    const cnp_value operands[{len(operands)}] = {{{values}}};",
             f"    {call}",
             "}",
         )

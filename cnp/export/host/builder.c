@@ -191,15 +191,15 @@ static u8 type_of_destination(const cnp_function *f, cnp_value d) {
 
 void cnp_move(cnp_function *f, cnp_value d, cnp_value a) {
     u8 type = type_of_destination(f, d);
-    const struct operand expected[] = {{D_OPERAND, type}, {A_OPERAND, type}};
-    const cnp_value operands[] = {d, a};
+    const struct operand expected[2] = {{D_OPERAND, type}, {A_OPERAND, type}};
+    const cnp_value operands[2] = {d, a};
     put_op(f, IR_MOVE, expected, operands, 2);
 }
 
 void cnp_select(cnp_function *f, cnp_value d, cnp_value a, cnp_value b, cnp_value condition) {
     u8 type = type_of_destination(f, d);
-    const struct operand expected[] = {{D_OPERAND, type}, {A_OPERAND, type}, {B_OPERAND, type}, {CONDITION_OPERAND, CNP_I32}};
-    const cnp_value operands[] = {d, a, b, condition};
+    const struct operand expected[4] = {{D_OPERAND, type}, {A_OPERAND, type}, {B_OPERAND, type}, {CONDITION_OPERAND, CNP_I32}};
+    const cnp_value operands[4] = {d, a, b, condition};
     put_op(f, IR_SELECT, expected, operands, 4);
 }
 

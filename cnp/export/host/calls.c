@@ -39,6 +39,8 @@ void cnp_call_function(cnp_function *f, cnp_value d, cnp_function *callee, const
     struct callee row = {.kind = CALLEE_MEMBER, .result_type = callee->result, .n_parameters = callee->n_parameters};
     if (callee->n_parameters)
         memcpy(row.parameter_type, callee->types, callee->n_parameters);
+    if (!f->error.kind) /* a callee's mistake may be why it seems to have other parameters */
+        f->error = callee->error;
     put_call(f, d, &row, callee, arguments, n);
 }
 

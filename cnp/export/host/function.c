@@ -49,13 +49,14 @@ cnp_value cnp_register(cnp_function *f, cnp_type type) {
 }
 
 cnp_value cnp_parameter(cnp_function *f, cnp_type type) {
+    cnp_value parameter;
     if (!f->error.kind && (f->n_registers != f->n_parameters || f->n_ops || f->n_parameters == ARGUMENTS))
         fail(&f->error, CNP_ERROR_FUNCTION,
              "function '%s': parameter %u; accepted: up to %d of them, before any other register and any op", f->name,
              (unsigned)f->n_parameters, ARGUMENTS);
-    else if (is_type(type))
-        f->n_parameters++;
-    return cnp_register(f, type);
+    parameter = cnp_register(f, type);
+    f->n_parameters += parameter.kind == CNP_REGISTER;
+    return parameter;
 }
 
 cnp_label cnp_new_label(cnp_function *f) {
