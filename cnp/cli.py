@@ -59,7 +59,9 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     export.add_argument(
         "library", nargs="?", type=Path, metavar="CNPL", help="an extension library (default: the built-in ops)"
     )
-    export.add_argument("-o", "--output", type=Path, default=Path(), metavar="DIR", help="where to write (default: here)")
+    export.add_argument(
+        "-o", "--output", type=Path, default=Path(), metavar="DIR", help="where to write (default: here)"
+    )
     export.add_argument("--target", metavar="NAME", help="the machine that it is for (default: this one)")
 
     objdump = commands.add_parser("objdump", help="show ops, stencils, holes and machine code side by side")
