@@ -1,4 +1,4 @@
-"""The C host: exported, compiled by every C compiler there is, checked, by valgrind and sanitizers too, and for others."""
+"""The C host: exported, compiled by every C compiler there is, checked, by valgrind and sanitizers, and for others."""
 
 from __future__ import annotations
 
