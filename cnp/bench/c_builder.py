@@ -1,4 +1,4 @@
-"""Functions -> C that builds the same by the C host's header, a statement an op: no time goes into deciding what to build."""
+"""Functions -> C that builds the same through cnp.h, a statement an op: no time goes into deciding what to build."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def source(functions: Mapping[str, Function]) -> str:
     """`programs[]` of functions without calls: the name of each, and what builds it."""
     texts = [_builder(number, function) for number, function in enumerate(functions.values())]
     rows = [f'    {{"{name}", build_{number}}},' for number, name in enumerate(functions)]
-    head = "static const struct program {\n    const char *name;\n    cnp_function *(*build)(cnp_session *);\n} programs[] = {"
-    return "\n".join((*texts, head, *rows, "};", ""))
+    fields = "const char *name; cnp_function *(*build)(cnp_session *);"
+    return "\n".join((*texts, f"static const struct program {{ {fields} }} programs[] = {{", *rows, "};", ""))
 
 
 def _builder(number: int, function: Function) -> str:

@@ -70,8 +70,9 @@ def _counts(recorder: Recorder, program: Path, sizes: dict[str, int]) -> None:
         return
     python = callgrind.run(((Kind.PYTHON, SIZE),), SHAPES)
     for shape in SHAPES:
-        mine, theirs = found[shape, "build"] + found[shape, "compile"], python[shape, Kind.PYTHON, SIZE]
-        note = f"{theirs / sizes[shape]:.0f} from Python, {mine / sizes[shape]:.0f} from C, an op: built, compiled, dropped"
+        mine = (found[shape, "build"] + found[shape, "compile"]) / sizes[shape]
+        theirs = python[shape, Kind.PYTHON, SIZE] / sizes[shape]
+        note = f"{theirs:.0f} from Python, {mine:.0f} from C, instructions an op: built, compiled, dropped"
         recorder.value(f"python.{shape}", theirs / mine, "x", note=note)
 
 

@@ -632,7 +632,7 @@ static void errors(void) {
     BEGIN();
     g = cnp_new(session, "g", CNP_I64);
     cnp_i64_add(f, b, cnp_register(g, CNP_I64), a);
-    expect_error(f, "operand a: found register 0 of another function; accepted: an i64 register or constant");
+    expect_error(f, "operand a: found register 0 of another function of type i64; accepted: an i64 register or constant");
     BEGIN();
     cnp_jump(f, cnp_new_label(g));
     expect_error(f, "op 0 (jump), operand label: found label 0 of another function; accepted: a label of this function");

@@ -33,7 +33,7 @@ const char *cnp_op_name(u32 op) { return op < N_OPERATIONS ? operations[op].name
 
 static u32 index_of(cnp_value value) { return (u32)value.bits; }
 static int is_own(const cnp_function *f, cnp_value value) { return value.bits >> 32 == f->serial; }
-static int is_register(const cnp_function *f, cnp_value value) { return value.kind == CNP_REGISTER && is_own(f, value); }
+static int has_type(cnp_value value, u32 kind) { return value.kind - kind <= CNP_F64; }
 static cnp_value own_value(const cnp_function *f, size_t index, u32 kind) {
     return cnp_make_value((u64)f->serial << 32 | index, kind);
 }
@@ -48,28 +48,24 @@ static int allocated(cnp_function *f, int is_there) {
 /* ---- what is wrong with an operand ---- */
 
 static void describe_value(const cnp_function *f, cnp_value value, char *text, size_t size) {
-    u32 type = value.kind - CNP_CONSTANT;
-    switch (value.kind) {
-    case CNP_NO_VALUE: snprintf(text, size, "nothing"); break;
-    case CNP_REGISTER:
-    case CNP_LABEL:
-        snprintf(text, size, "%s %u%s%s", value.kind == CNP_LABEL ? "label" : "register", (unsigned)index_of(value),
-                 !is_own(f, value) ? " of another function" : value.kind == CNP_LABEL ? "" : " of type ",
-                 is_register(f, value) ? type_name(f->types[index_of(value)]) : "");
-        break;
-    case CNP_OFFSET: snprintf(text, size, "the offset %d", (int)(s32)value.bits); break;
-    default:
-        if (type == CNP_F64) {
-            f64 x;
-            memcpy(&x, &value.bits, sizeof x);
-            snprintf(text, size, "the f64 constant %g", x);
-        } else if (type == CNP_F32) {
-            f32 x;
-            memcpy(&x, &value.bits, sizeof x);
-            snprintf(text, size, "the f32 constant %g", (f64)x);
-        } else
-            snprintf(text, size, "the %s constant %lld", type_name(type), (s64)value.bits);
-    }
+    const char *type = type_name(value.kind % CNP_REGISTER);
+    const char *of = is_own(f, value) ? "" : " of another function";
+    f64 real;
+    f32 narrow;
+    if (value.kind == CNP_LABEL)
+        snprintf(text, size, "label %u%s", (unsigned)index_of(value), of);
+    else if (value.kind == CNP_OFFSET)
+        snprintf(text, size, "the offset %d", (int)(s32)value.bits);
+    else if (has_type(value, CNP_REGISTER))
+        snprintf(text, size, "register %u%s of type %s", (unsigned)index_of(value), of, type);
+    else if (value.kind == CNP_CONSTANT + CNP_F64)
+        snprintf(text, size, "the f64 constant %g", (memcpy(&real, &value.bits, sizeof real), real));
+    else if (value.kind == CNP_CONSTANT + CNP_F32)
+        snprintf(text, size, "the f32 constant %g", (memcpy(&narrow, &value.bits, sizeof narrow), (f64)narrow));
+    else if (has_type(value, CNP_CONSTANT))
+        snprintf(text, size, "the %s constant %lld", type, (s64)value.bits);
+    else
+        snprintf(text, size, "nothing");
 }
 
 static void describe_operand(struct operand operand, size_t k, char *text, size_t size) {
@@ -99,7 +95,7 @@ static int reject(cnp_function *f, u32 code, size_t k, struct operand expected, 
 /* ---- ops ---- */
 
 /* Room for an op with operands; NULL if the function has a mistake already. */
-static u32 *begin_op(cnp_function *f, u32 code, size_t n) {
+static inline u32 *begin_op(cnp_function *f, u32 code, size_t n) {
     u32 *words;
     if (f->error.kind || !allocated(f, make_room(&f->words, &f->words_capacity, f->n_words + n + 1, sizeof *f->words)))
         return NULL;
@@ -121,23 +117,31 @@ static int constant_word(cnp_function *f, cnp_value value, u32 *word) {
     return 1;
 }
 
-/* Operand k of an op; 0 if it is not what is expected. */
-static int put_operand(cnp_function *f, u32 code, size_t k, struct operand expected, cnp_value value, u32 *word) {
-    *word = index_of(value);
-    if (expected.name < FIRST_OTHER_OPERAND && is_register(f, value) && f->types[*word] == expected.type)
-        return 1;
-    if (expected.name < FIRST_OTHER_OPERAND && expected.name != D_OPERAND && value.kind == CNP_CONSTANT + (u32)expected.type)
+/* What is no register of the type that is expected: fine in its place, too, or a mistake. */
+static int put_other(cnp_function *f, u32 code, size_t k, struct operand expected, cnp_value value, u32 *word) {
+    int is_source = expected.name < FIRST_OTHER_OPERAND && expected.name != D_OPERAND;
+    if (is_source && value.kind == CNP_CONSTANT + (u32)expected.type)
         return constant_word(f, value, word);
-    if (expected.name == OFFSET_OPERAND ? value.kind == CNP_OFFSET
-                                        : expected.name == LABEL_OPERAND && value.kind == CNP_LABEL && is_own(f, value))
+    *word = index_of(value);
+    if (expected.name == LABEL_OPERAND ? value.kind == CNP_LABEL && is_own(f, value)
+                                       : expected.name == OFFSET_OPERAND && value.kind == CNP_OFFSET)
         return 1;
     return reject(f, code, k, expected, value);
+}
+
+/* Operand k of an op; 0 if it is not what is expected. */
+static inline int put_operand(cnp_function *f, u32 code, size_t k, const struct operand *expected, const cnp_value *value,
+                              u32 *word) {
+    if (value->kind != CNP_REGISTER + (u32)expected->type || !is_own(f, *value))
+        return put_other(f, code, k, *expected, *value, word);
+    *word = index_of(*value);
+    return 1;
 }
 
 static void put_op(cnp_function *f, u32 code, const struct operand *expected, const cnp_value *operands, size_t n) {
     u32 *words = begin_op(f, code, n);
     for (size_t k = 0; words && k < n; k++)
-        if (!put_operand(f, code, k, expected[k], operands[k], &words[k]))
+        if (!put_operand(f, code, k, &expected[k], &operands[k], &words[k]))
             return;
     if (words)
         end_op(f, n);
@@ -175,29 +179,27 @@ void cnp_branch_table(cnp_function *f, cnp_value index, cnp_label otherwise, con
                  (unsigned)f->n_ops, n, MOST_OPERANDS - 2);
         return;
     }
-    if (!(words = begin_op(f, IR_TABLE, n + 2)) || !put_operand(f, IR_TABLE, 0, of_index, index, words) ||
-        !put_operand(f, IR_TABLE, 1, of_label, otherwise.place, words + 1))
+    if (!(words = begin_op(f, IR_TABLE, n + 2)) || !put_operand(f, IR_TABLE, 0, &of_index, &index, words) ||
+        !put_operand(f, IR_TABLE, 1, &of_label, &otherwise.place, words + 1))
         return;
     for (size_t k = 0; k < n; k++)
-        if (!put_operand(f, IR_TABLE, k + 2, of_label, labels[k].place, words + k + 2))
+        if (!put_operand(f, IR_TABLE, k + 2, &of_label, &labels[k].place, words + k + 2))
             return;
     end_op(f, n + 2);
 }
 
 /* The type of a move is its destination's. */
-static u8 type_of_destination(const cnp_function *f, cnp_value d) {
-    return is_register(f, d) ? f->types[index_of(d)] : (u8)CNP_VOID;
-}
+static u8 type_of_register(cnp_value d) { return has_type(d, CNP_REGISTER) ? (u8)(d.kind - CNP_REGISTER) : (u8)CNP_VOID; }
 
 void cnp_move(cnp_function *f, cnp_value d, cnp_value a) {
-    u8 type = type_of_destination(f, d);
+    u8 type = type_of_register(d);
     const struct operand expected[2] = {{D_OPERAND, type}, {A_OPERAND, type}};
     const cnp_value operands[2] = {d, a};
     put_op(f, IR_MOVE, expected, operands, 2);
 }
 
 void cnp_select(cnp_function *f, cnp_value d, cnp_value a, cnp_value b, cnp_value condition) {
-    u8 type = type_of_destination(f, d);
+    u8 type = type_of_register(d);
     const struct operand expected[4] = {{D_OPERAND, type}, {A_OPERAND, type}, {B_OPERAND, type}, {CONDITION_OPERAND, CNP_I32}};
     const cnp_value operands[4] = {d, a, b, condition};
     put_op(f, IR_SELECT, expected, operands, 4);

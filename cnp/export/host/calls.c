@@ -22,12 +22,12 @@ static void put_call(cnp_function *f, cnp_value d, const struct callee *callee, 
         return;
     if (d.kind == CNP_NO_VALUE)
         words[0] = NO_OPERAND_WORD;
-    else if (!put_operand(f, IR_CALL, 0, expected, d, words))
+    else if (!put_operand(f, IR_CALL, 0, &expected, &d, words))
         return;
     words[1] = (u32)f->n_callees;
     for (size_t k = 0; k < n; k++) {
         expected = (struct operand){ARGUMENT_OPERAND, callee->parameter_type[k]};
-        if (!put_operand(f, IR_CALL, k + 1, expected, arguments[k], words + k + 2))
+        if (!put_operand(f, IR_CALL, k + 1, &expected, &arguments[k], words + k + 2))
             return;
     }
     f->callees[f->n_callees] = *callee;
@@ -62,12 +62,10 @@ void cnp_call_code(cnp_function *f, cnp_value d, const cnp_code *callee, size_t 
 }
 
 void cnp_call_c(cnp_function *f, cnp_value d, cnp_c_function callee, const cnp_value *arguments, size_t n) {
-    struct callee row = {.kind = CALLEE_C, .address = (u64)(uintptr_t)callee, .result_type = type_of_destination(f, d)};
+    struct callee row = {.kind = CALLEE_C, .address = (u64)(uintptr_t)callee, .result_type = type_of_register(d)};
     u32 integers = 0, floats = 0;
     for (size_t k = 0; k < n && integers <= ARGUMENTS && floats <= ARGUMENTS; k++) {
-        u8 type = arguments[k].kind > CNP_CONSTANT + CNP_F64 ? (u8)CNP_VOID
-                  : arguments[k].kind >= CNP_CONSTANT        ? (u8)(arguments[k].kind - CNP_CONSTANT)
-                                                             : type_of_destination(f, arguments[k]);
+        u8 type = has_type(arguments[k], CNP_CONSTANT) ? (u8)(arguments[k].kind - CNP_CONSTANT) : type_of_register(arguments[k]);
         *(IS_FLOAT(type) ? &floats : &integers) += 1;
         if (integers <= ARGUMENTS && floats <= ARGUMENTS)
             row.parameter_type[k] = type;

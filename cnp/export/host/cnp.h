@@ -89,7 +89,7 @@ typedef struct cnp_value {
     uint64_t bits;
     uint32_t kind;
 } cnp_value;
-enum cnp_value_kind { CNP_NO_VALUE, CNP_REGISTER, CNP_LABEL, CNP_OFFSET, CNP_CONSTANT /* and its type */ };
+enum cnp_value_kind { CNP_NO_VALUE, CNP_LABEL, CNP_OFFSET, CNP_REGISTER = 4 /* and its type */, CNP_CONSTANT = 8 /* the same */ };
 
 /* A place in a function. */
 typedef struct cnp_label {

@@ -37,7 +37,8 @@ static int find_callees(cnp_function *f, const cnp_code *code, u64 executable, c
 }
 
 /* Everything but the copying. */
-static int prepare(cnp_session *session, cnp_function *f, cnp_code *code, int far_calls, struct request *request, cnp_error *error) {
+static int prepare(cnp_session *session, cnp_function *f, cnp_code *code, int far_calls, struct request *request,
+                   cnp_error *error) {
     struct part *part = &code->parts[f->index];
     size_t size = FIRST_SCRATCH;
     if (f->error.kind) {
@@ -67,7 +68,12 @@ static int prepare(cnp_session *session, cnp_function *f, cnp_code *code, int fa
     return 1;
 }
 
-static int is_float_result(const struct part *part) { return IS_FLOAT(part->signature.result_type); }
+/* The way in from C for a function. Bytes of it; none are written if `writable` is NULL. */
+static size_t emit_entry(const cnp_session *session, const struct part *part, char *writable, u64 executable) {
+    u32 is_float = IS_FLOAT(part->signature.result_type);
+    u64 signature = (u64)(uintptr_t)&part->signature;
+    return ROUTINE(session, entry_routine, cnp_emit_entry)(&session->library, is_float, signature, writable, executable);
+}
 
 /* Bytes of all functions and of their entries; each gets its place. */
 static size_t lay_out(cnp_session *session, cnp_code *code, const struct request *requests) {
@@ -80,7 +86,7 @@ static size_t lay_out(cnp_session *session, cnp_code *code, const struct request
     for (size_t k = 0; k < code->n; k++) {
         size = (size + ENTRY_ALIGNMENT - 1) / ENTRY_ALIGNMENT * ENTRY_ALIGNMENT;
         code->parts[k].entry = size;
-        size += ROUTINE(session, entry_routine, cnp_emit_entry)(&session->library, (u32)is_float_result(&code->parts[k]), 0, NULL, 0);
+        size += emit_entry(session, &code->parts[k], NULL, 0);
     }
     return size;
 }
@@ -95,16 +101,14 @@ static int emit(cnp_session *session, cnp_function *const *functions, cnp_code *
         if (ROUTINE(session, emit_routine, cnp_emit)(&requests[k], writable + part->offset, executable + part->offset))
             return 0;
         part->signature.entry = executable + part->offset;
-        ROUTINE(session, entry_routine, cnp_emit_entry)
-        (&session->library, (u32)is_float_result(part), (u64)(uintptr_t)&part->signature, writable + part->entry,
-         executable + part->entry);
+        emit_entry(session, part, writable + part->entry, executable + part->entry);
     }
     return 1;
 }
 
 /* 1, 0 with an error, or -1 if calls have to be made that reach anywhere. */
-static int translate(cnp_session *session, cnp_function *const *functions, cnp_code *code, int far_calls, struct request *requests,
-                     cnp_error *error) {
+static int translate(cnp_session *session, cnp_function *const *functions, cnp_code *code, int far_calls,
+                     struct request *requests, cnp_error *error) {
     for (size_t k = 0; k < code->n; k++)
         if (!prepare(session, functions[k], code, far_calls, &requests[k], error))
             return 0;

@@ -45,7 +45,7 @@ cnp_value cnp_register(cnp_function *f, cnp_type type) {
     if (!allocated(f, make_room(&f->types, &f->types_capacity, f->n_registers + 1, 1)))
         return cnp_none();
     f->types[f->n_registers] = (u8)type;
-    return own_value(f, f->n_registers++, CNP_REGISTER);
+    return own_value(f, f->n_registers++, CNP_REGISTER + (u32)type);
 }
 
 cnp_value cnp_parameter(cnp_function *f, cnp_type type) {
@@ -55,7 +55,7 @@ cnp_value cnp_parameter(cnp_function *f, cnp_type type) {
              "function '%s': parameter %u; accepted: up to %d of them, before any other register and any op", f->name,
              (unsigned)f->n_parameters, ARGUMENTS);
     parameter = cnp_register(f, type);
-    f->n_parameters += parameter.kind == CNP_REGISTER;
+    f->n_parameters += has_type(parameter, CNP_REGISTER);
     return parameter;
 }
 

@@ -14,13 +14,15 @@ static void *ill_formed(const cnp_function *f, const struct request *request, cn
     u32 word = words ? words[1 + request->error_operand] : 0;
     char place[160];
     if (request->error == EMPTY)
-        return fail(error, CNP_ERROR_FUNCTION, "function '%s': it has no ops; accepted: at least one, the last of which ends it", f->name);
+        return fail(error, CNP_ERROR_FUNCTION,
+                    "function '%s': it has no ops; accepted: at least one, the last of which ends it", f->name);
     if (request->error == TOO_LARGE)
         return fail(error, CNP_ERROR_FUNCTION,
                     "function '%s': too large: %u ops and %zu registers; accepted: up to %u ops, half a MiB of values alive at "
                     "once, and as much code as the target's jumps and loads of constants reach",
                     f->name, (unsigned)f->n_ops, f->n_registers, 1u << 26);
-    snprintf(place, sizeof place, "function '%.80s', op %u (%s)", f->name, (unsigned)request->error_op, name_of_op(*words & 0xffff));
+    snprintf(place, sizeof place, "function '%.80s', op %u (%s)", f->name, (unsigned)request->error_op,
+             name_of_op(*words & 0xffff));
     switch (request->error) {
     case UNBOUND_LABEL:
         return fail(error, CNP_ERROR_FUNCTION, "%s: label %u is placed nowhere; accepted: a label that cnp_place puts somewhere",
@@ -33,7 +35,8 @@ static void *ill_formed(const cnp_function *f, const struct request *request, cn
                     "every path",
                     place, (unsigned)word, type_name(f->types[word]));
     case FALLS_OFF_THE_END:
-        return fail(error, CNP_ERROR_FUNCTION, "%s: control goes on past the last op; accepted there: jump, ret, branch_table, unreachable", place);
+        return fail(error, CNP_ERROR_FUNCTION,
+                    "%s: control goes on past the last op; accepted there: jump, ret, branch_table, unreachable", place);
     case OFFSET_OUT_OF_RANGE:
         return fail(error, CNP_ERROR_FUNCTION, "%s: offset %d; accepted: above -2^31", place, (int)(s32)word);
     default:

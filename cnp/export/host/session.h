@@ -60,19 +60,18 @@ typedef u64 (*run_routine)(const struct signature *, const u64 *integers, const 
 
 /* Room in an array for `n` elements of a size; 0 without memory, or if they were more than words can number. */
 enum { MOST_ELEMENTS = 1 << 30 };
-static int make_room(void *array, size_t *capacity, size_t n, size_t size) {
+static int grow(void *array, size_t *capacity, size_t n, size_t size) {
     void *old, *grown;
     size_t wanted = 2 * *capacity > 16 ? 2 * *capacity : 16;
-    if (n <= *capacity)
-        return 1;
+    memcpy(&old, array, sizeof old);
     if (wanted < n)
         wanted = n;
-    if (wanted > MOST_ELEMENTS)
-        return 0;
-    memcpy(&old, array, sizeof old);
-    if (!(grown = realloc(old, wanted * size)))
+    if (wanted > MOST_ELEMENTS || !(grown = realloc(old, wanted * size)))
         return 0;
     memcpy(array, &grown, sizeof grown);
     *capacity = wanted;
     return 1;
+}
+static inline int make_room(void *array, size_t *capacity, size_t n, size_t size) {
+    return n <= *capacity || grow(array, capacity, n, size);
 }
