@@ -6,6 +6,7 @@ import os
 
 from cnp.errors import (
     BuildError,
+    BytecodeError,
     CheckError,
     CnpError,
     InternalError,
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BuildError",
+    "BytecodeError",
     "CheckError",
     "CnpError",
     "Extern",

@@ -17,6 +17,20 @@ class VerifyError(UserError):
     """A function is not well formed; the message names the function, the op and the operand."""
 
 
+class BytecodeError(UserError):
+    """Guest bytecode is not well formed; the message names the function and the instruction.
+
+    `offset` is that of the instruction, its prefixes included, in bytes.
+    """
+
+    def __init__(self, message: str, offset: int = 0) -> None:
+        self.offset = offset
+        super().__init__(message, offset)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class ParseError(UserError):
     """A text form could not be read; the message names file, line and column."""
 

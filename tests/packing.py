@@ -8,9 +8,8 @@ from typing import Any
 
 from cnp.ir import Function, Label, Register
 from cnp.ir.optable import Operand, Role
-from cnp.ir.packed import CONSTANT, NO_OPERAND, Packed, PackedFunction
+from cnp.ir.packed import CONSTANT, NO_OPERAND, Packed, PackedFunction, bits_of
 from cnp.ir.signature import operands_of
-from cnp.types import Type
 
 
 def pack(function: Function) -> Packed:
@@ -44,13 +43,6 @@ def _word(value: Any, operand: Operand, constants: list[int]) -> int:
         return int(value)
     if operand.role is Role.OFFSET:
         return int(value.__index__()) & 0xFFFFFFFF
-    constants.append(_bits(value, operand.type))
+    assert operand.type is not None
+    constants.append(bits_of(operand.type, value))
     return CONSTANT | len(constants) - 1
-
-
-def _bits(value: Any, type: Type | None) -> int:
-    if type is Type.f64:
-        return int.from_bytes(struct.pack("<d", value), "little")
-    if type is Type.f32:
-        return int.from_bytes(struct.pack("<f", value), "little")
-    return int(value.__index__()) & 0xFFFFFFFFFFFFFFFF

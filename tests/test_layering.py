@@ -15,7 +15,7 @@ PACKAGE = ROOT / "cnp"
 INIT = PACKAGE / "__init__.py"
 
 GROUND = {"errors", "types", "spec"}
-FACE = {*GROUND, "target", "stencil", "runtime", "ir", "backends", "staging", "extension"}
+FACE = {*GROUND, "target", "stencil", "runtime", "ir", "backends", "staging", "extension", "bytecode"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "types": {"errors"},
@@ -29,7 +29,8 @@ ALLOWED: dict[str, set[str]] = {
     "backends": {"dump", *GROUND, "target", "stencil", "runtime", "ir"},
     "staging": {*GROUND, "target", "stencil", "runtime", "ir", "backends"},
     "extension": {*GROUND, "target", "stencil", "runtime", "ir", "backends"},
-    "export": {*GROUND, "stencil", "runtime", "ir"},
+    "bytecode": {*GROUND, "stencil", "runtime", "ir", "backends"},
+    "export": {*GROUND, "stencil", "runtime", "ir", "bytecode"},
     "__init__": {*FACE, "tools"},  # CNP_DUMP asks for them
     "tools": {*FACE, "__init__"},
     "bench": {*FACE, "__init__", "tools", "build", "export"},

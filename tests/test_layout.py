@@ -20,7 +20,7 @@ import pytest
 from cnp.build.clang import find_clang
 from cnp.errors import BuildError, TrapKind
 from cnp.ir.verify_code import VerifyCode
-from cnp.runtime import core, layout
+from cnp.runtime import core, guest_layout, layout
 from cnp.runtime.abi import ABI_HASH
 from cnp.stencil import layout as file_layout
 from cnp.stencil.model import FORMAT_VERSION, MOST_GROUPS, MOST_REGISTERS, Form, OpFlag, Shape, Value
@@ -39,6 +39,16 @@ MIRRORED: Mapping[str, type[ctypes.Structure]] = {
     "interval": layout.Interval,
     "trace": layout.Trace,
     "request": layout.Request,
+    "guest_field": guest_layout.GuestField,
+    "guest_page": guest_layout.GuestPage,
+    "guest_entry": guest_layout.GuestEntry,
+    "guest_target": guest_layout.GuestTarget,
+    "guest_instruction": guest_layout.GuestInstruction,
+    "guest_operand": guest_layout.GuestOperand,
+    "guest_bank": guest_layout.GuestBank,
+    "guest_table": guest_layout.GuestTable,
+    "guest_span": guest_layout.GuestSpan,
+    "walk": guest_layout.Walk,
 }
 _HOST = [each[0] for each in layout.Host._fields_]
 IN_STRUCT_PYTHON = frozenset(_HOST[: _HOST.index("poll")])
@@ -88,6 +98,14 @@ ENUMERATIONS: Mapping[str, Mapping[str, int]] = {
         "CALLEE_C": layout.CALLEE_C,
         "CALLEE_MEMBER": layout.CALLEE_MEMBER,
         "CALLEE_SYMBOL": layout.CALLEE_SYMBOL,
+    },
+    "guest_field_flag": {f"GUEST_{each.name}": each.value for each in guest_layout.FieldFlag},
+    "guest_entry_kind": {f"GUEST_{each.name}": each for each in guest_layout.EntryKind},
+    "guest_relation": {f"FROM_{each.name}": each for each in guest_layout.Relation},
+    "guest_operand_kind": {f"GUEST_{each.name}": each for each in guest_layout.OperandKind},
+    "walk_error": {
+        each.name if each is guest_layout.WalkError.WALKED else f"GUEST_{each.name}": each
+        for each in guest_layout.WalkError
     },
     "limits": {
         "MAXIMUM_INTEGER_REGISTERS": layout.REGISTERS,

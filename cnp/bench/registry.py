@@ -22,6 +22,7 @@ MODULES = (
     "library",
     "bpf",
     "ebpf",
+    "bytecode",
 )
 """Modules of this package that define a BENCH, in the order in which they run."""
 

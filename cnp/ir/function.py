@@ -372,6 +372,10 @@ class Function(OpMethods):
             "accepted: a Function of the same library, or the other's address: cnp.extern(g.address, params, result)"
         )
 
+    def _where(self, op: int) -> str:
+        """What messages call an op by its number."""
+        return f"op {op}"
+
     def compile(self, backend: str = "native", target: str | None = None, **options: Any) -> Any:
         """Compile for `target` (None: this machine) with one of the back ends native, gadget, switch, reference.
 

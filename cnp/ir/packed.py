@@ -109,6 +109,14 @@ def _constant(bits: int, type: Type | None) -> Any:
     return bits - (bits >> 63 << 64)
 
 
+def bits_of(type: Type, value: Any) -> int:
+    """The bits of a constant, as words want them, of a number that may stand for a value of the type."""
+    if type.is_float:
+        number = struct.pack("<d" if type is Type.f64 else "<f", value)
+        return int.from_bytes(number, "little")
+    return int(value.__index__()) & 0xFFFFFFFFFFFFFFFF
+
+
 def _register(function: Function, index: int) -> Register:
     register: Register = _new(Register)
     register.code = function._first_code + index

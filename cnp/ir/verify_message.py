@@ -27,7 +27,7 @@ def message(function: Function, code: int, op: int, operand: int) -> VerifyError
     if whole:
         return VerifyError(f"{start}: {whole}")
     found = function.ops[op]
-    place = f"{start}, op {op} ({op_name(function, found[0])})"
+    place = f"{start}, {function._where(op)} ({op_name(function, found[0])})"
     about = _about_op(function, code, found)
     if about:
         return VerifyError(f"{place}: {about}")

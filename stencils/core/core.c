@@ -28,6 +28,7 @@
 #include "emit.c"
 #include "enter.c"
 #include "python.c"
+#include "walk.c"
 
 static int compile(const struct library *library, const struct python *python, struct request *request, int improve) {
     struct compilation *c = (struct compilation *)request->scratch;

@@ -365,4 +365,129 @@ enum verify_code {
     OFFSET_OUT_OF_RANGE, RETURN_VALUE_MISMATCH, FLOAT_FOR_INTEGER, BAD_CALLEE, WRONG_ARGUMENT_TYPE, TOO_LARGE, EMPTY,
     NEED_SCRATCH = 100, MISSING_STENCIL = 101, RAISED = 102
 };
+
+/* ---- what cnp_walk reads and writes: see walk.c ---- */
+
+/* A number in the bytes of an instruction: `bits` of them from bit `shift` on, of the `bytes` (1 to 8) at `offset`. Its value
+ * is number * scale + bias, modulo 2^64. */
+struct guest_field {
+    s64 bias;
+    s32 scale;
+    u8 offset, bytes, shift, bits;
+    u8 flags; /* enum guest_field_flag */
+    u8 zero[7];
+};
+/* The last: the bits that prefixes have collected come in front. */
+enum guest_field_flag { GUEST_SIGNED = 1, GUEST_BIG_ENDIAN = 2, GUEST_EXTENDED = 4 };
+
+/* Where an opcode is looked up: a row of `entries` for each number that its field may be. */
+struct guest_page {
+    u32 field, first_entry, n_entries;
+};
+struct guest_entry {
+    u8 kind;     /* enum guest_entry_kind */
+    u8 skip;     /* of a prefix: its bytes; the fields of what follows count from there */
+    u16 collect; /* of a prefix: the field whose bits it collects, or NO_GUEST_FIELD */
+    u32 row;     /* of the instructions; of a prefix, the page where the next opcode is looked up */
+};
+enum guest_entry_kind { GUEST_UNKNOWN, GUEST_INSTRUCTION, GUEST_PREFIX };
+#define NO_GUEST_FIELD 0xffff
+
+struct guest_target {
+    u16 field;
+    u8 relation; /* enum guest_relation: what its value counts from */
+    u8 zero;
+    s16 depth; /* of the operand stack there, from the depth in front of the instruction */
+    u16 zeros;
+};
+enum guest_relation { FROM_START, FROM_END, FROM_ZERO };
+
+struct guest_instruction {
+    u32 first_operand; /* of its template */
+    u32 n_operands;    /* heads of ops among them: as many as it makes words */
+    u16 n_ops, n_constants;
+    u16 n_labels; /* of its own */
+    u16 n_targets;
+    u32 first_target;
+    u16 length; /* bytes, from the last prefix on */
+    u8 ends;    /* control does not go on behind it */
+    u8 zero;
+    u16 needs;  /* values that must be on the operand stack */
+    s16 change; /* of its depth */
+    u16 most;   /* by how much the depth grows meanwhile */
+    u16 zeros;
+};
+
+/* A word of a template. */
+struct guest_operand {
+    u8 kind; /* enum guest_operand_kind */
+    u8 type; /* enum type of a constant */
+    u16 field;
+    s32 value;
+};
+enum guest_operand_kind {
+    GUEST_HEAD,           /* of an op: the word is value */
+    GUEST_WORD,           /* value */
+    GUEST_REGISTER,       /* register `value` of bank `field` */
+    GUEST_REGISTER_FIELD, /* the register of bank `value` that the field numbers */
+    GUEST_CONSTANT_FIELD,
+    GUEST_OFFSET_FIELD,
+    GUEST_CALLEE_FIELD, /* the number of a callee, counted from `value` */
+    GUEST_STACK,        /* a place on the operand stack, from the depth in front of the instruction */
+    GUEST_TARGET,       /* the label of target `value` of the instruction */
+    GUEST_OWN_LABEL,
+};
+
+/* Registers of one type; which, says the walk. */
+struct guest_bank {
+    u8 type;
+    u8 is_set;   /* those that are no parameters are set when the function begins */
+    u16 zero;
+    u32 initial; /* to this constant of the table */
+};
+
+struct guest_table {
+    const struct guest_field *fields;
+    const struct guest_page *pages;
+    const struct guest_entry *entries;
+    const struct guest_instruction *instructions;
+    const struct guest_target *targets;
+    const struct guest_operand *operands;
+    const struct guest_bank *banks;
+    const i64 *constants;
+    u32 n_constants, n_banks;
+    u32 has_stack; /* the registers of the last bank are the operand stack */
+    u32 zero;
+};
+
+struct guest_span {
+    u32 first, count;
+};
+
+/* One function of guest bytecode. */
+struct walk {
+    const u8 *code;
+    u64 size;
+    const struct guest_span *banks; /* registers of each bank of the table */
+    char *scratch;
+    u64 scratch_size;
+    u32 n_parameters, n_callees;
+    /* results, in the scratch: what a request has, and the place in the code of each op */
+    const u32 *words;
+    const i64 *constants;
+    const u32 *offsets; /* or NO_GUEST_OFFSET */
+    u64 n_words, scratch_used;
+    u32 n_constants, n_labels, n_ops;
+    u32 error, error_offset; /* enum walk_error; of an instruction */
+    u32 error_field;         /* row, where a field is wrong */
+    s64 error_value;
+};
+#define NO_GUEST_OFFSET 0xffffffffu
+
+enum walk_error {
+    WALKED, GUEST_EMPTY, GUEST_TOO_LARGE, GUEST_TRUNCATED, GUEST_NO_SUCH_OPCODE, GUEST_TOO_MANY_PREFIXES, GUEST_TARGET_OUTSIDE,
+    GUEST_TARGET_INSIDE, GUEST_NO_SUCH_REGISTER, GUEST_CONSTANT_OUT_OF_RANGE, GUEST_OFFSET_OUT_OF_RANGE, GUEST_NO_SUCH_CALLEE,
+    GUEST_FALLS_OFF, GUEST_UNDERFLOW, GUEST_OVERFLOW, GUEST_DEPTHS_DIFFER,
+    GUEST_NEEDS_SCRATCH = 100
+};
 #endif

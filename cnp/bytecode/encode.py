@@ -1,0 +1,172 @@
+"""A table's declaration -> the structures that cnp_walk reads."""
+
+from __future__ import annotations
+
+import ctypes
+
+from cnp.bytecode.instruction import Instruction, Prefix, pages
+from cnp.bytecode.operands import Field, Registers
+from cnp.bytecode.template import Template
+from cnp.errors import UserError
+from cnp.ir.packed import bits_of
+from cnp.ir.verifier import check_number
+from cnp.runtime.guest_layout import (
+    NO_FIELD,
+    EntryKind,
+    FieldFlag,
+    GuestBank,
+    GuestEntry,
+    GuestField,
+    GuestInstruction,
+    GuestOperand,
+    GuestPage,
+    GuestTable,
+    GuestTarget,
+    Relation,
+)
+
+TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from cnp.bytecode.instruction import Page
+    from cnp.ir.optable import OpRow, OpTable
+
+
+class Encoder:
+    """Collects rows; `table` is what they make, and lives as long as this does."""
+
+    def __init__(self, page: Page, first: Sequence[Registers], stack: Registers | None, op_table: OpTable) -> None:
+        self.op_table = op_table
+        self.stack = stack
+        self.files: list[Registers] = []
+        self.fields: list[Field] = []
+        self.callees: list[Any] = []
+        self._constants: list[int] = []
+        self._numbers: dict[int, int] = {}  # of fields, files and callees, by id
+        self._rows = {row.method: row for row in op_table.rows.values()}
+        self._pages: list[GuestPage] = []
+        self._entries: list[GuestEntry] = []
+        self._instructions: list[GuestInstruction] = []
+        self._targets: list[GuestTarget] = []
+        self._operands: list[GuestOperand] = []
+        for file in first:
+            self.bank(file)
+        every = pages(page)
+        self.callees = _callees(every)
+        self.callee_base = len(self.callees)
+        for each in every:
+            self._add_page(each, every)
+        if stack is not None:
+            self._numbers.pop(id(stack), None)
+            if stack in self.files:
+                raise UserError("table: the operand stack is used as a file too; accepted: registers of its own")
+            self.bank(stack)
+        banks = [self._bank(file) for file in self.files]
+        self._arrays = [
+            _array(GuestField, [_field(each) for each in self.fields]),
+            _array(GuestPage, self._pages),
+            _array(GuestEntry, self._entries),
+            _array(GuestInstruction, self._instructions),
+            _array(GuestTarget, self._targets),
+            _array(GuestOperand, self._operands),
+            _array(GuestBank, banks),
+            _array(ctypes.c_uint64, self._constants),
+        ]
+        self.table = GuestTable(
+            *map(ctypes.addressof, self._arrays), len(self._constants), len(banks), stack is not None, 0
+        )
+
+    # -- what templates refer to
+
+    def row(self, method: Any) -> OpRow | None:
+        """The row of an op by its method's name."""
+        return self._rows.get(method)
+
+    def bank(self, file: Registers) -> int:
+        """The number of a file of registers."""
+        return self._number(self.files, file)
+
+    def field(self, field: Field) -> int:
+        """The number of a field."""
+        return self._number(self.fields, field)
+
+    def callee(self, callee: Any) -> int:
+        """The number of a callee that a template names."""
+        return next(number for number, each in enumerate(self.callees) if each is callee)
+
+    def constant(self, bits: int) -> int:
+        """The number of a constant."""
+        if bits not in self._constants:
+            self._constants.append(bits)
+        return self._constants.index(bits)
+
+    def _number(self, rows: list[Any], each: Any) -> int:
+        if id(each) not in self._numbers:
+            self._numbers[id(each)] = len(rows)
+            rows.append(each)
+        return self._numbers[id(each)]
+
+    # -- rows
+
+    def _add_page(self, page: Page, every: list[Page]) -> None:
+        first = len(self._entries)
+        count = max(page.instructions, default=-1) + 1
+        self._entries += [GuestEntry(EntryKind.UNKNOWN) for _ in range(count)]
+        self._pages.append(GuestPage(self.field(page.opcode), first, count))
+        for opcode, each in page.instructions.items():
+            if isinstance(each, Prefix):
+                collected = NO_FIELD if each.collects is None else self.field(each.collects)
+                number = every.index(each.page or page)
+                entry = GuestEntry(EntryKind.PREFIX, each.length, collected, number)
+            else:
+                entry = GuestEntry(EntryKind.INSTRUCTION, 0, 0, self._add_instruction(page, opcode, each))
+            self._entries[first + opcode] = entry
+
+    def _add_instruction(self, page: Page, opcode: int, instruction: Instruction) -> int:
+        place = f"instruction {instruction.name!r} (opcode {opcode:#x})"
+        length = instruction.length or page.length
+        if length is None:
+            raise UserError(f"{place}: it has no length; accepted: its own, or one of its page")
+        if length < page.opcode.end:
+            raise UserError(f"{place}: length {length}; accepted: at least {page.opcode.end}, where its opcode ends")
+        made = Template(self, instruction, length, place)
+        row = GuestInstruction(
+            len(self._operands), len(made.words), made.n_ops, made.n_constants, made.n_labels, len(made.targets),
+            len(self._targets), length, made.ends, 0, made.needs, made.change, made.most, 0,
+        )  # fmt: skip
+        self._instructions.append(row)
+        self._operands += [GuestOperand(*each) for each in made.words]
+        for field, relative_to, depth in made.targets:
+            self._targets.append(GuestTarget(field, Relation[relative_to.upper()], 0, depth, 0))
+        return len(self._instructions) - 1
+
+    def _bank(self, file: Registers) -> GuestBank:
+        if file.initial is None:
+            return GuestBank(file.type)
+        if check_number(file.type, file.initial):
+            raise UserError(f"{file!r}: initial value {file.initial!r}; accepted: a number that is an {file.type}")
+        return GuestBank(file.type, True, 0, self.constant(bits_of(file.type, file.initial)))
+
+
+def _callees(every: Sequence[Page]) -> list[Any]:
+    """What the templates call, each once."""
+    found: list[Any] = []
+    for page in every:
+        for instruction in page.instructions.values():
+            for op in instruction.ops if isinstance(instruction, Instruction) else ():
+                is_call = len(op) > 2 and op[0] == "call" and not isinstance(op[2], Field)
+                if is_call and not any(each is op[2] for each in found):
+                    found.append(op[2])
+    return found
+
+
+def _field(field: Field) -> GuestField:
+    flags = FieldFlag.SIGNED * field.signed | FieldFlag.EXTENDED * field.extended
+    flags |= FieldFlag.BIG_ENDIAN * (field.order == "big")
+    return GuestField(field.bias, field.scale, field.offset, field.size, field.shift, field.bits, flags)
+
+
+def _array(type: Any, rows: Sequence[Any]) -> Any:
+    return (type * max(len(rows), 1))(*rows)

@@ -1,0 +1,128 @@
+"""A declaration of a guest's instructions, by which the core turns its bytecode into functions."""
+
+from __future__ import annotations
+
+import ctypes
+
+from cnp.backends import native
+from cnp.bytecode.encode import Encoder
+from cnp.bytecode.function import GuestFunction
+from cnp.bytecode.message import message
+from cnp.bytecode.operands import Registers, Variable, within
+from cnp.errors import UserError
+from cnp.ir.function import Function
+from cnp.ir.optable import default_ops
+from cnp.ir.packed import Packed
+from cnp.runtime.guest_layout import GuestSpan, Walk, WalkError
+
+TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    from cnp.bytecode.instruction import Page
+    from cnp.ir.function import Callee
+    from cnp.types import ParameterType, Type
+
+
+class Table:
+    """The instructions of a guest, as `page` declares them, ready to translate its bytecode.
+
+    `parameters` says where those of a function are when it begins: Variables for the first of them, then a file for
+    the rest, from its register 0 on. `stack` is the file of the operand stack, whose count is how deep it may get;
+    how deep it is is known everywhere before the function runs, and it is empty at first. `functions` is the class of
+    an extension library (cnp.load), if the templates have its ops. UserError if a template is not well formed.
+    """
+
+    def __init__(
+        self,
+        page: Page,
+        *,
+        parameters: Sequence[Variable | Registers] = (),
+        stack: Registers | None = None,
+        functions: type[Function] = Function,
+    ) -> None:
+        for number, each in enumerate(parameters):
+            last = number == len(parameters) - 1
+            if not isinstance(each, Variable) and not (last and isinstance(each, Registers)):
+                raise UserError(f"table: parameter {number} is {each!r}; accepted: Variables, and a file as the last")
+        self.page = page
+        self._places = [each.file if isinstance(each, Variable) else each for each in parameters]
+        op_table = functions._own_ops or default_ops()
+        self._encoder = Encoder(page, self._places, stack, op_table)
+        self._class: Any = GuestFunction
+        if functions._own_ops is not None:
+            self._class = type("GuestFunction", (GuestFunction,), {"__slots__": (), "_own_ops": functions._own_ops})
+        self._spans, self._types = self._lay_out({})
+        self._walk: Any = None  # the core's routine, when it is first needed
+
+    def _lay_out(self, sizes: Mapping[Registers, int]) -> tuple[Any, bytes]:
+        """Which registers each file has, and the types of all."""
+        files = self._encoder.files
+        for file in sizes:
+            if file not in files:
+                raise UserError(f"sizes: the table does not have {file!r}")
+        spans, types = (GuestSpan * max(len(files), 1))(), bytearray()
+        for span, file in zip(spans, files):
+            count = within(f"sizes: {file!r}", sizes.get(file, file.count), 0, file.count)
+            span.first, span.count = len(types), count
+            types += bytes([file.type]) * count
+        return spans, bytes(types)
+
+    def function(
+        self,
+        name: str,
+        params: Iterable[ParameterType] = (),
+        result: Type | None = None,
+        code: bytes | bytearray | memoryview = b"",
+        *,
+        callees: Sequence[Callee] = (),
+        sizes: Mapping[Registers, int] | None = None,
+    ) -> GuestFunction:
+        """A function of the bytecode `code`, which is copied.
+
+        `callees` are what fields of callees number, from 0. `sizes` says of some files, the operand stack among them,
+        how many registers the function has of them, up to their count. BytecodeError says which instruction is wrong,
+        by its offset; what is wrong with an op (a register that is read before it is written, arguments of a callee
+        that a field numbers, a missing result) is a VerifyError when the function is compiled, with the offset too.
+        """
+        spans, types = self._lay_out(sizes) if sizes else (self._spans, self._types)
+        function: GuestFunction = self._class(name, params, result)
+        n_parameters = len(function._types)
+        if not types.startswith(function._types) or n_parameters > self._room(spans):
+            raise self._bad_parameters(function, spans)
+        function._types[:] = types
+        for callee in (*self._encoder.callees, *callees):
+            function._add_callee(callee)
+        data = bytes(code)
+        walk = Walk(code=data, size=len(data), banks=ctypes.addressof(spans))
+        walk.n_parameters, walk.n_callees = n_parameters, len(callees)
+        core = native.core()
+        with core.compiling(1) as scratch:
+            self._run(core, walk, scratch)
+            if walk.error:
+                raise message(name, self.page, self._encoder.fields, data, walk, len(callees))
+            words = ctypes.string_at(walk.words, walk.n_words * 4)
+            function._packed = Packed(words, ctypes.string_at(walk.constants, walk.n_constants * 8))
+            function._offsets = ctypes.string_at(walk.offsets, walk.n_ops * 4)
+        function._label_count = walk.n_labels
+        return function
+
+    def _run(self, core: Any, walk: Walk, scratch: int) -> None:
+        if self._walk is None:
+            prototype = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+            self._walk = prototype(core.routine("cnp_walk"))
+        size = 0
+        while True:
+            walk.scratch, walk.scratch_size = core.scratch(scratch, size)
+            if self._walk(ctypes.addressof(self._encoder.table), ctypes.addressof(walk)) != WalkError.NEEDS_SCRATCH:
+                return
+            size = walk.scratch_used
+
+    def _room(self, spans: Any) -> int:
+        return sum(span.count for span, _ in zip(spans, self._places))
+
+    def _bad_parameters(self, function: Function, spans: Any) -> UserError:
+        found = ", ".join(map(str, function.parameter_types))
+        accepted = ", ".join(f"{span.count} {file.type}" for span, file in zip(spans, self._places)) or "none"
+        return UserError(f"function {function.name!r}: parameters ({found}); accepted in this order, up to: {accepted}")

@@ -1,0 +1,263 @@
+"""Two small guests, one of registers and one of a stack: their tables, a plain interpreter of each, random programs."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cnp import i64
+from cnp.bytecode import Field, Instruction, Page, Prefix, Registers, Table, Target, Variable, peek, pop, push
+
+MASK = 2**64 - 1
+FUEL = 200
+"""Backward jumps that an interpreter takes before it gives a program up."""
+
+
+def signed(value: int) -> int:
+    """The i64 of the low 64 bits."""
+    return (value & MASK ^ 1 << 63) - (1 << 63)
+
+
+class OutOfFuel(Exception):
+    """A program that takes too long."""
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A table, what its programs mean, and how to make one that ends in most cases."""
+
+    table: Table
+    run: Callable[[bytes, list[int]], int]
+    program: Callable[[random.Random], bytes]
+
+
+# -- registers: words of four bytes, as in many a virtual machine
+
+A, B, C = Field(1), Field(2), Field(3)
+IMMEDIATE = Field(2, 16, signed=True)
+BY = Target(Field(2, 16, signed=True, scale=4), "end")
+FAR = Target(Field(1, 24, signed=True, scale=4), "start")
+FILE = Registers(i64, 8, initial=0)
+
+WORDS = Table(
+    Page(
+        Field(0),
+        {
+            0x00: Instruction("move", ("move", FILE[A], FILE[B])),
+            0x01: Instruction("set", ("i64_const", FILE[A], IMMEDIATE)),
+            0x02: Instruction("add", ("i64_add", FILE[A], FILE[B], FILE[C])),
+            0x03: Instruction("sub", ("i64_sub", FILE[A], FILE[B], FILE[C])),
+            0x04: Instruction("xor_immediate", ("i64_xor", FILE[A], FILE[A], IMMEDIATE)),
+            0x05: Instruction("shift", ("i64_shl", FILE[A], FILE[B], Field(3, 6))),
+            0x10: Instruction("jump", ("jump", FAR)),
+            0x11: Instruction("less", ("branch_i64_lt_s", FILE[A], FILE[0], BY)),
+            0x12: Instruction("zero", ("branch_i64_eqz", FILE[A], BY)),
+            0x20: Instruction("return", ("ret", FILE[A])),
+        },
+        length=4,
+    ),
+    parameters=[FILE],
+)
+
+
+def run_words(code: bytes, arguments: list[int]) -> int:
+    """What the words mean."""
+    r, at, fuel = [*arguments, *[0] * (8 - len(arguments))], 0, FUEL
+    while True:
+        op, a, b, c = code[at : at + 4]
+        (immediate,) = struct.unpack("<h", code[at + 2 : at + 4])
+        before, at = at, at + 4
+        if op == 0x00:
+            r[a] = r[b]
+        elif op == 0x01:
+            r[a] = immediate
+        elif op == 0x02:
+            r[a] = signed(r[b] + r[c])
+        elif op == 0x03:
+            r[a] = signed(r[b] - r[c])
+        elif op == 0x04:
+            r[a] ^= immediate
+        elif op == 0x05:
+            r[a] = signed(r[b] << (c & 63))
+        elif op == 0x10:
+            far = int.from_bytes(code[before + 1 : before + 4], "little", signed=True)
+            at = before + 4 * far
+        elif (op == 0x11 and r[a] < r[0]) or (op == 0x12 and not r[a]):
+            at += 4 * immediate
+        elif op == 0x20:
+            return r[a]
+        if at <= before:
+            fuel -= 1
+            if not fuel:
+                raise OutOfFuel
+
+
+def random_words(r: random.Random) -> bytes:
+    """A program of up to forty instructions that returns in its last."""
+    count = r.randrange(1, 40)
+    made = []
+    for number in range(count):
+        op = r.choice((0x00, 0x01, 0x02, 0x02, 0x03, 0x04, 0x05, 0x10, 0x11, 0x12, 0x20))
+        a, target = r.randrange(8), r.randrange(count + 1)
+        if op == 0x10:
+            made.append(bytes([op]) + (target - number).to_bytes(3, "little", signed=True))
+        elif op in (0x11, 0x12):
+            made.append(struct.pack("<BBh", op, a, target - number - 1))
+        elif op in (0x01, 0x04):
+            made.append(struct.pack("<BBh", op, a, r.randrange(-(2**15), 2**15)))
+        else:
+            made.append(bytes([op, a, r.randrange(8), r.randrange(8 if op in (0x02, 0x03) else 256)]))
+    return b"".join(made) + bytes([0x20, r.randrange(8), 0, 0])
+
+
+# -- a stack: bytes, big-endian operands, a prefix that widens them, and a page of its own for rarer ones
+
+LOCALS = Registers(i64, 16, "local", initial=0)
+STACK = Registers(i64, 8, "stack")
+HELD = Variable(i64)
+LOCAL = Field(1, extended=True)
+NUMBER = Field(1, signed=True, extended=True)
+PLACE = Target(Field(1, 16, order="big"), "zero")
+_WIDE, _RARE = 0xE0, 0xE1
+
+BYTES = Table(
+    Page(
+        Field(0),
+        {
+            0x01: Instruction("push", ("i64_const", push, NUMBER), length=2),
+            0x02: Instruction("get", ("move", push, LOCALS[LOCAL]), length=2),
+            0x03: Instruction("set", ("move", LOCALS[LOCAL], pop), length=2),
+            0x10: Instruction("add", ("i64_add", push, pop, pop)),
+            0x11: Instruction("sub", ("i64_sub", push, pop, pop)),
+            0x12: Instruction("double", ("i64_add", peek(0), peek(0), peek(0))),
+            0x30: Instruction("jump", ("jump", PLACE), length=3),
+            0x31: Instruction("if", ("branch_i64_nez", pop, PLACE), length=3),
+            0x32: Instruction(
+                "clamp",  # a label of its own
+                ("branch_i64_ge_s", peek(0), 0, "done"),
+                ("i64_const", peek(0), 0),
+                ("place", "done"),
+            ),
+            0x33: Instruction("return", ("ret", pop)),
+            0x34: Instruction("try", ("branch_i64_nez", peek(0), PLACE), ("move", HELD, pop), length=3),
+            _WIDE: Prefix(None, 2, collects=Field(1)),
+            _RARE: Prefix(
+                Page(
+                    Field(0),
+                    {
+                        0x00: Instruction("dup", ("move", push, peek(0)), length=1),
+                        0x01: Instruction(
+                            "swap",
+                            ("move", HELD, peek(0)),
+                            ("move", peek(0), peek(1)),
+                            ("move", peek(1), HELD),
+                            length=1,
+                        ),
+                        0x02: Instruction("nop", length=1),
+                    },
+                )
+            ),
+        },
+        length=1,
+    ),
+    parameters=[LOCALS],
+    stack=STACK,
+)
+
+
+def run_bytes(code: bytes, arguments: list[int]) -> int:
+    """What the bytes mean."""
+    local, stack, at, fuel = [*arguments, *[0] * (16 - len(arguments))], [], 0, FUEL
+    while True:
+        start, wide, bits = at, 0, 0
+        while code[at] == _WIDE:
+            wide, bits, at = wide << 8 | code[at + 1], bits + 8, at + 2
+        op = code[at]
+        operand = wide << 8 | code[at + 1] if op < 0x10 else 0
+        at += 2 if op < 0x10 else 3 if op in (0x30, 0x31, 0x34) else 1
+        place = int.from_bytes(code[at - 2 : at], "big")
+        if op == 0x01:
+            half = 1 << (bits + 7)
+            stack.append((operand ^ half) - half)
+        elif op == 0x02:
+            stack.append(local[operand])
+        elif op == 0x03:
+            local[operand] = stack.pop()
+        elif op in (0x10, 0x11):
+            b, a = stack.pop(), stack.pop()
+            stack.append(signed(a + b if op == 0x10 else a - b))
+        elif op == 0x12:
+            stack[-1] = signed(2 * stack[-1])
+        elif op == 0x30 or (op == 0x31 and stack.pop()) or (op == 0x34 and stack[-1]):
+            at = place
+        elif op == 0x32:
+            stack[-1] = max(stack[-1], 0)
+        elif op == 0x33:
+            return stack.pop()
+        elif op == 0x34:
+            stack.pop()
+        elif op == _RARE:
+            rare, at = code[at], at + 1
+            if rare == 0x00:
+                stack.append(stack[-1])
+            elif rare == 0x01:
+                stack[-1], stack[-2] = stack[-2], stack[-1]
+        if at <= start:
+            fuel -= 1
+            if not fuel:
+                raise OutOfFuel
+
+
+def random_bytes(r: random.Random) -> bytes:
+    """A program of blocks, each of which begins and ends with nothing on the stack; the last returns."""
+    made = bytearray()
+    jumps: list[int] = []
+    starts: list[int] = []
+    for _ in range(r.randrange(1, 8)):
+        starts.append(len(made))
+        for _ in range(r.randrange(0, 4)):
+            _statement(r, made)
+        if r.random() < 0.7:
+            made += r.choice((bytes([0x02, r.randrange(4), 0x31]), b"\x30"))
+            jumps.append(len(made))
+            made += b"\0\0"
+    starts.append(len(made))
+    for at in jumps:
+        target = r.choice([each for each in starts if each > at] if r.random() < 0.7 else starts)
+        made[at : at + 2] = target.to_bytes(2, "big")
+    return bytes(made) + bytes([0x02, r.randrange(4), 0x33])
+
+
+def _statement(r: random.Random, made: bytearray) -> None:
+    """local = an expression; or, where another is not zero, that."""
+    if r.random() < 0.2:
+        place = len(made) + 7
+        made += bytes([0x02, r.randrange(4), 0x34, *place.to_bytes(2, "big"), 0x01, r.randrange(256)])
+    else:
+        depth = 0
+        for _ in range(r.randrange(1, 8)):
+            depth += _step(r, made, depth)
+        made += b"\x10" * (depth - 1)
+    made += bytes([0x03, r.randrange(4)])
+
+
+def _step(r: random.Random, made: bytearray, depth: int) -> int:
+    """An instruction for a stack that has `depth` values; returns by how much it grows."""
+    if depth < 1 or (depth < 7 and r.random() < 0.5):
+        prefixes = b"".join(bytes([_WIDE, r.randrange(256)]) for _ in range(r.choice((0, 0, 0, 1, 2, 7))))
+        made += prefixes + bytes([0x01, r.randrange(256)]) if r.random() < 0.5 else bytes([0x02, r.randrange(4)])
+        return 1
+    if depth < 7 and r.random() < 0.2:
+        made += bytes([_RARE, 0x00])
+        return 1
+    made += r.choice((b"\x12", b"\x32", bytes([_RARE, 0x02]), *[bytes([_RARE, 0x01])] * (depth > 1)))
+    if depth > 1 and r.random() < 0.5:
+        made += r.choice((b"\x10", b"\x11"))
+        return -1
+    return 0
+
+
+REGISTER_GUEST = Guest(WORDS, run_words, random_words)
+STACK_GUEST = Guest(BYTES, run_bytes, random_bytes)

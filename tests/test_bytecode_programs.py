@@ -1,0 +1,188 @@
+"""Guest bytecode compiled by a table does what a plain interpreter of the guest makes of it; and no bytes at all get
+past the walker that the verifier would refuse, or make it read or write where it must not."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from guest_machines import REGISTER_GUEST, STACK_GUEST, Guest, OutOfFuel
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from test_random import native_finding
+
+import cnp
+from cnp import i64
+from cnp.bytecode.instruction import read
+from cnp.ir.verifier import Finding, VerifyCode, find
+from cnp.stencil.sources import stencils_directory
+
+GUESTS = pytest.mark.parametrize("guest", [REGISTER_GUEST, STACK_GUEST], ids=["registers", "stack"])
+SETTINGS = settings(derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+
+
+@GUESTS
+def test_programs_do_what_an_interpreter_makes_of_them(guest: Guest) -> None:
+    ran = 0
+    for seed in range(400):
+        r = random.Random(seed)
+        code = guest.program(r)
+        arguments = [r.choice((0, 1, -1, 5, 2**63 - 1, -(2**63))) for _ in range(2)]
+        try:
+            wanted = guest.run(code, arguments)
+        except OutOfFuel:
+            continue
+        function = guest.table.function("guest", [i64, i64], i64, code)
+        assert function.compile()(*arguments) == wanted, f"seed {seed}: {code.hex()}"
+        if seed % 8 == 0:
+            assert function.compile(backend="reference")(*arguments) == wanted, f"seed {seed}"
+        ran += 1
+    assert ran > 250
+
+
+def _end(guest: Guest, code: bytes) -> int:
+    """Behind the last instruction of which at least the opcode is there."""
+    return max((each.end for each in read(guest.table.page, code)), default=0)
+
+
+def accepts(guest: Guest, code: bytes) -> bool:
+    """Whether the walker takes the bytes. What it takes is well formed, and what it does not has a clean error."""
+    try:
+        function = guest.table.function("hostile", [i64], i64, code)
+    except cnp.BytecodeError as error:
+        starts = [each.start for each in read(guest.table.page, code)]
+        assert error.offset in (starts or [0]) or error.offset == _end(guest, code)
+        assert str(error).startswith("function 'hostile'")
+        return False
+    assert find(function) == native_finding(function) == Finding(VerifyCode.OK)
+    return True
+
+
+def damaged(guest: Guest, r: random.Random) -> bytes:
+    """A program with something else in some places, a bit flipped, a jump put in, or cut off."""
+    code = bytearray(guest.program(r))
+    for _ in range(r.choice((1, 1, 2, 4))):
+        at, kind = r.randrange(len(code)), r.randrange(8)
+        if kind == 0:
+            del code[at + 1 :]
+        elif kind == 1:
+            code[at:at] = bytes([r.choice(code)])
+        elif kind == 2:
+            jump = r.choice((0x10, 0x11, 0x30, 0x31))
+            code[at : at + 4] = struct.pack("<BBh", jump, r.randrange(9), r.randrange(-9, 9))
+        elif kind < 5:
+            code[at] ^= 1 << r.randrange(8)
+        else:
+            code[at] = r.choice((r.randrange(256), r.choice(code)))
+    return bytes(code)
+
+
+@GUESTS
+def test_damaged_programs(guest: Guest) -> None:
+    accepted = sum(accepts(guest, damaged(guest, random.Random(seed))) for seed in range(3000))
+    assert 300 < accepted < 2700
+
+
+@GUESTS
+def test_any_bytes(guest: Guest) -> None:
+    opcodes = list(guest.table.page.instructions)
+    pieces = st.one_of(
+        st.binary(max_size=8), st.builds(lambda a, b: bytes([a]) + b, st.sampled_from(opcodes), st.binary(max_size=4))
+    )
+
+    @settings(SETTINGS, max_examples=400)
+    @given(st.lists(pieces, max_size=12).map(b"".join))
+    @example(b"")
+    def check(code: bytes) -> None:
+        accepts(guest, code)
+
+    check()
+
+
+DRIVER = """
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#define CNP_MEMORY_H
+#include "core/walk.c"
+
+static char *bytes(u64 *size) {
+    if (fread(size, 8, 1, stdin) != 1) exit(0);
+    char *read = malloc(*size ? *size : 1);
+    if (*size && fread(read, *size, 1, stdin) != 1) exit(2);
+    return read;
+}
+
+int main(void) {
+    struct guest_table *table;
+    char *rows[8], *spans;
+    u64 size;
+    for (int k = 0; k < 8; k++) rows[k] = bytes(&size);
+    table = (struct guest_table *)bytes(&size);
+    memcpy(table, rows, sizeof rows);
+    spans = bytes(&size);
+    for (;;) {
+        struct walk walk = {.n_parameters = 1, .banks = (const struct guest_span *)spans, .scratch_size = 64};
+        walk.code = (const u8 *)bytes(&walk.size);
+        for (;;) {
+            walk.scratch = malloc(walk.scratch_size);
+            if (cnp_walk(table, &walk) != GUEST_NEEDS_SCRATCH) break;
+            free(walk.scratch);
+            walk.scratch_size = walk.scratch_used;
+        }
+        u64 sum = 0;
+        for (u64 k = 0; !walk.error && k < walk.n_words; k++) sum += walk.words[k];
+        printf("%u %u %llu\\n", walk.error, walk.error_offset, walk.error ? 0 : sum);
+        free(walk.scratch);
+        free((void *)walk.code);
+    }
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc and its sanitizers")
+@GUESTS
+def test_the_walker_under_sanitizers(guest: Guest, tmp_path: Path) -> None:
+    (tmp_path / "driver.c").write_text(DRIVER)
+    program = tmp_path / "driver"
+    command = ["gcc", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-Wno-attributes"]
+    command += ['-DCNP_TARGET_HEADER="/dev/null"', f"-I{stencils_directory()}", str(tmp_path / "driver.c")]
+    built = subprocess.run([*command, "-o", str(program)], capture_output=True, text=True, check=False)
+    if "libasan" in built.stderr or "libubsan" in built.stderr:
+        pytest.skip("gcc has no sanitizers here")
+    assert not built.returncode, built.stderr
+    encoder = guest.table._encoder
+    codes = [damaged(guest, random.Random(seed)) for seed in range(4000)]
+    codes += [random.Random(seed).randbytes(seed % 40) for seed in range(4000)]
+    parts = [bytes(each) for each in (*encoder._arrays, encoder.table, guest.table._spans)] + codes
+    sent = b"".join(struct.pack("<Q", len(each)) + each for each in parts)
+    done = subprocess.run([str(program)], input=sent, capture_output=True, check=False)
+    assert not done.returncode, done.stderr.decode()[-3000:]
+    rows = [tuple(map(int, line.split())) for line in done.stdout.decode().splitlines()]
+    assert len(rows) == len(codes)
+    for code, row in zip(codes[::20], rows[::20]):
+        assert row == _walked(guest, code), code.hex()
+
+
+def _walked(guest: Guest, code: bytes) -> tuple[int, int, int]:
+    """Error, its offset, and the sum of the words, as the core has it."""
+    found: list[int] = []
+
+    def report(_: str, page: object, fields: object, code: bytes, walk: Any, callees: int) -> Exception:
+        found.extend((walk.error, walk.error_offset, 0))
+        return cnp.BytecodeError("")
+
+    with mock.patch("cnp.bytecode.table.message", report):
+        try:
+            function = guest.table.function("f", [i64], i64, code)
+        except cnp.BytecodeError:
+            error, offset, total = found
+            return error, offset, total
+    assert function._packed is not None
+    return 0, 0, sum(memoryview(function._packed.words).cast("I"))
