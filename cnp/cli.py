@@ -1,4 +1,4 @@
-"""The command line: cnp build, run, emit, objdump, doctor, and what else surrounds the library."""
+"""The command line: cnp build, run, emit, export-c, objdump, doctor, and what else surrounds the library."""
 
 from __future__ import annotations
 
@@ -59,6 +59,15 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         help="mark where indirect jumps arrive, for processors that check it (IBT, BTI)",
     )
     emit.add_argument("--header", type=Path, metavar="HEADER", help="write a C header that declares them, too")
+
+    export = commands.add_parser("export-c", help="write a stencil library and its run time as C files: cnp.h, cnp.c")
+    export.add_argument(
+        "library", nargs="?", type=Path, metavar="CNPL", help="an extension library (default: the built-in ops)"
+    )
+    export.add_argument(
+        "-o", "--output", type=Path, default=Path(), metavar="DIR", help="where to write (default: here)"
+    )
+    export.add_argument("--target", metavar="NAME", help="the machine that it is for (default: this one)")
 
     objdump = commands.add_parser("objdump", help="show ops, stencils, holes and machine code side by side")
     objdump.add_argument("file", type=Path, metavar="FILE", help="functions in text form")
@@ -190,6 +199,17 @@ def _emit(options: argparse.Namespace) -> int:
     return 0
 
 
+def _export(options: argparse.Namespace) -> int:
+    from cnp.export.command import export, opened
+    from cnp.target import target_named
+
+    if options.target is not None:
+        target_named(options.target)
+    for path in export(opened(options.library, options.target), options.output):
+        print(path)
+    return 0
+
+
 def _objdump(options: argparse.Namespace) -> int:
     from cnp.tools import objdump
 
@@ -214,7 +234,7 @@ def _doctor(options: argparse.Namespace) -> int:
     return int(failed)
 
 
-_COMMANDS = {"run": _run, "emit": _emit, "objdump": _objdump, "doctor": _doctor}
+_COMMANDS = {"run": _run, "emit": _emit, "export-c": _export, "objdump": _objdump, "doctor": _doctor}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ahead_support import find_tool, succeed
 from conftest import LIBRARY
 
 import cnp
-from cnp import Trap, TrapKind, Unsupported, UserError, f64, i32, i64
+from cnp import Trap, TrapKind, Unsupported, UserError, cli, f64, i32, i64
 from cnp.errors import BuildError, CheckError, LibraryError
 from cnp.extension import library as extension_library
 from cnp.extension.library import OpLibrary
@@ -66,6 +67,17 @@ def written(directory: Path, **files: str) -> Path:
 
 
 # ---- what can be done with one
+
+
+def test_a_c_program_has_the_ops_too(path: Path, tmp_path: Path) -> None:
+    compiler = find_tool("gcc") or find_tool("clang")
+    if compiler is None:
+        pytest.skip("NOT TESTED: there is no gcc, nor clang")
+    assert cli.main(["export-c", str(path), "-o", str(tmp_path)]) == 0
+    sources = [ROOT / "tests" / "c_host" / "own_ops.c", tmp_path / "cnp.c"]
+    warnings = ("-Wall", "-Wextra", "-Werror")
+    succeed([compiler, *warnings, f"-I{tmp_path}", f"-I{EXAMPLE}", *sources, "-o", tmp_path / "main", "-lpthread"])
+    assert succeed([tmp_path / "main"]) == "9223372036854775807, unreachable in item at op 0\n"
 
 
 @pytest.mark.parametrize("name", MEANINGS)
@@ -537,7 +549,7 @@ def test_the_guide_is_true(tmp_path: Path) -> None:
     from test_docs import blocks
 
     guide = ROOT / "docs" / "embedding.md"
-    source = "".join(each for each in blocks(guide, "c") if each.startswith(('#include "cnp.h"', "IMPORT")))
+    source = "".join(each for each in blocks(guide, "c") if "OP(" in each)
     (tmp_path / "ops").mkdir()
     (tmp_path / "ops" / "vm.c").write_text(source)
     (command,) = (line for line in "".join(blocks(guide, "sh")).splitlines() if line.startswith("cnp build"))

@@ -51,7 +51,7 @@ MIRRORED: Mapping[str, type[ctypes.Structure]] = {
     "walk": guest_layout.Walk,
 }
 _HOST = [each[0] for each in layout.Host._fields_]
-IN_STRUCT_PYTHON = frozenset(_HOST[: _HOST.index(layout.LIBC_FUNCTIONS[0])])
+IN_STRUCT_PYTHON = frozenset(_HOST[: _HOST.index("poll")])
 """Members of struct host's first member, which Python's Host has as members of its own."""
 
 FILE_ROWS = {

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from cnp.bench import counted
@@ -37,22 +38,10 @@ def run(works: Works, shapes: tuple[str, ...]) -> dict[tuple[str, Kind, int], fl
 
     The loop that calls is not counted. Unavailable without valgrind.
     """
-    if shutil.which("valgrind") is None:
-        raise Unavailable("valgrind is not installed")
     _compile_byte_code()
     words = [",".join(f"{kind.value}:{size}" for kind, size in works), ",".join(shapes)]
-    with tempfile.TemporaryDirectory(prefix="cnp-bench-") as directory:
-        output = Path(directory) / "out"
-        command = [
-            *("valgrind", "--tool=callgrind", f"--callgrind-out-file={output}", f"--dump-before={counted.MARKER}*"),
-            "--smc-check=all",  # code memory is written through another mapping than it runs from
-            *(sys.executable, "-m", counted.__name__, *words),
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
-        if done.returncode:
-            raise Unavailable(f"valgrind failed: {done.stderr.strip()[-300:]}")
-        rows = json.loads(done.stdout)
-        totals = [_total(Path(f"{output}.{2 * number}")) for number in range(1, len(rows) + 1)]
+    printed, totals = marked([sys.executable, "-m", counted.__name__, *words], counted.MARKER)
+    rows = json.loads(printed)
     measured = {(name, calls): total for (name, calls), total in zip(rows, totals)}
     found = {name: (measured[name, 3] - measured[name, 1]) / 2 for name, calls in measured if calls == 1}
     around = found[counted.ROUND] - 1  # the one is its instruction, return, which cnp_emit has too
@@ -62,6 +51,26 @@ def run(works: Works, shapes: tuple[str, ...]) -> dict[tuple[str, Kind, int], fl
         for shape in shapes
         if (name := counted.name(shape, size, kind)) in found
     }
+
+
+def marked(command: Sequence[str], marker: str) -> tuple[str, list[int]]:
+    """Runs a command. What it prints, and how many instructions it executes between the calls of a function, of which
+    the first one begins what is counted, the second ends it, and so on. Unavailable without valgrind.
+    """
+    if shutil.which("valgrind") is None:
+        raise Unavailable("valgrind is not installed")
+    with tempfile.TemporaryDirectory(prefix="cnp-bench-") as directory:
+        output = Path(directory) / "out"
+        whole = [
+            *("valgrind", "--tool=callgrind", f"--callgrind-out-file={output}", f"--dump-before={marker}*"),
+            "--smc-check=all",  # code memory is written through another mapping than it runs from
+            *command,
+        ]
+        done = subprocess.run(whole, capture_output=True, text=True, check=False, env=environment())
+        if done.returncode:
+            raise Unavailable(f"valgrind failed: {done.stderr.strip()[-300:]}")
+        dumps = len(list(Path(directory).glob("out.*")))
+        return done.stdout, [_total(Path(f"{output}.{number}")) for number in range(2, dumps + 1, 2)]
 
 
 @functools.cache

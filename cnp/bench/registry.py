@@ -12,6 +12,7 @@ from cnp.errors import UserError
 MODULES = (
     "emission",
     "compile_time",
+    "c_host",
     "versus",
     "call",
     "startup",

@@ -13,19 +13,17 @@ from cnp.runtime import platform
 from cnp.runtime.buffer import Buffer
 from cnp.runtime.codememory import CodeMemory
 from cnp.runtime.layout import (
-    KNOWN_CONTROLS,
-    KNOWN_OPS,
     LIBC_FUNCTIONS,
     PYTHON_FUNCTIONS,
     PYTHON_OBJECTS,
-    REDUCIBLE_OPS,
     STRUCTURES,
     Host,
     Library,
     Request,
 )
 from cnp.runtime.reservation import release
-from cnp.stencil.layout import SectionName, SymbolKind
+from cnp.runtime.tables import SECTIONS, describe
+from cnp.stencil.layout import SectionName
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
@@ -119,6 +117,7 @@ class Core:
         host = Host()
         for name in PYTHON_FUNCTIONS:
             setattr(host, name, ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value)
+        host.poll, host.trapped = self.routine("cnp_poll_python"), self.routine("cnp_trapped_python")
         system = platform.current()
         for name in LIBC_FUNCTIONS:
             setattr(host, name, system.routine(name))
@@ -149,51 +148,16 @@ class Core:
 
         LibraryError if something is not in it.
         """
-        tables = Library()
-        for name in (
-            "ops",
-            "placements",
-            "stencils",
-            "holes",
-            "chunks",
-            "runs",
-            "families",
-            "kinds",
-            "classes",
-            "fields",
-        ):
+        tables = describe(library)
+        for name in SECTIONS:
             section = Buffer(library.section(SectionName[name.upper()]), writable=False)
             self._sections.append(section)
             setattr(tables, name, section.address)
-        values = {kind: [value for _, value in rows] for kind, rows in library.symbols.items()}
-        names = (SymbolKind.INTEGER_REGISTER, SymbolKind.FLOAT_REGISTER)
-        for row, alternatives in zip(tables.alternative, (values[kind] for kind in names)):
-            row[: len(alternatives) + 1] = [*alternatives, max(alternatives) + 1]
-        limits = dict(library.symbols[SymbolKind.LIMIT])
-        if limits.pop("pools"):
+        if library.limits["pools"]:
             constants = Buffer(library.section(SectionName.BLOB), writable=False)
             self._sections.append(constants)
             tables.constants = constants.address
-        for name, value in limits.items():
-            setattr(tables, name, value)
         tables.blob = blob
-        tables.last_routine = max(library.exports.values())
-        tables.n_ops = len(library.ops)
-        tables.integer_registers = library.integer_registers
-        tables.float_registers = library.float_registers
-        tables.integer_argument[: len(values[SymbolKind.ARGUMENT])] = values[SymbolKind.ARGUMENT]
-        (tables.integer_result,), (tables.float_result,) = values[SymbolKind.RESULT], values[SymbolKind.FLOAT_RESULT]
-        tables.survivors = sum(1 << register for register in values[SymbolKind.SURVIVOR])
-        tables.scratch = sum(1 << register for register in values[SymbolKind.SCRATCH])
-        tables.padding[:] = library.padding
-        control, rows = library.control, library.op_by_method
-        try:
-            tables.control[:] = [control[name] for name in KNOWN_CONTROLS]
-            tables.known[:] = [rows[name].code for name in KNOWN_OPS]
-            for code in (rows[name].code for name in REDUCIBLE_OPS):
-                tables.reducible[code >> 6] |= 1 << (code & 63)
-        except KeyError as missing:
-            raise LibraryError(f"{library.path}: the core needs {missing.args[0]!r}, which is not in it") from None
         return tables
 
     def compile(self, request: Request, tables: Library | None = None) -> int:

@@ -111,6 +111,8 @@ class Host(ctypes.Structure):
         ("tuple_items", c_int64),
         ("type_offset", c_int64),
         ("slot_offset", c_int64),
+        ("poll", c_void_p),
+        ("trapped", c_void_p),
         *((name, c_void_p) for name in LIBC_FUNCTIONS),
         ("main_thread", c_uint64),
         ("context_key", c_uint32),

@@ -1,4 +1,4 @@
-/* The border to C where Python is the host: entering compiled code, and leaving it early. */
+/* The border to C: entering compiled code, and leaving it early. */
 #include "border.h"
 
 /* The destructor of the thread-specific key. */
@@ -26,39 +26,27 @@ i64 cnp_run(const struct signature *signature, const i64 *integers, const f64 *f
     return enter(signature, integers, floats, result);
 }
 
+/* A call from C, by a function pointer: a trap is the host's to tell, and the result is 0 then. */
+struct cnp_result cnp_enter_from_c(const struct signature *signature, i64 *integers, f64 *floats) {
+    struct cnp_result result = {0, 0};
+    for (u32 k = 0, n = 0; k < signature->n_parameters; k++)
+        if (!IS_FLOAT(signature->parameter_type[k])) {
+            if (signature->parameter_type[k] == TYPE_I32) /* C leaves the upper half of a register undefined */
+                integers[n] = CNP_EXTEND_I32(integers[n]);
+            n++;
+        }
+    i64 trap = enter(signature, integers, floats, &result);
+    if (__builtin_expect(!trap, 1))
+        return result;
+    signature->host->trapped(signature, trap);
+    return (struct cnp_result){0, 0};
+}
+
 /* The end of cnp_trap. */
 __attribute__((used, noreturn, visibility("hidden"))) void cnp_stop(u32 function, u32 place, char *frame) {
     struct context *context = context_of(frame);
     context->trap = trap_word(function, place >> 4, place & 15);
     cnp_unwind(context);
-}
-
-/* How long code that has released the GIL goes on before it asks for it again to look for signals: waiting for it may
- * take Python's switch interval of 5 ms each time. */
-enum { MILLISECONDS_BETWEEN_GIL = 50, CLOCK_MONOTONIC_COARSE = 6 };
-
-static int has_waited(struct context *context) {
-    s64 time[2]; /* struct timespec */
-    context->host->clock_gettime(CLOCK_MONOTONIC_COARSE, time);
-    s64 now = time[0] * 1000 + time[1] / 1000000;
-    if (now - context->last_poll < MILLISECONDS_BETWEEN_GIL)
-        return 0;
-    context->last_poll = now;
-    return 1;
-}
-
-/* Lets Python's signal handlers run, which they do on the main thread only; whatever they raise ends the call. */
-static void ask_python(struct context *context) {
-    const struct python *python = &context->host->python;
-    if (context->host->pthread_self() != context->host->main_thread || (!python->PyGILState_Check() && !has_waited(context)))
-        return;
-    int state = python->PyGILState_Ensure();
-    int raised = python->PyErr_CheckSignals();
-    python->PyGILState_Release(state);
-    if (raised) {
-        context->trap = INTERRUPTED;
-        cnp_unwind(context);
-    }
 }
 
 /* Where ticks have run out: returns new ones. `innermost` is as in the context; `function` is 0 in a loop, which needs no
@@ -69,7 +57,10 @@ __attribute__((used, visibility("hidden"))) u32 cnp_poll(char *frame, char *inne
     if (function && ticks_left(context, end) <= 0)
         cnp_stop(function, STACK_OVERFLOW, frame);
     context->frame = innermost;
-    ask_python(context);
+    if (context->host->poll(context)) {
+        context->trap = INTERRUPTED;
+        cnp_unwind(context);
+    }
     s64 ticks = ticks_left(context, end);
     return ticks > 0 ? (u32)ticks : 1;
 }

@@ -243,8 +243,12 @@ static inline int small_integer(const struct python *python, object *value, s64 
     return python->long_layout == LONG_TAG && word < 16;
 }
 
+struct context;
+struct signature;
 struct host {
     struct python python;
+    int (*poll)(struct context *); /* asked again and again while code runs; what is not 0 ends it: INTERRUPTED */
+    void (*trapped)(const struct signature *, i64 trap_word); /* in a function that C has called by a pointer */
     void *(*pthread_getspecific)(u32);
     int (*pthread_setspecific)(u32, const void *);
     i64 (*pthread_self)(void);

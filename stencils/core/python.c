@@ -202,19 +202,9 @@ object *cnp_vectorcall_free_threaded(object *callable, object *const *values, u6
     return call(*(const struct signature **)((char *)callable + 40), values, n, keywords);
 }
 
-/* A call from C. A trap becomes the thread's Python exception if it holds the GIL, so that ctypes raises it, and is
- * reported as unraisable if it does not; the result is 0 then. */
-struct cnp_result cnp_enter_from_c(const struct signature *signature, i64 *integers, f64 *floats) {
-    struct cnp_result result = {0, 0};
-    for (u32 k = 0, n = 0; k < signature->n_parameters; k++)
-        if (!IS_FLOAT(signature->parameter_type[k])) {
-            if (signature->parameter_type[k] == TYPE_I32) /* C leaves the upper half of a register undefined */
-                integers[n] = CNP_EXTEND_I32(integers[n]);
-            n++;
-        }
-    i64 trap = enter(signature, integers, floats, &result);
-    if (__builtin_expect(!trap, 1))
-        return result;
+/* A trap in a call from C becomes the thread's Python exception if it holds the GIL, so that ctypes raises it, and is
+ * reported as unraisable if it does not. */
+void cnp_trapped_python(const struct signature *signature, i64 trap) {
     const struct python *python = &signature->host->python;
     int holds_gil = python->PyGILState_Check(), state = holds_gil ? 0 : python->PyGILState_Ensure();
     raise(python, trap);
@@ -222,7 +212,31 @@ struct cnp_result cnp_enter_from_c(const struct signature *signature, i64 *integ
         python->PyErr_WriteUnraisable(signature->name);
         python->PyGILState_Release(state);
     }
-    return (struct cnp_result){0, 0};
+}
+
+/* How long code that has released the GIL goes on before it asks for it again to look for signals: waiting for it may
+ * take Python's switch interval of 5 ms each time. */
+enum { MILLISECONDS_BETWEEN_GIL = 50, CLOCK_MONOTONIC_COARSE = 6 };
+
+static int has_waited(struct context *context) {
+    s64 time[2]; /* struct timespec */
+    context->host->clock_gettime(CLOCK_MONOTONIC_COARSE, time);
+    s64 now = time[0] * 1000 + time[1] / 1000000;
+    if (now - context->last_poll < MILLISECONDS_BETWEEN_GIL)
+        return 0;
+    context->last_poll = now;
+    return 1;
+}
+
+/* Lets Python's signal handlers run, which they do on the main thread only; whatever they raise ends the call. */
+int cnp_poll_python(struct context *context) {
+    const struct python *python = &context->host->python;
+    if (context->host->pthread_self() != context->host->main_thread || (!python->PyGILState_Check() && !has_waited(context)))
+        return 0;
+    int state = python->PyGILState_Ensure();
+    int raised = python->PyErr_CheckSignals();
+    python->PyGILState_Release(state);
+    return raised;
 }
 
 /* tp_dealloc of a reservation: a host and the address of a block behind the object's head. The garbage collector does

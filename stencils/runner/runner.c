@@ -72,24 +72,20 @@ static int get_time(int clock, s64 *time) {
     return CNP_SYSCALL(CNP_SYS_CLOCK_GETTIME, (s64)clock, time, 0, 0, 0, 0) ? -1 : 0;
 }
 
-/* ---- and of Python ---- */
+/* ---- and of its host ---- */
 
-static int gil_check(void) { return 1; }
-static int gil_ensure(void) { return 0; }
-static void gil_release(int state) { (void)state; }
-static int check_signals(void) { return *(volatile s64 *)&state_of_process()->desk->interrupt != 0; }
-/* The only integers that the core makes here are trap words to be raised. */
-static object *keep_trap(u64 word) {
-    state_of_process()->desk->raised = word;
-    return 0;
+static int poll(struct context *context) {
+    (void)context;
+    return *(volatile s64 *)&state_of_process()->desk->interrupt != 0;
+}
+static void trapped(const struct signature *signature, i64 trap) {
+    (void)signature;
+    state_of_process()->desk->raised = trap;
 }
 
 static void fill_in(struct host *host) {
-    host->python.PyGILState_Check = gil_check;
-    host->python.PyGILState_Ensure = gil_ensure;
-    host->python.PyGILState_Release = gil_release;
-    host->python.PyErr_CheckSignals = check_signals;
-    host->python.PyLong_FromUnsignedLongLong = keep_trap;
+    host->poll = poll;
+    host->trapped = trapped;
     host->pthread_getspecific = get_specific;
     host->pthread_setspecific = set_specific;
     host->pthread_self = self;
@@ -99,7 +95,6 @@ static void fill_in(struct host *host) {
     host->mmap = map;
     host->munmap = unmap;
     host->clock_gettime = get_time;
-    host->main_thread = self();
 }
 
 /* ---- C functions for compiled code to call, which is how tests see that calls of C are right ---- */

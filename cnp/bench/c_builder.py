@@ -1,0 +1,60 @@
+"""Functions -> C that builds the same through cnp.h, a statement an op: no time goes into deciding what to build."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cnp import Function, Label, Register
+from cnp.ir.optable import Code, Operand, Role
+from cnp.ir.signature import operands_of
+from cnp.types import Type
+
+_TYPES = {each: f"CNP_{each.name.upper()}" for each in Type}
+_METHODS = {
+    int(Code.PLACE): "place", int(Code.JUMP): "jump", int(Code.RET): "ret", int(Code.MOVE): "move",
+    int(Code.SELECT): "select", int(Code.CONST32): "move", int(Code.CONST64): "move", int(Code.CONSTF32): "move",
+    int(Code.CONSTF64): "move",
+}  # fmt: skip
+
+
+def source(functions: Mapping[str, Function]) -> str:
+    """`programs[]` of functions without calls: the name of each, and what builds it."""
+    texts = [_builder(number, function) for number, function in enumerate(functions.values())]
+    rows = [f'    {{"{name}", build_{number}}},' for number, name in enumerate(functions)]
+    fields = "const char *name; cnp_function *(*build)(cnp_session *);"
+    return "\n".join((*texts, f"static const struct program {{ {fields} }} programs[] = {{", *rows, "};", ""))
+
+
+def _builder(number: int, function: Function) -> str:
+    types, parameters = function.register_types, len(function.params)
+    result = "CNP_VOID" if function.result is None else _TYPES[function.result]
+    labels = max((each.code & 0xFFFFFFFF for op in function.ops for each in op if isinstance(each, Label)), default=0)
+    lines = [
+        f'cnp_function *f = cnp_new(session, "{function.name}", {result});',
+        f"cnp_value r[{max(len(types), 1)}];",
+        f"cnp_label l[{labels + 1}];",
+        *(f"r[{k}] = cnp_parameter(f, {_TYPES[types[k]]});" for k in range(parameters)),
+        *(f"r[{k}] = cnp_register(f, {_TYPES[types[k]]});" for k in range(parameters, len(types))),
+        f"for (int k = 0; k <= {labels}; k++)",
+        "    l[k] = cnp_new_label(f);",
+    ]
+    rows = function.op_table.rows
+    for op in function.ops:
+        method = rows[op[0]].method if op[0] in rows else _METHODS[op[0]]
+        expected = operands_of(function, op) or ()
+        values = ", ".join(("f", *(_value(each, operand) for each, operand in zip(op[1:], expected))))
+        lines.append(f"cnp_{method}({values});")
+    body = "".join(f"    {line}\n" for line in (*lines, "return f;"))
+    return f"static cnp_function *build_{number}(cnp_session *session) {{\n{body}}}\n"
+
+
+def _value(value: Any, operand: Operand) -> str:
+    if isinstance(value, Label):
+        return f"l[{value.code & 0xFFFFFFFF}]"
+    if isinstance(value, Register):
+        return f"r[{value.code & 0xFFFFFFFF}]"
+    if operand.role is Role.OFFSET:
+        return str(value)
+    assert operand.type is not None
+    return f"cnp_const_{operand.type.name}({value!r})"

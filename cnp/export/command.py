@@ -1,0 +1,43 @@
+"""`cnp export-c`: writes the C files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cnp.export import ops, tables
+from cnp.export.expand import expand
+from cnp.runtime.abi import ABI_HASH
+from cnp.runtime.default import default_library, library_for
+from cnp.stencil.library import Library
+from cnp.stencil.sources import stencils_directory
+from cnp.stencil.writer import write_file
+
+HOST = Path(__file__).parent / "host"
+
+
+def export(library: Library, directory: Path) -> list[Path]:
+    """Write cnp.h, cnp.c and cnp_data.h, which embed a library. UserError if an op's name cannot be one in C."""
+    header = (HOST / "cnp.h").read_text(encoding="utf-8")
+    texts = {
+        "ops.h": ops.declarations(library.ops, header),
+        "tables.h": tables.tables(library),
+        "operations.h": ops.table(library.ops),
+        "machine.h": f'#include "{library.target}.h"\n',
+    }
+    directories = (HOST, stencils_directory())
+    files = {
+        "cnp.h": expand("cnp.h", directories, texts),
+        "cnp.c": expand("cnp.c", directories, texts, kept=("cnp.h", "cnp_data.h")),
+        "cnp_data.h": tables.data(library),
+    }
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        write_file(directory / name, text.encode())
+    return [directory / name for name in files]
+
+
+def opened(path: Path | None, target: str | None) -> Library:
+    """The library at a path, or the package's for a target, by default this machine's. LibraryError if it is none."""
+    if path is not None:
+        return Library.open(path, target=target, abi_hash=ABI_HASH)
+    return default_library() if target is None else library_for(target)

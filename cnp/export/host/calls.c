@@ -1,0 +1,80 @@
+/* Calls: of functions of the same compilation, of compiled code, of C. */
+
+static void put_call(cnp_function *f, cnp_value d, const struct callee *callee, const void *target, const cnp_value *arguments,
+                     size_t n) {
+    struct operand expected = {D_OPERAND, callee->result_type};
+    u32 *words;
+    if (f->error.kind)
+        return;
+    if (n != callee->n_parameters) {
+        fail(&f->error, CNP_ERROR_FUNCTION, "function '%s', op %u (call): %zu arguments; accepted: %u", f->name,
+             (unsigned)f->n_ops, n, (unsigned)callee->n_parameters);
+        return;
+    }
+    if (callee->result_type == NO_TYPE && d.kind != CNP_NO_VALUE) {
+        fail(&f->error, CNP_ERROR_FUNCTION, "function '%s', op %u (call): the callee has no result; accepted: cnp_none()",
+             f->name, (unsigned)f->n_ops);
+        return;
+    }
+    if (!allocated(f, make_room(&f->callees, &f->callees_capacity, f->n_callees + 1, sizeof *f->callees) &&
+                          make_room(&f->targets, &f->targets_capacity, f->n_callees + 1, sizeof *f->targets)) ||
+        !(words = begin_op(f, IR_CALL, n + 2)))
+        return;
+    if (d.kind == CNP_NO_VALUE)
+        words[0] = NO_OPERAND_WORD;
+    else if (!put_operand(f, IR_CALL, 0, &expected, &d, words))
+        return;
+    words[1] = (u32)f->n_callees;
+    for (size_t k = 0; k < n; k++) {
+        expected = (struct operand){ARGUMENT_OPERAND, callee->parameter_type[k]};
+        if (!put_operand(f, IR_CALL, k + 1, &expected, &arguments[k], words + k + 2))
+            return;
+    }
+    f->callees[f->n_callees] = *callee;
+    f->targets[f->n_callees++] = target;
+    end_op(f, n + 2);
+}
+
+void cnp_call_function(cnp_function *f, cnp_value d, cnp_function *callee, const cnp_value *arguments, size_t n) {
+    struct callee row = {.kind = CALLEE_MEMBER, .result_type = callee->result, .n_parameters = callee->n_parameters};
+    if (callee->n_parameters)
+        memcpy(row.parameter_type, callee->types, callee->n_parameters);
+    if (!f->error.kind) /* a callee's mistake may be why it seems to have other parameters */
+        f->error = callee->error;
+    put_call(f, d, &row, callee, arguments, n);
+}
+
+void cnp_call_code(cnp_function *f, cnp_value d, const cnp_code *callee, size_t index, const cnp_value *arguments, size_t n) {
+    const struct signature *signature;
+    struct callee row = {.kind = CALLEE_CODE};
+    if (callee->session != f->session || index >= callee->n) {
+        if (!f->error.kind)
+            fail(&f->error, CNP_ERROR_FUNCTION, "function '%s', op %u (call): %s", f->name, (unsigned)f->n_ops,
+                 callee->session != f->session ? "the code is another session's" : "the code has not so many functions");
+        return;
+    }
+    signature = &callee->parts[index].signature;
+    row.address = signature->entry;
+    row.result_type = signature->result_type;
+    row.n_parameters = signature->n_parameters;
+    memcpy(row.parameter_type, signature->parameter_type, sizeof signature->parameter_type);
+    put_call(f, d, &row, NULL, arguments, n);
+}
+
+void cnp_call_c(cnp_function *f, cnp_value d, cnp_c_function callee, const cnp_value *arguments, size_t n) {
+    struct callee row = {.kind = CALLEE_C, .address = (u64)(uintptr_t)callee, .result_type = type_of_register(d)};
+    u32 integers = 0, floats = 0;
+    for (size_t k = 0; k < n && integers <= ARGUMENTS && floats <= ARGUMENTS; k++) {
+        u8 type = has_type(arguments[k], CNP_CONSTANT) ? (u8)(arguments[k].kind - CNP_CONSTANT) : type_of_register(arguments[k]);
+        *(IS_FLOAT(type) ? &floats : &integers) += 1;
+        if (integers <= ARGUMENTS && floats <= ARGUMENTS)
+            row.parameter_type[k] = type;
+    }
+    row.n_parameters = (u8)n;
+    if (integers <= ARGUMENTS && floats <= ARGUMENTS)
+        put_call(f, d, &row, NULL, arguments, n);
+    else if (!f->error.kind)
+        fail(&f->error, CNP_ERROR_FUNCTION,
+             "function '%s', op %u (call): %zu arguments; accepted by C functions: up to %d integers and %d floats", f->name,
+             (unsigned)f->n_ops, n, ARGUMENTS, ARGUMENTS);
+}

@@ -1,0 +1,34 @@
+/* cnp, for C: the core of a stencil library, loaded and fed. Made of the files that are named below; public functions are
+ * described in cnp.h. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* memfd_create, pthread_getattr_np */
+#endif
+#include "cnp.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "words.h"
+#include "machine.h"
+#include "cnp_data.h"
+#include "tables.h"
+#include "operand.h"
+#include "operations.h"
+#include "session.h"
+#include "error.c"
+#include "memory.c"
+#include "context.c"
+#include "session.c"
+#include "builder.c"
+#include "function.c"
+#include "calls.c"
+#include "message.c"
+#include "compile.c"
+#include "run.c"

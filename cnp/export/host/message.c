@@ -1,0 +1,46 @@
+/* What the core finds wrong with a function, three numbers -> a message. What one op can show was found when it was added:
+ * see builder.c. */
+
+/* The words of an op by number. */
+static const u32 *words_of(const cnp_function *f, u32 number) {
+    const u32 *words = f->words;
+    while (number--)
+        words += (*words >> 16) + 1;
+    return words;
+}
+
+static void *ill_formed(const cnp_function *f, const struct request *request, cnp_error *error) {
+    const u32 *words = request->error == EMPTY ? NULL : words_of(f, request->error_op);
+    u32 word = words ? words[1 + request->error_operand] : 0;
+    char place[160];
+    if (request->error == EMPTY)
+        return fail(error, CNP_ERROR_FUNCTION,
+                    "function '%s': it has no ops; accepted: at least one, the last of which ends it", f->name);
+    if (request->error == TOO_LARGE)
+        return fail(error, CNP_ERROR_FUNCTION,
+                    "function '%s': too large: %u ops and %zu registers; accepted: up to %u ops, half a MiB of values alive at "
+                    "once, and as much code as the target's jumps and loads of constants reach",
+                    f->name, (unsigned)f->n_ops, f->n_registers, 1u << 26);
+    snprintf(place, sizeof place, "function '%.80s', op %u (%s)", f->name, (unsigned)request->error_op,
+             name_of_op(*words & 0xffff));
+    switch (request->error) {
+    case UNBOUND_LABEL:
+        return fail(error, CNP_ERROR_FUNCTION, "%s: label %u is placed nowhere; accepted: a label that cnp_place puts somewhere",
+                    place, (unsigned)word);
+    case LABEL_PLACED_TWICE:
+        return fail(error, CNP_ERROR_FUNCTION, "%s: label %u is placed a second time; accepted: once", place, (unsigned)word);
+    case USE_BEFORE_DEFINITION:
+        return fail(error, CNP_ERROR_FUNCTION,
+                    "%s: register %u of type %s is read where some path has not assigned it; accepted: a register assigned on "
+                    "every path",
+                    place, (unsigned)word, type_name(f->types[word]));
+    case FALLS_OFF_THE_END:
+        return fail(error, CNP_ERROR_FUNCTION,
+                    "%s: control goes on past the last op; accepted there: jump, ret, branch_table, unreachable", place);
+    case OFFSET_OUT_OF_RANGE:
+        return fail(error, CNP_ERROR_FUNCTION, "%s: offset %d; accepted: above -2^31", place, (int)(s32)word);
+    default:
+        return fail(error, CNP_ERROR_FUNCTION, "%s: the core reports %u, which it should not; please report this", place,
+                    (unsigned)request->error);
+    }
+}

@@ -1,0 +1,77 @@
+/* What the parts of the host know of one another. */
+
+/* A range of the arena: free, or a piece of code's. */
+struct extent {
+    size_t start, size;
+    struct extent *next;
+};
+
+/* Memory for code: two views of it, or one. */
+struct arena {
+    char *executable, *writable; /* NULL while there is none */
+    size_t capacity, granule;
+    struct extent *free; /* in the order of addresses, none next to another */
+};
+
+/* One function of a piece of code. */
+struct part {
+    struct signature signature;
+    const char *name;
+    size_t offset, size, entry; /* in the piece; the entry is for C */
+};
+
+struct cnp_code {
+    cnp_session *session;
+    cnp_code *next, **link; /* among the session's; what points here */
+    struct extent *extent;
+    size_t n;
+    struct part parts[];
+};
+
+struct scratch {
+    char *start;
+    size_t size;
+};
+
+struct cnp_session {
+    struct host host; /* first, because the core gives it back */
+    struct library library;
+    cnp_options options;
+    pthread_mutex_t lock; /* for everything below */
+    struct arena arena;
+    char *blob; /* the core, in the executable view */
+    struct scratch *scratch;
+    size_t n_scratch;
+    struct context **contexts; /* of threads that have run code */
+    size_t n_contexts, contexts_capacity;
+    cnp_code *codes;
+    const struct part **parts; /* by the number that trap words have, less one: 0 is nobody's */
+    u32 *free_numbers;
+    size_t n_parts, n_free_numbers, parts_capacity;
+    u32 serials;
+};
+
+/* The core's routines, which are in code memory. */
+typedef int (*compile_routine)(const struct library *, const struct python *, struct request *);
+typedef int (*emit_routine)(struct request *, char *writable, u64 executable);
+typedef u32 (*entry_routine)(const struct library *, u32 is_float, u64 signature, char *writable, u64 executable);
+typedef u64 (*run_routine)(const struct signature *, const u64 *integers, const f64 *floats, struct cnp_result *);
+#define ROUTINE(session, type, name) ((type)(uintptr_t)((session)->blob + AT_##name))
+
+/* Room in an array for `n` elements of a size; 0 without memory, or if they were more than words can number. */
+enum { MOST_ELEMENTS = 1 << 30 };
+static int grow(void *array, size_t *capacity, size_t n, size_t size) {
+    void *old, *grown;
+    size_t wanted = 2 * *capacity > 16 ? 2 * *capacity : 16;
+    memcpy(&old, array, sizeof old);
+    if (wanted < n)
+        wanted = n;
+    if (wanted > MOST_ELEMENTS || !(grown = realloc(old, wanted * size)))
+        return 0;
+    memcpy(array, &grown, sizeof grown);
+    *capacity = wanted;
+    return 1;
+}
+static inline int make_room(void *array, size_t *capacity, size_t n, size_t size) {
+    return n <= *capacity || grow(array, capacity, n, size);
+}

@@ -1,0 +1,211 @@
+"""The C host: exported, compiled by every C compiler there is, checked, by valgrind and sanitizers, and for others."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ahead_support import command_for, find_tool, run, succeed
+from conftest import LIBRARY
+
+from cnp import cli
+from cnp.errors import UserError
+from cnp.export import ops
+from cnp.export.command import HOST, opened
+from cnp.export.expand import expand
+from cnp.ir.optable import Code, default_ops
+from cnp.stencil.model import OpFlag
+from cnp.stencil.sources import library_path
+
+ROOT = Path(__file__).parent.parent
+HERE = Path(__file__).parent / "c_host"
+EXAMPLE = ROOT / "examples" / "c_host" / "main.c"
+EMBEDDING = ROOT / "docs" / "embedding.md"
+WARNINGS = ("-Wall", "-Wextra", "-Werror")
+COMPILERS = {
+    "gcc": ("-std=c99", "-O2", *WARNINGS),
+    "clang": ("-std=c11", "-O2", *WARNINGS),
+    "tcc": (),
+}
+SANITIZERS = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", *WARNINGS)
+FOREIGN = {"aarch64": "aarch64-linux-gnu-gcc", "riscv64": "riscv64-linux-gnu-gcc"}
+WAYS = ("twice", "once")  # that memory for code is mapped
+
+pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="no stencil library is built for this machine")
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory with this machine's C files."""
+    directory = tmp_path_factory.mktemp("exported")
+    assert cli.main(["export-c", "-o", str(directory)]) == 0
+    return directory
+
+
+@pytest.fixture(scope="module")
+def make(exported: Path) -> Make:
+    """make(compiler, source, *flags): a program of a source and cnp.c, which is compiled once for the same flags."""
+    objects: dict[tuple[str, ...], Path] = {}
+
+    def program(compiler: str, source: Path, *flags: str) -> Path:
+        tool = find_tool(compiler)
+        if tool is None:
+            pytest.skip(f"NOT TESTED: there is no {compiler}")
+        flags = flags or COMPILERS[compiler]
+        key = (compiler, *flags)
+        if key not in objects:
+            objects[key] = exported / f"cnp-{len(objects)}.o"
+            succeed([tool, *flags, "-c", exported / "cnp.c", "-o", objects[key]])
+        output = exported / f"{source.stem}-{objects[key].stem}"
+        if not output.exists():
+            succeed([tool, *flags, f"-I{exported}", source, objects[key], "-o", output, "-lpthread"])
+        return output
+
+    return program
+
+
+def checks() -> list[str]:
+    """The names of all checks."""
+    return re.findall(r'^    \{"(\w+)", \w+\},$', (HERE / "checks.c").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_checks(make: Make, compiler: str, way: str) -> None:
+    assert succeed([make(compiler, HERE / "checks.c"), way]) == ""
+
+
+def test_a_check_can_fail(make: Make, exported: Path) -> None:
+    source = exported / "wrong.c"
+    source.write_text((HERE / "checks.c").read_text().replace("expected_sum(1000)", "expected_sum(1001)"))
+    done = run([make("gcc", source), "twice", "a_loop"])
+    assert done.returncode == 1 and "sum(1000) == expected_sum(1001)" in done.stdout
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_sanitizer_finds_anything(make: Make, way: str) -> None:
+    assert succeed([make("clang", HERE / "checks.c", *SANITIZERS), way]) == ""
+
+
+def test_any_allocation_may_fail(make: Make, exported: Path) -> None:
+    tool = find_tool("clang")
+    if tool is None:
+        pytest.skip("NOT TESTED: there is no clang")
+    program = exported / "no_memory"
+    succeed([tool, *SANITIZERS, f"-I{exported}", HERE / "no_memory.c", "-o", program, "-lpthread"])
+    assert "allocations" in succeed([program])
+
+
+def test_valgrind_finds_nothing(make: Make) -> None:
+    if shutil.which("valgrind") is None:
+        pytest.skip("NOT TESTED: there is no valgrind")
+    program = make("gcc", HERE / "checks.c")
+    slow = {"nothing_is_left", "full_code_memory"}  # the same again and again
+    command = ["valgrind", "-q", "--smc-check=all", "--error-exitcode=9", "--leak-check=full", "--show-leak-kinds=all"]
+    assert succeed([*command, program, "twice", *(each for each in checks() if each not in slow)]) == ""
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_example(make: Make, compiler: str) -> None:
+    assert _example(run([make(compiler, EXAMPLE)]).stdout)
+
+
+def _example(printed: str) -> bool:
+    lines = printed.splitlines()
+    return lines == [
+        "the guest prints 47618976190214286",
+        "the guest prints 47618976190214286",
+        "interpreted and compiled: the same",
+        "integer divide by zero in function quotients at op 22",
+        "interrupted in function endless after 100 polls",
+    ]
+
+
+def test_the_listing_of_the_documentation(make: Make, exported: Path) -> None:
+    text = EMBEDDING.read_text(encoding="utf-8").split("## In C, without Python")[1]
+    listing, output = (
+        re.findall(rf"^```{each}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)[0] for each in ("c", "text")
+    )
+    source = exported / "listing.c"
+    source.write_text(listing)
+    assert succeed([make("gcc", source)]) == output
+
+
+@pytest.mark.parametrize("target", FOREIGN)
+def test_other_machines(target: str, tmp_path: Path) -> None:
+    tool = shutil.which(FOREIGN[target])
+    if tool is None or not library_path(target).exists():
+        pytest.skip(f"NOT TESTED: there is no {FOREIGN[target]}, or no library for {target}")
+    assert cli.main(["export-c", "--target", target, "-o", str(tmp_path)]) == 0
+    succeed([tool, "-O1", *WARNINGS, "-c", tmp_path / "cnp.c", "-o", tmp_path / "cnp.o"])
+    for source in (HERE / "checks.c", EXAMPLE):
+        command = [tool, "-O1", "-static", *WARNINGS, f"-I{tmp_path}", source, tmp_path / "cnp.o"]
+        succeed([*command, "-o", tmp_path / source.stem, "-lpthread"])
+    # qemu 7.2 does not see what is written through another mapping: it goes on with what it has translated before.
+    assert succeed([*command_for(target, tmp_path / "checks"), "once"]) == ""
+    assert _example(run(command_for(target, tmp_path / "main")).stdout)
+
+
+def test_the_wrong_machine_is_refused(tmp_path: Path) -> None:
+    if not library_path("riscv64").exists() or find_tool("gcc") is None:
+        pytest.skip("NOT TESTED: there is no gcc, or no library for riscv64")
+    assert cli.main(["export-c", "--target", "riscv64", "-o", str(tmp_path)]) == 0
+    done = run(["gcc", "-fsyntax-only", tmp_path / "cnp.c"])
+    assert "this cnp.c was exported for 64-bit RISC-V Linux" in done.stderr
+
+
+def test_the_header_is_also_one_of_cplusplus(exported: Path) -> None:
+    if shutil.which("g++") is None:
+        pytest.skip("NOT TESTED: there is no g++")
+    source = exported / "header.cc"
+    source.write_text('#include "cnp.h"\nint main() { return cnp_const_i64(1).bits != 1; }\n')
+    succeed(["g++", *WARNINGS, "-fsyntax-only", source])
+
+
+def test_every_op_is_there(exported: Path) -> None:
+    header, source = ((exported / name).read_text() for name in ("cnp.h", "cnp.c"))
+    for row in default_ops().rows.values():
+        is_there = f"static inline void cnp_{row.method}(cnp_function *f, " in header
+        assert is_there == (not row.flags & OpFlag.HIDDEN)
+        assert (f" CNP_{row.method.upper()} = {row.code}" in header) == is_there
+        assert (f"    [{row.code}] = {{" in source) == is_there
+    assert all(f"IR_{each.name} = {each.value:#x}" in source for each in Code)
+
+
+def test_an_op_cannot_take_a_name_of_the_header() -> None:
+    class Row:
+        method, name, flags, code = "new_label", "new.label", OpFlag(0), 1
+
+    with pytest.raises(UserError, match=r"op 'new.label' would be cnp_new_label in C, which cnp.h has already"):
+        ops.declarations([Row()], (HOST / "cnp.h").read_text())  # type: ignore[list-item]
+
+
+def test_files_are_put_in_place_of_their_names(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "a.c").write_text(
+        '#include <stdio.h>\n#include "deep/b.h"\n#include "made.h"\n#include "kept.h"\nend\n'
+    )
+    (tmp_path / "deep" / "b.h").write_text('b\n#include "../c.h"\n')
+    (tmp_path / "c.h").write_text('c\n#include "made.h"\n')
+    found = expand("a.c", (tmp_path,), {"made.h": "made\n"}, kept=("kept.h",))
+    assert found == '#include <stdio.h>\nb\nc\nmade\n#include "kept.h"\nend\n'
+
+
+def test_the_export_is_the_same_again(exported: Path, tmp_path: Path) -> None:
+    assert cli.main(["export-c", str(library_path(opened(None, None).target)), "-o", str(tmp_path)]) == 0
+    for name in ("cnp.h", "cnp.c", "cnp_data.h"):
+        assert (tmp_path / name).read_bytes() == (exported / name).read_bytes()
+
+
+def test_bad_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    absent = tmp_path / "absent.cnpl"
+    assert cli.main(["export-c", str(absent), "-o", str(tmp_path)]) == 1
+    assert str(absent) in capsys.readouterr().err
+    assert cli.main(["export-c", "--target", "vax", "-o", str(tmp_path)]) == 1
+    assert "vax" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
