@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cnp.export import ops, tables
+from cnp.export import called, ops, tables
 from cnp.export.expand import expand
 from cnp.runtime.abi import ABI_HASH
 from cnp.runtime.default import default_library, library_for
@@ -19,7 +19,8 @@ def export(library: Library, directory: Path) -> list[Path]:
     """Write cnp.h, cnp.c and cnp_data.h, which embed a library. UserError if an op's name cannot be one in C."""
     header = (HOST / "cnp.h").read_text(encoding="utf-8")
     texts = {
-        "ops.h": ops.declarations(library.ops, header),
+        "ops.h": ops.declarations(library.ops, header) + called.declarations(library),
+        "called.c": called.definitions(library),
         "tables.h": tables.tables(library),
         "operations.h": ops.table(library.ops),
         "machine.h": f'#include "{library.target}.h"\n',

@@ -29,6 +29,7 @@
 #include "builder.c"
 #include "function.c"
 #include "calls.c"
+#include "called.c"
 #include "message.c"
 #include "compile.c"
 #include "run.c"

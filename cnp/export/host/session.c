@@ -27,6 +27,7 @@ static int place_core(cnp_session *session, cnp_error *error) {
         return 0;
     session->blob = session->arena.executable + extent->start;
     memcpy(session->arena.writable + extent->start, library_data + BLOB_AT, BLOB_SIZE);
+    fill_imports(session->arena.writable + extent->start);
     if (!commit_code(&session->arena, extent, error)) {
         give_code(&session->arena, extent);
         return 0;

@@ -56,6 +56,7 @@ typedef int (*compile_routine)(const struct library *, const struct python *, st
 typedef int (*emit_routine)(struct request *, char *writable, u64 executable);
 typedef u32 (*entry_routine)(const struct library *, u32 is_float, u64 signature, char *writable, u64 executable);
 typedef u64 (*run_routine)(const struct signature *, const u64 *integers, const f64 *floats, struct cnp_result *);
+static void fill_imports(char *blob);
 #define ROUTINE(session, type, name) ((type)(uintptr_t)((session)->blob + AT_##name))
 
 /* Room in an array for `n` elements of a size; 0 without memory, or if they were more than words can number. */
