@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol, SupportsFloat, SupportsIndex, TypeAlias
 
     from cnp.ir.optable import OpTable
+    from cnp.ir.osr import Live
     from cnp.types import ParameterType
 
 _SERIALS = 2**28
@@ -187,6 +188,7 @@ class Function(OpMethods):
         "_known_callees",
         "_label_count",
         "_label_names",
+        "_live",
         "_ops",
         "_register_names",
         "_serial",
@@ -217,6 +219,7 @@ class Function(OpMethods):
         self._callees: list[Callee] = []
         self._known_callees: dict[int, _KnownCallee] = {}
         self._exits: dict[int, SideExit] = {}
+        self._live: Live | None = None
         self._register_names: dict[int, str] = {}
         self._label_names: dict[int, str] = {}
         self._taken_names: set[tuple[str, str]] = set()
@@ -400,6 +403,28 @@ class Function(OpMethods):
             f"function {self.name!r} has {_ops_of(mine)} and cannot call {name!r}, which has {_ops_of(other)}; "
             "accepted: a Function of the same library, or the other's address: cnp.extern(g.address, params, result)"
         )
+
+    def entered_at(self, label: Label, live: Sequence[Register], name: str = "") -> Function:
+        """A function that goes on at `label` of this one (on-stack replacement), made of the ops so far.
+
+        Its one parameter is a ptr: an address or buffer of the values of the `live` registers, 8 bytes each, in this
+        order, an i32 or f32 in the first four of them; `pack` makes one of Python numbers. What the label does not reach
+        is not in it. Registers that are read and not among the live ones are reported when it is compiled or verified.
+        UserError for a label that is placed nowhere, or for what is no register of this function.
+        """
+        from cnp.ir import osr  # it is built on what is built on this module
+
+        return osr.entered_at(self, label, live, name)
+
+    def pack(self, values: Iterable[Number]) -> bytes:
+        """The buffer that a function made by `entered_at` takes: a number for each live register, integers signed.
+
+        UserError for another number of values, or for a function that was not made so; OverflowError for a value that
+        does not fit its register, TypeError for one of another kind.
+        """
+        if self._live is None:
+            raise UserError(f"function {self.name!r} takes arguments; accepted here: one that Function.entered_at made")
+        return self._live.pack(self.name, values)
 
     def compile(self, backend: str = "native", target: str | None = None, **options: Any) -> Any:
         """Compile for `target` (None: this machine) with one of the back ends native, gadget, switch, reference.
