@@ -102,7 +102,8 @@ class Generator:
 
     def statement(self, loops: int) -> None:
         r = self.r
-        kinds = [self.arithmetic] * 8 + [self.load] * 3 + [self.guard] * 4 + [self.test, self.table, self.condition]
+        kinds = [self.arithmetic] * 8 + [self.load] * 3 + [self.guard] * 4 + [self.passed_on] * 2
+        kinds += [self.test, self.table, self.condition]
         if loops:
             kinds += [lambda: self.loop(loops - 1)] * 2
         kinds += [self.call, self.call_python]
@@ -127,6 +128,12 @@ class Generator:
         if r.random() < 0.3:
             self.guard(extra=[index] if r.random() < 0.5 else [])
         f.i64_load(self.destination(i64), address, r.choice([0, 8]))
+
+    def passed_on(self) -> None:
+        """What nothing but an exit needs: mostly the same in every round of a loop."""
+        value = self.f.reg(i64)
+        self.f.i64_mul(value, self.any(i64), self.r.choice([12345, 7]))
+        self.guard(extra=[value])
 
     def exit(self, extra: Any = ()) -> Any:
         r = self.r
@@ -239,6 +246,12 @@ class Entering(Generator):
     def begin(self) -> None:
         self.trip = self.f.reg(i64)
         self.f.i64_const(self.trip, 0)
+
+    def guard(self, extra: Any = ()) -> None:
+        if self.r.random() < 0.3:  # else few programs come as far as to their loops
+            super().guard(extra)
+
+    test = Generator.arithmetic
 
     def head(self, again: Any) -> None:
         if self.f.name != "main":
