@@ -43,8 +43,8 @@ class Policy:
     def __call__(self, tiered: Tiered, event: Event) -> int | None:
         """How many more of these events to let pass before it is asked again; 0 to act now; None for never.
 
-        To act is to compile, or to give the code up after an EXIT. Never means that the function is refused, or after an
-        EXIT that its code stays.
+        To act is to compile, or to give the code up after an EXIT. Never means that the function is refused, or after
+        an EXIT that its code stays.
         """
         if event is Event.EXIT:
             return max(0, self.exits - tiered.exits)
@@ -93,8 +93,8 @@ class Tiered:
         policy: Callable[[Tiered, Event], int | None] | None = None,
         start: Callable[[Callable[[], None]], Any] | None = None,
     ) -> None:
-        """`compile(None)` compiles the function, `compile(point)` an entry to a loop of it; if it gives None or raises an
-        Exception, that is not tried again. `policy` is called as Policy is (None: one by default). `start` runs the
+        """`compile(None)` compiles the function, `compile(point)` an entry to a loop of it; if it gives None or raises
+        an Exception, that is not tried again. `policy` is called as Policy is (None: one by default). `start` runs the
         compilation it is given, now or later, on this thread or another: an executor's `submit`, say.
         """
         self._compile = compile

@@ -113,7 +113,8 @@ class Generator:
         r, f = self.r, self.f
         type = r.choice(list(Type))
         op = r.choice(["add", "sub", "mul"] + (["and", "xor", "shl", "shr_s"] if type.is_integer else ["min", "div"]))
-        b: Any = self.any(type) if r.random() < 0.7 else float(r.randrange(9)) if type.is_float else r.choice([1, 3, 5, 99])
+        b: Any = float(r.randrange(9)) if type.is_float else r.choice([1, 3, 5, 99])
+        b = self.any(type) if r.random() < 0.7 else b
         getattr(f, f"{type}_{op}")(self.destination(type), self.any(type), b)
 
     def load(self) -> None:
@@ -257,7 +258,8 @@ class Entering(Generator):
         if self.f.name != "main":
             return
         f = self.f
-        live: list[Any] = [*f.params, self.trip, *[each for type in Type for each in self.registers[type] if each not in f.params]]
+        own = [each for type in Type for each in self.registers[type] if each not in f.params]
+        live = [*f.params, self.trip, *own]
 
         def enter(point: Any, values: tuple[Any, ...]) -> Any:
             self.entries += 1

@@ -53,7 +53,8 @@ def test_arguments_of_all_types_and_as_many_as_there_may_be(options: dict[str, A
 @each_way
 @pytest.mark.parametrize(
     "result, given, wanted",
-    [(i32, -(2**31), -(2**31)), (i64, -1, -1), (i64, True, 1), (f32, 1.1, 1.100000023841858), (f64, 7, 7.0), (None, None, None)],
+    [(i32, -(2**31), -(2**31)), (i64, -1, -1), (i64, True, 1), (f32, 1.1, 1.100000023841858), (f64, 7, 7.0),
+     (None, None, None)],
 )  # fmt: skip
 def test_results(options: dict[str, Any], result: Any, given: Any, wanted: Any) -> None:
     found = calling(cnp.callback(lambda n: given, [i64], result)).compile(**options)(5)

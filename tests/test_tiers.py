@@ -114,7 +114,11 @@ def test_compiling_elsewhere() -> None:
     job()
     assert tiered.code == "code"
     made: list[int] = []
-    threaded = Tiered(lambda point: made.append(1) or "code", Policy(calls=1), start=lambda job: threading.Thread(target=job).start())
+
+    def start(job: Callable[[], None]) -> None:
+        threading.Thread(target=job).start()
+
+    threaded = Tiered(lambda point: made.append(1) or "code", Policy(calls=1), start=start)
     while threaded.called() is None:
         pass
     assert made == [1] and threaded.state is State.COMPILED

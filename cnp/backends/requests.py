@@ -8,7 +8,6 @@ from cnp.errors import InternalError, Unsupported
 from cnp.ir.callback import Callback
 from cnp.ir.function import Extern, Function, callee_signature, unlinked
 from cnp.runtime.code import Code, Part
-from cnp.runtime.outward import SideExits, entry_of
 from cnp.runtime.core import MISSING_STENCIL, NEED_SCRATCH
 from cnp.runtime.layout import (
     CALLEE_C,
@@ -20,6 +19,7 @@ from cnp.runtime.layout import (
     External,
     Request,
 )
+from cnp.runtime.outward import SideExits, entry_of
 from cnp.types import NO_TYPE
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import

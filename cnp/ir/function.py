@@ -298,19 +298,22 @@ class Function(OpMethods):
         """A label that leads out of compiled code: to `handler(point, (values...))`, whose result is the function's.
 
         Jumps, branches and branch tables may lead there; it is placed nowhere. `point` says where in the guest that is:
-        any object. `values` are registers, which are read where the jump is, or numbers, which are passed on as they are.
-        The handler gets ints, signed, and floats, with the GIL held. What it returns and raises is treated as that of a
+        any object. `values` are registers, which are read where the jump is, or numbers, passed on as they are. The
+        handler gets ints, signed, and floats, with the GIL held. What it returns and raises is treated as that of a
         callback is: see `cnp.callback`. UserError if the handler cannot be called, or a value is neither a number nor a
         register of this function.
         """
+        start = f"function {self.name!r}: exit {point!r}"
         if not callable(handler):
-            raise UserError(f"function {self.name!r}: exit handler {handler!r} cannot be called; accepted: any callable")
+            raise UserError(f"{start}: its handler {handler!r} cannot be called; accepted: any callable")
         live = tuple(values)
         for each in live:
-            own = each.__class__ is Register and 0 <= each.code - self._first_code < len(self._types)
-            if not own and (each.__class__ is Register or not hasattr(each, "__index__") and not hasattr(each, "__float__")):
-                accepted = "a register of this function, or a number"
-                raise UserError(f"function {self.name!r}: exit {point!r} cannot pass on {each!r}; accepted: {accepted}")
+            if each.__class__ is Register:
+                accepted = 0 <= each.code - self._first_code < len(self._types)
+            else:
+                accepted = hasattr(each, "__index__") or hasattr(each, "__float__")
+            if not accepted:
+                raise UserError(f"{start} cannot pass on {each!r}; accepted: a register of this function, or a number")
         label = self.label()
         self._exits[self._label_count - 1] = SideExit(handler, point, live)
         return label
@@ -408,8 +411,9 @@ class Function(OpMethods):
         """A function that goes on at `label` of this one (on-stack replacement), made of the ops so far.
 
         Its one parameter is a ptr: an address or buffer of the values of the `live` registers, 8 bytes each, in this
-        order, an i32 or f32 in the first four of them; `pack` makes one of Python numbers. What the label does not reach
-        is not in it. Registers that are read and not among the live ones are reported when it is compiled or verified.
+        order, an i32 or f32 in the first four of them; `pack` makes one of Python numbers. What is not reached from the
+        label is not in it. Registers that are read and not among the live ones are reported when it is compiled or
+        verified.
         UserError for a label that is placed nowhere, or for what is no register of this function.
         """
         from cnp.ir import osr  # it is built on what is built on this module

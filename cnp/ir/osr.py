@@ -1,4 +1,4 @@
-"""A function and one of its labels -> a function that goes on there: entry in the middle of a loop that already runs."""
+"""A function and a label of it -> a function that goes on there: entry in the middle of a loop that already runs."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Live:
         """The buffer: see Function.pack."""
         given = tuple(values)
         if len(given) != len(self._types):
-            names = ", ".join(self._names)
-            raise UserError(f"function {function!r} is entered with {len(self._types)} values ({names}), not {len(given)}")
+            wanted = f"{len(self._types)} values ({', '.join(self._names)})"
+            raise UserError(f"function {function!r} is entered with {wanted}, not {len(given)}")
         try:
             return self._pack(*given)
         except (struct.error, OverflowError):

@@ -43,7 +43,8 @@ class Body:
         elif line.accept("label"):
             self._declare_labels(line)
         elif first.text == "exit":
-            line.refuse("a side exit leads to a Python object, which a text cannot name: Function.exit makes one", first.column)
+            reason = "a side exit leads to a Python object, which a text cannot name: Function.exit makes one"
+            line.refuse(reason, first.column)
         elif line.accept("call"):
             self._emit(line, self._call(line))
         elif line.accept("branch_table"):
