@@ -49,6 +49,9 @@ MIRRORED: Mapping[str, type[ctypes.Structure]] = {
     "guest_table": guest_layout.GuestTable,
     "guest_span": guest_layout.GuestSpan,
     "walk": guest_layout.Walk,
+    "callback": layout.Callback,
+    "side_exit": layout.SideExit,
+    "side_exit_value": layout.SideExitValue,
 }
 _HOST = [each[0] for each in layout.Host._fields_]
 IN_STRUCT_PYTHON = frozenset(_HOST[: _HOST.index("poll")])

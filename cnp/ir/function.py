@@ -5,10 +5,18 @@ from __future__ import annotations
 import itertools
 
 from cnp.errors import UserError
+from cnp.ir.callback import (
+    MAXIMUM_PARAMETERS,
+    Callback,
+    SideExit,
+    check_parameters,
+    parameter_type,
+    result_type,
+)
 from cnp.ir.opmethods import OpMethods
 from cnp.ir.optable import Code, default_ops
 from cnp.spec import numbered
-from cnp.types import PointerType, Type
+from cnp.types import Type
 
 TYPE_CHECKING = False  # importing typing costs milliseconds that every program would wait for
 if TYPE_CHECKING:
@@ -17,10 +25,8 @@ if TYPE_CHECKING:
 
     from cnp.ir.optable import OpTable
     from cnp.ir.packed import Packed
+    from cnp.ir.osr import Live
     from cnp.types import ParameterType
-
-MAXIMUM_PARAMETERS = 8
-"""Of a function; the core's signatures have this many places. An extern takes as many integers and as many floats."""
 
 _SERIALS = 2**28
 _serials = itertools.count(1)
@@ -114,7 +120,7 @@ if TYPE_CHECKING:
         @property
         def function(self) -> Function: ...
 
-    Callee: TypeAlias = "Function | Compiled | Extern"
+    Callee: TypeAlias = "Function | Compiled | Extern | Callback"
 
 
 def extern(address: int | str, params: Sequence[ParameterType], result: Type | None = None, name: str = "") -> Extern:
@@ -130,10 +136,9 @@ def extern(address: int | str, params: Sequence[ParameterType], result: Type | N
         number, name = None, address
     else:
         number = _address(address)
-    types = tuple([_parameter_type("extern", each).register_type for each in params])
-    if max(sum(each.is_float for each in types), sum(each.is_integer for each in types)) > MAXIMUM_PARAMETERS:
-        raise UserError(f"extern: more than {MAXIMUM_PARAMETERS} integer or {MAXIMUM_PARAMETERS} float parameters")
-    return Extern(number, types, _result_type("extern", result), name or f"extern_{number:x}")
+    types = tuple([parameter_type("extern", each).register_type for each in params])
+    check_parameters("extern", types)
+    return Extern(number, types, result_type("extern", result), name or f"extern_{number:x}")
 
 
 def _address(address: Any) -> int:
@@ -154,14 +159,14 @@ def unlinked(callee: Extern) -> str:
 
 
 def callee_function(callee: Callee) -> Function | None:
-    """The Function that `callee` is or was compiled from, or None for an extern and anything else."""
+    """The Function that `callee` is or was compiled from, or None for anything else."""
     function = callee if isinstance(callee, Function) else getattr(callee, "function", None)
     return function if isinstance(function, Function) else None
 
 
 def callee_signature(callee: Callee) -> tuple[str, Sequence[Type], Type | None] | None:
     """Name, parameter types and result type of anything that a call op may call, None if it may not."""
-    if isinstance(callee, Extern):
+    if isinstance(callee, (Extern, Callback)):
         return callee.name, callee.params, callee.result
     function = callee_function(callee)
     if function is None:
@@ -193,10 +198,12 @@ class Function(OpMethods):
         "__weakref__",
         "_callees",
         "_emit",
+        "_exits",
         "_first_code",
         "_known_callees",
         "_label_count",
         "_label_names",
+        "_live",
         "_ops",
         "_packed",
         "_register_names",
@@ -215,7 +222,7 @@ class Function(OpMethods):
             raise UserError(f"{name!r} cannot name a function; accepted: a str")
         self.name = name
         self.parameter_types = tuple(params)
-        self.result = _result_type(name, result)
+        self.result = result_type(name, result)
         if len(self.parameter_types) > MAXIMUM_PARAMETERS:
             count = len(self.parameter_types)
             raise UserError(f"function {name!r}: {count} parameters; accepted: up to {MAXIMUM_PARAMETERS}")
@@ -228,10 +235,12 @@ class Function(OpMethods):
         self._packed: Packed | None = None  # the ops in another form, see cnp.ir.packed
         self._callees: list[Callee] = []
         self._known_callees: dict[int, _KnownCallee] = {}
+        self._exits: dict[int, SideExit] = {}
+        self._live: Live | None = None
         self._register_names: dict[int, str] = {}
         self._label_names: dict[int, str] = {}
         self._taken_names: set[tuple[str, str]] = set()
-        self.params = tuple([self.reg(_parameter_type(name, each).register_type) for each in self.parameter_types])
+        self.params = tuple([self.reg(parameter_type(name, each).register_type) for each in self.parameter_types])
 
     _own_ops: OpTable | None = None
     """Set by the classes of extension libraries."""
@@ -297,6 +306,35 @@ class Function(OpMethods):
         """What the call ops of this function call; a call op holds an index into it."""
         return self._callees
 
+    @property
+    def exits(self) -> Mapping[int, SideExit]:
+        """The side exits by the index of their label."""
+        return self._exits
+
+    def exit(self, handler: Callable[[Any, tuple[Any, ...]], Any], point: Any, values: Iterable[Source] = ()) -> Label:
+        """A label that leads out of compiled code: to `handler(point, (values...))`, whose result is the function's.
+
+        Jumps, branches and branch tables may lead there; it is placed nowhere. `point` says where in the guest that is:
+        any object. `values` are registers, which are read where the jump is, or numbers, passed on as they are. The
+        handler gets ints, signed, and floats, with the GIL held. What it returns and raises is treated as that of a
+        callback is: see `cnp.callback`. UserError if the handler cannot be called, or a value is neither a number nor a
+        register of this function.
+        """
+        start = f"function {self.name!r}: exit {point!r}"
+        if not callable(handler):
+            raise UserError(f"{start}: its handler {handler!r} cannot be called; accepted: any callable")
+        live = tuple(values)
+        for each in live:
+            if each.__class__ is Register:
+                accepted = 0 <= each.code - self._first_code < len(self._types)
+            else:
+                accepted = hasattr(each, "__index__") or hasattr(each, "__float__")
+            if not accepted:
+                raise UserError(f"{start} cannot pass on {each!r}; accepted: a register of this function, or a number")
+        label = self.label()
+        self._exits[self._label_count - 1] = SideExit(handler, point, live)
+        return label
+
     # -- ops that have no row in the op table
 
     def place(self, label: Label) -> None:
@@ -350,8 +388,8 @@ class Function(OpMethods):
     def call(self, d: Register | None, callee: Callee, *arguments: Source) -> None:
         """d = callee(arguments). d is None where there is no result, or nobody wants it.
 
-        The callee is a Function (this one included), a compiled function, or an extern. UserError at once if it is
-        none of these, for a wrong number of arguments, or for a destination where there is no result.
+        The callee is a Function (this one included), a compiled function, an extern or a callback. UserError at once if
+        it is none of these, for a wrong number of arguments, or for a destination where there is no result.
         """
         known = self._known_callees.get(id(callee)) or self._add_callee(callee)
         if len(arguments) != known.parameters:
@@ -364,7 +402,7 @@ class Function(OpMethods):
     def _add_callee(self, callee: Callee) -> _KnownCallee:
         signature = callee_signature(callee)
         if signature is None:
-            accepted = "a Function, a compiled function, or cnp.extern(...)"
+            accepted = "a Function, a compiled function, cnp.extern(...) or cnp.callback(...)"
             raise UserError(f"function {self.name!r}: {callee!r} cannot be called; accepted: {accepted}")
         name, params, result = signature
         self._check_library(name, callee)
@@ -389,6 +427,28 @@ class Function(OpMethods):
     def _where(self, op: int) -> str:
         """What messages call an op by its number."""
         return f"op {op}"
+    def entered_at(self, label: Label, live: Sequence[Register], name: str = "") -> Function:
+        """A function that goes on at `label` of this one (on-stack replacement), made of the ops so far.
+
+        Its one parameter is a ptr: an address or buffer of the values of the `live` registers, 8 bytes each, in this
+        order, an i32 or f32 in the first four of them; `pack` makes one of Python numbers. What is not reached from the
+        label is not in it. Registers that are read and not among the live ones are reported when it is compiled or
+        verified.
+        UserError for a label that is placed nowhere, or for what is no register of this function.
+        """
+        from cnp.ir import osr  # it is built on what is built on this module
+
+        return osr.entered_at(self, label, live, name)
+
+    def pack(self, values: Iterable[Number]) -> bytes:
+        """The buffer that a function made by `entered_at` takes: a number for each live register, integers signed.
+
+        UserError for another number of values, or for a function that was not made so; OverflowError for a value that
+        does not fit its register, TypeError for one of another kind.
+        """
+        if self._live is None:
+            raise UserError(f"function {self.name!r} takes arguments; accepted here: one that Function.entered_at made")
+        return self._live.pack(self.name, values)
 
     def compile(self, backend: str = "native", target: str | None = None, **options: Any) -> Any:
         """Compile for `target` (None: this machine) with one of the back ends native, gadget, switch, reference.
@@ -407,15 +467,3 @@ def library_of(function: Function) -> Any:
 
 def _ops_of(library: Any) -> str:
     return "the built-in ops" if library is None else f"the ops of {library.path}"
-
-
-def _parameter_type(name: str, type: ParameterType) -> ParameterType:
-    if not isinstance(type, (Type, PointerType)):
-        raise UserError(f"{name}: {type!r} is no parameter type; accepted: i32 i64 f32 f64 ptr writable_ptr")
-    return type
-
-
-def _result_type(name: str, type: Type | None) -> Type | None:
-    if type is not None and not isinstance(type, Type):
-        raise UserError(f"{name}: {type!r} is no result type; accepted: i32 i64 f32 f64 or None")
-    return type

@@ -209,7 +209,8 @@ void cnp_trapped_python(const struct signature *signature, i64 trap) {
     int holds_gil = python->PyGILState_Check(), state = holds_gil ? 0 : python->PyGILState_Ensure();
     raise(python, trap);
     if (!holds_gil) {
-        python->PyErr_WriteUnraisable(signature->name);
+        if (python->PyErr_Occurred()) /* else it has been reported */
+            python->PyErr_WriteUnraisable(signature->name);
         python->PyGILState_Release(state);
     }
 }
