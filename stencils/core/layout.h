@@ -356,7 +356,7 @@ struct request {
     u64 n_words;
     const i64 *constants;
     const u8 *type_bytes;
-    u32 n_constants, zeros;
+    u32 n_constants, n_exits;
     const struct callee *callees;
     char *scratch;
     u64 scratch_size;
@@ -371,7 +371,6 @@ struct request {
     u8 zero[2];
     struct side_exit *exits;
     i64 leave; /* what they call: cnp_leave_integer or cnp_leave_float, by the function's result */
-    u32 n_exits, zeros;
     const s8 *pins; /* NULL, or the hardware register of each register of the function, -1 for its slot: for tests */
     /* results */
     u32 error, error_op, error_operand;
