@@ -125,7 +125,7 @@ def _immediates(role: Role, access: Access) -> tuple[str, ...]:
     if role == Role.SHIFT:
         return ("COUNT",)
     if role == Role.BASE:
-        return ("FRAME", "U48", "I64")
+        return ("FRAME", "I64")
     if role == Role.OFFSET:
         scaled = "U12" if access.bytes == 1 else f"U12X{access.bytes}"
         return (scaled, "N9", "U32", "N32")
