@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from test_immediate import patterns
 
@@ -146,7 +146,7 @@ _AARCH64 = (
     _move("movz x3, #0, lsl #16", "R_AARCH64_MOVW_UABS_G1", 16, (0, (1 << 32) - 1)),
     _move("movk x3, #0, lsl #16", "R_AARCH64_MOVW_UABS_G1_NC", 16),
     _move("movz x3, #0, lsl #32", "R_AARCH64_MOVW_UABS_G2", 32, (0, (1 << 48) - 1)),
-    _move("movk x3, #0, lsl #32", "R_AARCH64_MOVW_UABS_G2_NC", 32),
+    replace(_move("movk x3, #0, lsl #32", "R_AARCH64_MOVW_UABS_G2_NC", 32), checks_range=False),
     linked("aarch64", "ldr d3, 0", "R_AARCH64_LD_PREL_LO19"),
     linked("aarch64", "adr x3, 0", "R_AARCH64_ADR_PREL_LO21"),
     linked("aarch64", "tbnz x5, #42, 0", "R_AARCH64_TSTBR14", checks_alignment=False),
@@ -172,6 +172,15 @@ _AARCH64 = (
     written("aarch64", "imm16", "mov x4, #{}"),
     written("aarch64", "not16", "mov x4, #{}", modulo(64)),
     written("aarch64", "notbits0", lambda value: f"movn x4, #{~value & 0xFFFF}", modulo(16)),
+    replace(
+        written(
+            "aarch64",
+            "negative32",
+            lambda value: f"movk x3, #{value >> 32 & 0xFFFF}, lsl #32",
+            lambda numbers, value: numbers[-1] == value >> 32 & 0xFFFF,
+        ),
+        checks_range=False,
+    ),
     _logical(64, "and x1, x2, #{}"),
     _logical(64, "orr x1, xzr, #{}"),
     _logical(32, "eor w1, w2, #{}"),

@@ -119,6 +119,21 @@ def test_everything_that_is_near_stays_near(machine: Machine, count: int, labels
     assert (trap.kind, str(trap)) == (TrapKind.INTEGER_DIVIDE_BY_ZERO, str(trap_of(reference, 3, 0)))
 
 
+def test_little_code_with_much_behind_it(narrow: Machine) -> None:
+    """Jump tables of a few instructions' code are soon more than what is reached: an island is due early."""
+    f = Function("tables", [i32], i64)
+    f.i64_const(total := f.reg(i64), 0)
+    for number in range(20):
+        taken, behind = f.label(), f.label()
+        f.branch_table(f.params[0], [taken, behind] * 50, behind)
+        f.place(taken)
+        f.i64_add(total, total, 1 << number)
+        f.place(behind)
+    f.ret(total)
+    call = narrow.compile(f)
+    assert [call(k) for k in (0, 1, 98, 99, 100, -1)] == [(1 << 20) - 1, 0, (1 << 20) - 1, 0, 0, 0]
+
+
 def test_code_that_is_reached_has_none(machine: Machine) -> None:
     f = everything(30, 5)
     size = len(machine.callee(f).code)

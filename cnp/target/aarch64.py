@@ -23,7 +23,8 @@ _ADR21 = PatchKind("adr21", (Segment(0, 2, 29), Segment(2, 19, 5)), -_MIB, _MIB 
 
 _IMM12 = PatchKind("imm12", (Segment(0, 12, 10),), 0, 4095)
 _IMM9 = PatchKind("imm9", (Segment(0, 9, 12),), -256, 255)
-_LOW16, _HIGH16, _THIRD16 = (PatchKind(f"bits{start}", (Segment(start, 16, 5),)) for start in (0, 16, 32))
+_LOW16, _HIGH16 = (PatchKind(f"bits{start}", (Segment(start, 16, 5),)) for start in (0, 16))
+_THIRD16 = PatchKind("bits32", (Segment(32, 16, 5),), 0, (1 << 48) - 1)
 _SCALED = tuple(
     PatchKind(f"imm12x{1 << shift}", (Segment(shift, 12, 10),), 0, 4095 << shift, scale=1 << shift)
     for shift in (1, 2, 3)
@@ -36,6 +37,7 @@ _SAMPLED = (
     PatchKind("imm16", (Segment(0, 16, 5),), 0, 0xFFFF),
     PatchKind("not16", (Segment(0, 16, 5, INVERT),), -0x10000, -1),
     PatchKind("notbits0", (Segment(0, 16, 5, INVERT),)),
+    PatchKind("negative32", (Segment(32, 16, 5),), -(1 << 48), -1),
     PatchKind("logical", (Segment(0, 13, 10),), 0, 0x1FFF),
     PatchKind("lsl64", (Segment(0, 6, 16, NEGATE), Segment(0, 6, 10, INVERT)), 0, 63),
     PatchKind(
@@ -123,7 +125,7 @@ def _immediates(role: Role, access: Access) -> tuple[str, ...]:
     if role == Role.SHIFT:
         return ("COUNT",)
     if role == Role.BASE:
-        return ("FRAME", "U48", "I64")
+        return ("FRAME", "I64")
     if role == Role.OFFSET:
         scaled = "U12" if access.bytes == 1 else f"U12X{access.bytes}"
         return (scaled, "N9", "U32", "N32")

@@ -71,8 +71,9 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
     ({                                                                                                        \
         i64 value_;                                                                                           \
         __asm__(CNP_FIELD(notbits0, name) "movn %0, #0\n movk %0, #:abs_g1_nc:" #name "\n"                    \
-                                          " movk %0, #:abs_g2_nc:" #name                                      \
-                : "=r"(value_) : [notbits0] "i"(CNP_KIND_notbits0));                                          \
+                CNP_FIELD(negative32, name) "movk %0, #0, lsl #32"                                            \
+                : "=r"(value_)                                                                                \
+                : [notbits0] "i"(CNP_KIND_notbits0), [negative32] "i"(CNP_KIND_negative32));                  \
         value_;                                                                                               \
     })
 /* All 64 bits, from the function's pool. */
