@@ -10,6 +10,8 @@
  *   i32 signed    s = 31 + l (32 to 62), M = floor(2^s / d) + 1 < 2^32
  *   i32 unsigned  M = ceil(2^64 / d), no shift
  *
+ * A signed division by two needs no multiplication: one more makes a negative dividend round towards zero.
+ *
  * a is the dividend and b the shift s. A negative quotient is rounded down by the shift: one more makes it round
  * towards zero. No trap is possible. */
 #include "cnp.h"
@@ -55,3 +57,5 @@ OP(i32_div_s_magic, MAGIC, i32, i32 a, i64 b) { return quotient_32_s(a, b); }
 OP(i32_rem_s_magic, MAGIC, i32, i32 a, i64 b) { return a - (i32)TIMES_HOLE32((i64)quotient_32_s(a, b), DIVISOR); }
 OP(i32_div_u_magic, MAGIC, i32, i32 a, i64 b) { (void)b; return quotient_32_u(a); }
 OP(i32_rem_u_magic, MAGIC, i32, i32 a, i64 b) { (void)b; return a - (i32)TIMES_HOLE32((i64)quotient_32_u(a), DIVISOR); }
+OP(i64_div_s_magic_two, MAGIC, i64, i64 a, i64 b) { (void)b; return (i64)((s64)(a + (a >> 63)) >> 1); }
+OP(i32_div_s_magic_two, MAGIC, i32, i32 a, i64 b) { (void)b; return (i32)((s32)(a + (a >> 31)) >> 1); }

@@ -11,14 +11,13 @@ def build_libraries(stencils: Path, output: Path) -> list[Path]:
     Does nothing for a library that is up to date. BuildError says what is missing or wrong.
     """
     # Late, because it needs pyelftools, which those who only look for a compiler do not have.
+    from cnp.build import pipeline
     from cnp.build.clang import find_clang
-    from cnp.build.pipeline import Settings, build_library
     from cnp.build.progress import default_progress
     from cnp.target import TARGETS
 
     clang = find_clang()
-    paths = []
-    for target in TARGETS.values():
-        paths.append(output / f"{target.name}.cnpl")
-        build_library(Settings(clang, target, stencils, paths[-1]), default_progress())
+    paths = [output / f"{name}.cnpl" for name in TARGETS]
+    settings = [pipeline.Settings(clang, target, stencils, path) for target, path in zip(TARGETS.values(), paths)]
+    list(pipeline.build_libraries(settings, default_progress))
     return paths

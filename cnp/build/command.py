@@ -70,19 +70,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _build(options: argparse.Namespace, names: Sequence[str]) -> int:
     # Late, because they need pyelftools: --help must not.
     from cnp.build.clang import find_clang
-    from cnp.build.pipeline import Settings, build_library
+    from cnp.build.pipeline import Settings, build_libraries
     from cnp.build.progress import default_progress
 
     clang = find_clang(options.clang)
     if options.verbose:
         print(f"{' '.join(clang.command)}: {clang.version}", file=sys.stderr)
-    for name in names:
-        output = options.output or _default_output(options.directory, name, len(names) > 1)
-        settings = Settings(
+    outputs = [options.output or _default_output(options.directory, name, len(names) > 1) for name in names]
+    all_settings = [
+        Settings(
             clang, target_named(name), stencils_directory(), output, options.jobs, options.force, options.keep,
             options.directory,
-        )  # fmt: skip
-        statistics = build_library(settings, default_progress())
+        )
+        for name, output in zip(names, outputs)
+    ]  # fmt: skip
+    for output, statistics in zip(outputs, build_libraries(all_settings, default_progress)):
         if options.verbose or statistics.up_to_date:
             print(statistics, file=sys.stderr)
         else:

@@ -7,7 +7,7 @@ import itertools
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,20 +16,20 @@ from cnp.build.assemble import assemble
 from cnp.build.cache import Codes, cache_path, read_codes, stencil_sources, write_codes
 from cnp.build.check import check_contents, check_convention, find_survivors
 from cnp.build.clang import Clang
-from cnp.build.compile import Compiler, compile_controls, compile_placements
+from cnp.build.compile import Compiler, compile_controls
 from cnp.build.core import CORE_SOURCE, EMPTY, compile_core
 from cnp.build.extension import Extension, pointers
-from cnp.build.extract import Code
 from cnp.build.families import family_placements
 from cnp.build.inputs import input_digests, inputs_key, is_current
 from cnp.build.ops import CONTROL_SOURCE, read_sources
-from cnp.build.placements import Key, Placement, enumerate_placements
+from cnp.build.placements import Placement, enumerate_placements
 from cnp.build.progress import Progress
 from cnp.build.routines import compile_routines, described
 from cnp.build.runner import build_runner, lacks_runner
 from cnp.build.support import build_support, lacks_support
 from cnp.build.table import BuildOp, build_table
-from cnp.errors import BuildError
+from cnp.build.work import Work
+from cnp.errors import CnpError
 from cnp.stencil.sources import abi_hash, library_path
 from cnp.stencil.writer import library_bytes, write_file
 from cnp.target.record import Target, arguments
@@ -38,8 +38,6 @@ _ROUTINES = frozenset(
     ("cnp_trap", "cnp_poll_in_loop", "cnp_poll_before_call", "cnp_poll_large_frame", "cnp_enter_from_c")
 )
 """What stencils may reach where the sources have no core."""
-_PER_UNIT = 500
-"""Placements compiled by one clang run: enough that its start costs little, few enough to share out evenly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ class Statistics:
     holes: int = 0
     code_bytes: int = 0  # of all stencils, each once
     file_bytes: int = 0
-    seconds: float = 0.0
+    seconds: float = 0.0  # from its start to its end, which others overlap
 
     def __str__(self) -> str:
         if self.up_to_date:
@@ -84,6 +82,56 @@ class Settings:
 
 def build_library(settings: Settings, progress: Progress) -> Statistics:
     """Build one target's library unless the file there was built from the same inputs. BuildError if it cannot be."""
+    (statistics,) = build_libraries([settings], lambda: progress)
+    return statistics
+
+
+def build_libraries(all_settings: Sequence[Settings], progress: Callable[[], Progress]) -> Iterator[Statistics]:
+    """Build libraries in order, each as `build_library` does. BuildError for the first that cannot be built.
+
+    While one is put together, which one process does, clang compiles for the next.
+    """
+    jobs = max((each.jobs for each in all_settings), default=0) or os.cpu_count() or 1
+    with contextlib.ExitStack() as opened:
+        pool = ProcessPoolExecutor(jobs)
+        buildings = [_patient(_building(each, pool, progress)) for each in all_settings]
+        for each in buildings:
+            opened.callback(each.close)
+        # The first that is called: the processes use files of the buildings.
+        opened.callback(pool.shutdown, cancel_futures=True)
+        for building, following in itertools.zip_longest(buildings, buildings[1:]):
+            if building is buildings[0]:
+                next(building)
+            if following:
+                next(following)
+            yield _result(building)
+
+
+Steps = Generator[None, None, Statistics]
+"""The build of a library in two steps: after the first, clang is at work in the processes of a pool."""
+
+
+def _patient(building: Steps) -> Steps:
+    """The same, but what goes wrong in the first step is raised in the second: other libraries come before it."""
+    try:
+        next(building)
+    except CnpError:
+        yield
+        raise
+    yield
+    return (yield from building)
+
+
+def _result(building: Steps) -> Statistics:
+    while True:
+        try:
+            next(building)
+        except StopIteration as done:
+            statistics: Statistics = done.value
+            return statistics
+
+
+def _building(settings: Settings, pool: ProcessPoolExecutor, progress: Callable[[], Progress]) -> Steps:
     started = time.monotonic()
     target, directory = settings.target, settings.stencils
     extension = Extension(settings.extension, settings.clang, target, directory) if settings.extension else None
@@ -92,6 +140,7 @@ def build_library(settings: Settings, progress: Progress) -> Statistics:
     key = inputs_key(settings.clang, target, digests | {f"extension/{name}": each for name, each in added.items()})
     lacks = lacks_runner(directory, settings.output) or lacks_support(directory, settings.output)
     if not settings.force and is_current(settings.output, key) and (extension or not lacks):
+        yield
         return Statistics(target.name, up_to_date=True)
     files = sorted(path.name for path in directory.glob("*.c") if path.name != CONTROL_SOURCE)
     has_control = (directory / CONTROL_SOURCE).is_file()
@@ -114,14 +163,20 @@ def build_library(settings: Settings, progress: Progress) -> Statistics:
         compiler = replace(compiler, routines=routines)
         controls = compile_controls(compiler, CONTROL_SOURCE, sources.controls) if sources.controls else {}
         stencils_key = inputs_key(settings.clang, target, stencil_sources(digests), stencils_only=True)
-        codes, functions = _built_in(compiler, ops[:first_own], stencils_key, settings, progress)
-        if extension:
-            with extension.messages():
-                more, functions = _compile_all(compiler, _placements(ops[first_own:], target), settings.jobs, progress)
-            codes = codes | more
-        else:
+        kept = _kept(settings, stencils_key)
+        built_in = Work(compiler, pool, [] if kept else _placements(ops[:first_own], target))
+        work = Work(compiler, pool, _placements(ops[first_own:], target)) if extension else built_in
+        if not extension:
             build_runner(compiler, settings.output)
             build_support(compiler, settings.output)
+        yield
+        codes, functions = kept or built_in.result(progress())
+        if not kept:
+            write_codes(cache_path(settings.output), stencils_key, (codes, functions))
+        if extension:
+            with extension.messages():
+                more, functions = work.result(progress())
+            codes = codes | more
     meta: dict[str, object] = {"clang": settings.clang.version, "flags": arguments(target.flags), "inputs": key}
     meta |= {"core_flags": arguments(target.core_flags), "sources": digests}
     if extension:
@@ -155,68 +210,17 @@ def _workspace(keep: Path | None) -> Iterator[Path]:
             yield Path(directory)
 
 
-def _units(placements: Iterable[Placement]) -> list[list[Placement]]:
-    """As many as one clang run compiles; placements that differ in registers alone stay together."""
-    units: list[list[Placement]] = [[]]
-    for _, each in itertools.groupby(placements, lambda placement: placement.group):
-        if len(units[-1]) >= _PER_UNIT:
-            units.append([])
-        units[-1] += each
-    return units
-
-
 def _placements(ops: Sequence[BuildOp], target: Target) -> list[Placement]:
     placements = [placement for op in ops for placement in enumerate_placements(op, target)]
     return placements + [placement for op in ops for placement in family_placements(op, target)]
 
 
-def _built_in(compiler: Compiler, ops: Sequence[BuildOp], key: str, settings: Settings, progress: Progress) -> Codes:
-    """What clang makes of the built-in ops: what was kept under the key, or else compiled, and kept.
+def _kept(settings: Settings, key: str) -> Codes | None:
+    """What was kept of what clang made of the built-in ops, under this key.
 
     An extension has the same ones as the package's own library, so that what was kept of that serves it too.
     """
     own = cache_path(settings.output)
     if settings.extension:
-        kept = read_codes(cache_path(library_path(settings.target.name)), key) or read_codes(own, key)
-    else:
-        kept = None if settings.force else read_codes(own, key)
-    if kept is None:
-        kept = _compile_all(compiler, _placements(ops, settings.target), settings.jobs, progress)
-        write_codes(own, key, kept)
-    return kept
-
-
-def _shares(placements: Sequence[Placement]) -> Iterator[Sequence[Placement]]:
-    """What one clang run compiles. An extension's files are kept apart: two may call things of theirs the same."""
-    for _, group in itertools.groupby(
-        placements, lambda each: Path(each.op.source.path).is_absolute() and each.op.source.path
-    ):
-        yield from _units(group)
-
-
-def _compile_all(compiler: Compiler, placements: Sequence[Placement], jobs: int, progress: Progress) -> Codes:
-    """Compile units of placements in processes. Units do not depend on how many processes there are."""
-    codes: dict[Key, Code] = {}
-    errors: dict[str, str] = {}
-    functions = 0
-    shares = list(_shares(placements))
-    progress.start(compiler.target.name, len(placements))
-    with ProcessPoolExecutor(jobs or os.cpu_count() or 1) as pool:
-        futures = [
-            pool.submit(compile_placements, compiler, f"unit{number:04}", unit) for number, unit in enumerate(shares)
-        ]
-        try:
-            for unit, future in zip(shares, futures):
-                compiled = future.result()
-                codes |= compiled.codes
-                functions += compiled.functions
-                errors = {**compiled.errors, **errors}
-                progress.advance(len(unit))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-        finally:
-            progress.finish()
-    if errors:
-        raise BuildError("\n".join(errors[op] for op in sorted(errors)))
-    return codes, functions
+        return read_codes(cache_path(library_path(settings.target.name)), key) or read_codes(own, key)
+    return None if settings.force else read_codes(own, key)

@@ -15,6 +15,7 @@ KNOWN_OPS = (
     *("i32_div_s_magic", "i32_div_u_magic", "i32_rem_s_magic", "i32_rem_u_magic"),
     *("i64_div_s_magic", "i64_div_u_magic", "i64_rem_s_magic", "i64_rem_u_magic"),
     *("i64_div_s_magic_add", "i64_div_u_magic_add", "i64_rem_s_magic_add", "i64_rem_u_magic_add"),
+    *("i32_div_s_magic_two", "i64_div_s_magic_two"),
     *("i32_sub", "i64_sub", "i32_add", "i64_add", "i32_rotr", "i64_rotr", "i32_rotl", "i64_rotl"),
     *("branch_i32_nez", "branch_i32_eqz", "i32_eqz", "i64_eqz"),
     *("i64_load", "f64_load", "i64_store", "f64_store"),

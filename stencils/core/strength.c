@@ -22,6 +22,8 @@ static int put_division(struct selection *s, u32 row, struct location d, struct 
     struct magic magic = wide ? (is_unsigned ? magic_u64(divisor) : magic_s64(divisor))
                               : (is_unsigned ? magic_u32((u32)divisor) : magic_s32((u32)divisor));
     u32 magic_op = magic.add ? I64_DIV_S_MAGIC_ADD + (kind - 4) : I32_DIV_S_MAGIC + kind;
+    if (divisor == 2 && (kind & 3) == 0)
+        magic_op = wide ? I64_DIV_S_MAGIC_TWO : I32_DIV_S_MAGIC_TWO;
     const struct op *op = &s->library->ops[s->library->known[magic_op]];
     s->value[MULTIPLIER_VALUE] = magic.multiplier;
     s->value[DIVISOR_VALUE] = divisor;

@@ -103,11 +103,14 @@ static inline __attribute__((always_inline)) i64 cnp_below_lowest(i64 x) {
     })
 #define CNP_ROUND_F32(a, way) CNP_ROUND(f32, "s", f, 0x1p23f, a, way)
 #define CNP_ROUND_F64(a, way) CNP_ROUND(f64, "d", , 0x1p52, a, way)
-/* Two instructions where the destination is b, as in `if (c) d = a`. */
+/* Two instructions where the destination is a or b, as in `if (c) d = a`; the assembler knows which one it is. */
 #define CNP_SELECT(type, constraint, move, c, a, b)                                                            \
     ({                                                                                                        \
-        type chosen_ = (b);                                                                                   \
-        __asm__("beqz %2, 1f\n " move " %0, %1\n1:" : "+" constraint(chosen_) : constraint(a), "r"(c));       \
+        type chosen_;                                                                                         \
+        __asm__(".ifc %0, %1\n bnez %3, 1f\n " move " %0, %2\n .else\n"                                      \
+                ".ifnc %0, %2\n .ifc %0, %3\n .error \"the condition is gone\"\n .endif\n " move " %0, %2\n .endif\n" \
+                "beqz %3, 1f\n " move " %0, %1\n .endif\n1:"                                                  \
+                : "=" constraint(chosen_) : constraint(a), constraint(b), "r"(c));                            \
         chosen_;                                                                                              \
     })
 #define CNP_SELECT_I64(c, a, b) CNP_SELECT(i64, "r", "mv", c, a, b)
