@@ -101,9 +101,9 @@ def test_prefixes_collect_bits() -> None:
     )
     assert result(made, bytes([0, 1, 0, 2, 1, 3, 3])) == 0x010203
     assert result(made, bytes([1, 3, 0, 9, 2, 4, 3])) == 7
-    assert result(made, bytes([0, 1] * 7 + [1, 0, 3])) == 0x0101010101010100
-    with pytest.raises(BytecodeError, match="its prefixes have more than 56 bits together"):
-        made.function("f", [], i64, bytes([0, 1] * 8 + [1, 0, 3]))
+    assert result(made, bytes([0, 1] * 4 + [1, 0, 3])) == 0x0101010100
+    with pytest.raises(BytecodeError, match="its prefixes have more than 32 bits together"):
+        made.function("f", [], i64, bytes([0, 1] * 5 + [1, 0, 3]))
 
 
 RELATIONS = [("start", 4), ("end", 1), ("zero", 5)]
@@ -342,6 +342,7 @@ BAD_TABLES: dict[str, tuple[Callable[[], object], str]] = {
         "parameter 0 is .*; accepted: Variables, and a file",
     ),
     "bits": (lambda: Field(0, 65), "field: bits is 65; accepted: 1 to 64"),
+    "extended": (lambda: Field(0, 33, extended=True), "field: bits of an extended one is 33; accepted: 1 to 32"),
     "size": (lambda: Field(0, 63, shift=2), "field: size in bytes is 9"),
     "initial": (lambda: table({7: Instruction("x", ("ret", Variable(i32, initial=0.5)))}), "initial value 0.5"),
     "stack as file": (
