@@ -31,4 +31,6 @@
 #include "calls.c"
 #include "message.c"
 #include "compile.c"
+#include "translate.c"
+#include "bytecode.h"
 #include "run.c"
