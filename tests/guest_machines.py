@@ -246,7 +246,7 @@ def _statement(r: random.Random, made: bytearray) -> None:
 def _step(r: random.Random, made: bytearray, depth: int) -> int:
     """An instruction for a stack that has `depth` values; returns by how much it grows."""
     if depth < 1 or (depth < 7 and r.random() < 0.5):
-        prefixes = b"".join(bytes([_WIDE, r.randrange(256)]) for _ in range(r.choice((0, 0, 0, 1, 2, 7))))
+        prefixes = b"".join(bytes([_WIDE, r.randrange(256)]) for _ in range(r.choice((0, 0, 0, 1, 2, 4))))
         made += prefixes + bytes([0x01, r.randrange(256)]) if r.random() < 0.5 else bytes([0x02, r.randrange(4)])
         return 1
     if depth < 7 and r.random() < 0.2:

@@ -476,6 +476,18 @@ def test_names_that_function_has_are_reserved() -> None:
     assert taken - set(OpMethods.__dict__) == RESERVED
 
 
+def test_tables_of_guest_instructions_may_have_them(ops: OpLibrary) -> None:
+    from cnp.bytecode import Field, Instruction, Page, Registers, Table
+
+    r = Registers(i64, 2)
+    instruction = Instruction("add", ("i64_sat_add", r[0], r[0], r[1]), ("ret", r[0]))
+    table = Table(Page(Field(0), {1: instruction}, length=1), parameters=[r], functions=ops.Function)
+    f = table.function("f", [i64, i64], i64, b"\x01")
+    assert f.compile()(2**63 - 1, 1) == f.compile(backend="reference")(2**63 - 1, 1) == 2**63 - 1
+    with pytest.raises(cnp.UserError, match="there is no such op"):
+        Table(Page(Field(0), {1: instruction}, length=1), parameters=[r])
+
+
 # ---- the documentation
 
 

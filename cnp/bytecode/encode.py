@@ -165,6 +165,7 @@ def _callees(every: Sequence[Page]) -> list[Any]:
 def _field(field: Field) -> GuestField:
     flags = FieldFlag.SIGNED * field.signed | FieldFlag.EXTENDED * field.extended
     flags |= FieldFlag.BIG_ENDIAN * (field.order == "big")
+    flags |= FieldFlag.SCALED * ((field.scale, field.bias) != (1, 0))
     return GuestField(field.bias, field.scale, field.offset, field.size, field.shift, field.bits, flags)
 
 

@@ -40,7 +40,7 @@ class Prefix:
     """Bytes in front of an instruction, or a part of its opcode: what follows is looked up in `page` (None: the same).
 
     With length 0 (up to 255) nothing is taken: the page has another field of the same bytes. `collects` is a field
-    whose bits are put in front of those of the extended fields that follow; of all prefixes together up to 56.
+    whose bits are put in front of those of the extended fields that follow; of all prefixes together up to 32.
     """
 
     __slots__ = ("collects", "length", "page")

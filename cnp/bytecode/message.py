@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cnp.runtime.guest_layout import Walk
 
 _MOST_BYTES = 2**26
-_COLLECTED = 56
+_COLLECTED = 32
 
 
 def message(name: str, page: Page, fields: list[Field], code: bytes, walk: Walk, callees: int) -> BytecodeError:

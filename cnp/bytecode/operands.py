@@ -16,7 +16,7 @@ class Field:
     It is the `bits` (1 to 64) from bit `shift` on, of the `size` bytes at `offset` (0 to 255, from the opcode's
     instruction, behind its prefixes) taken as one number in `order`; size is by default no more than needed, at most 8.
     Its value is number * scale + bias, where scale is in [-2^31, 2^31) and bias in [-2^63, 2^63). With `extended` the
-    bits that prefixes collected come in front of its own. UserError for anything out of range.
+    bits that prefixes collected come in front of its own, of which there are up to 32 then. UserError for anything out of range.
 
     In a template a field stands for its value: a constant, a memory offset, or the number of a callee.
     """
@@ -48,6 +48,8 @@ class Field:
         self.bias = within("field: bias", bias, -(2**63), 2**63 - 1)
         self.signed = signed
         self.extended = extended
+        if extended:
+            within("field: bits of an extended one", bits, 1, 32)
 
     @property
     def end(self) -> int:

@@ -13,6 +13,7 @@ class FieldFlag(enum.IntFlag):
     SIGNED = 1
     BIG_ENDIAN = 2
     EXTENDED = 4
+    SCALED = 8
 
 
 class EntryKind(enum.IntEnum):

@@ -3,7 +3,7 @@
 #define CNP_GUEST_H
 #include "layout.h"
 
-enum { MOST_GUEST_BYTES = 1 << 26, MOST_COLLECTED_BITS = 56 };
+enum { MOST_GUEST_BYTES = 1 << 26, MOST_COLLECTED_BITS = 32 };
 /* Of a byte of the code, and of the place behind the last. */
 enum guest_mark { BEGINS = 1, IS_TARGET = 2 };
 
@@ -14,6 +14,7 @@ struct walker {
     u8 *code; /* a copy with some room behind it, that nobody changes meanwhile */
     u8 *marks;
     u32 *label_of; /* of a byte that is a target */
+    u32 *rows;     /* of each instruction in turn, its row and one; 0 if it has prefixes */
     u32 *depth_of; /* of an instruction that is reached, and one: 0 if it is not */
     u32 *waiting;  /* targets that are reached, but have not been gone through */
     u32 n_waiting;
@@ -30,7 +31,7 @@ struct guest {
     u32 n_collected;
 };
 
-static inline int stray(struct walker *w, u32 error, u32 offset, u32 field, s64 value) {
+static __attribute__((noinline, cold)) int stray(struct walker *w, u32 error, u32 offset, u32 field, s64 value) {
     w->walk->error = error;
     w->walk->error_offset = offset;
     w->walk->error_field = field;
@@ -64,13 +65,15 @@ static inline s64 field_value(const struct walker *w, const struct guest *at, u3
     const struct guest_field *field = &w->table->fields[row];
     u64 number = raw_bits(w->code + at->base, field);
     u32 bits = field->bits;
+    if (!field->flags)
+        return (s64)number;
     if (field->flags & GUEST_EXTENDED && at->n_collected) {
-        number |= at->collected << bits; /* both together have at most 64 bits, see next_instruction */
+        number |= at->collected << bits; /* at most 32 bits each: Python sees to the field's */
         bits += at->n_collected;
     }
     if (field->flags & GUEST_SIGNED && bits < 64)
         number = (number ^ 1ull << (bits - 1)) - (1ull << (bits - 1));
-    return (s64)(number * (u64)(s64)field->scale + (u64)field->bias);
+    return (s64)(field->flags & GUEST_SCALED ? number * (u64)(s64)field->scale + (u64)field->bias : number);
 }
 
 /* Reads the instruction at `start`, which is in the code. */
@@ -108,6 +111,12 @@ static inline int next_instruction(struct walker *w, u32 start, struct guest *at
         at->base += entry->skip;
         page = entry->row;
     }
+}
+
+/* The same in the second pass, of an instruction whose row is known from the first. */
+static inline struct guest known_instruction(const struct walker *w, u32 start, u32 row) {
+    const struct guest_instruction *found = &w->table->instructions[row];
+    return (struct guest){.row = found, .start = start, .base = start, .end = start + found->length};
 }
 
 /* Where a target is; it may be anywhere. */

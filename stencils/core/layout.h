@@ -369,7 +369,7 @@ enum verify_code {
 /* ---- what cnp_walk reads and writes: see walk.c ---- */
 
 /* A number in the bytes of an instruction: `bits` of them from bit `shift` on, of the `bytes` (1 to 8) at `offset`. Its value
- * is number * scale + bias, modulo 2^64. */
+ * is the number, or number * scale + bias, modulo 2^64. */
 struct guest_field {
     s64 bias;
     s32 scale;
@@ -377,8 +377,8 @@ struct guest_field {
     u8 flags; /* enum guest_field_flag */
     u8 zero[7];
 };
-/* The last: the bits that prefixes have collected come in front. */
-enum guest_field_flag { GUEST_SIGNED = 1, GUEST_BIG_ENDIAN = 2, GUEST_EXTENDED = 4 };
+/* Extended: the bits that prefixes have collected come in front. Scaled: scale and bias are looked at. */
+enum guest_field_flag { GUEST_SIGNED = 1, GUEST_BIG_ENDIAN = 2, GUEST_EXTENDED = 4, GUEST_SCALED = 8 };
 
 /* Where an opcode is looked up: a row of `entries` for each number that its field may be. */
 struct guest_page {

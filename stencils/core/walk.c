@@ -22,12 +22,13 @@ static int note_targets(struct walker *w, const struct guest *at) {
 
 static int find_instructions(struct walker *w) {
     struct guest at;
-    u32 size = (u32)w->walk->size;
+    u32 size = (u32)w->walk->size, n = 0;
     u64 own_labels = 0;
     for (u32 k = 0; k < size; k = at.end) {
         if (!next_instruction(w, k, &at))
             return 0;
         w->marks[k] |= BEGINS;
+        w->rows[n++] = at.base == k ? (u32)(at.row - w->table->instructions) + 1 : 0;
         w->n_words += at.row->n_operands;
         w->n_ops += at.row->n_ops;
         w->n_constants += at.row->n_constants;
@@ -92,16 +93,18 @@ static inline int operand_word(struct walker *w, const struct guest *at, const s
     }
 }
 
-static int expand(struct walker *w, const struct guest *at) {
+static inline int expand(struct walker *w, const struct guest *at) {
     const struct guest_operand *operand = &w->table->operands[at->row->first_operand], *end = operand + at->row->n_operands;
-    u32 own_label = (u32)w->n_labels;
-    for (; operand != end; operand++) {
-        if (operand->kind == GUEST_HEAD)
-            put_op(w, (u32)operand->value, at->start);
-        else if (!operand_word(w, at, operand, own_label, &w->words[w->n_words++]))
+    u32 own_label = (u32)w->n_labels, *word = w->words + w->n_words;
+    w->n_words += at->row->n_operands;
+    w->n_labels += at->row->n_labels;
+    for (; operand != end; operand++, word++) {
+        if (operand->kind == GUEST_HEAD) {
+            *word = (u32)operand->value;
+            w->offsets[w->n_ops++] = at->start;
+        } else if (!operand_word(w, at, operand, own_label, word))
             return 0;
     }
-    w->n_labels += at->row->n_labels;
     return 1;
 }
 
@@ -132,8 +135,11 @@ static int write_words(struct walker *w) {
         w->constants[w->n_constants] = w->table->constants[w->n_constants];
     set_banks(w);
     struct guest at;
-    for (u32 k = 0; k < w->walk->size; k = at.end) {
-        if (!next_instruction(w, k, &at))
+    const u32 *row = w->rows;
+    for (u32 k = 0; k < w->walk->size; k = at.end, row++) {
+        if (*row)
+            at = known_instruction(w, k, *row - 1);
+        else if (!next_instruction(w, k, &at))
             return 0;
         if (w->table->has_stack && !w->depth_of[k]) /* nothing leads there */
             continue;
@@ -159,7 +165,7 @@ int cnp_walk(const struct guest_table *table, struct walk *walk) {
         return (int)walk->error;
     }
     if (!RESERVE(&w, w.code, walk->size + sizeof(u64)) || !RESERVE(&w, w.marks, walk->size) ||
-        !RESERVE(&w, w.label_of, walk->size))
+        !RESERVE(&w, w.label_of, walk->size) || !RESERVE(&w, w.rows, walk->size))
         return (int)walk->error;
     memcpy(w.code, walk->code, walk->size);
     memset(w.marks, 0, walk->size);
