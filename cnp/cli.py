@@ -68,6 +68,10 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         "-o", "--output", type=Path, default=Path(), metavar="DIR", help="where to write (default: here)"
     )
     export.add_argument("--target", metavar="NAME", help="the machine that it is for (default: this one)")
+    export.add_argument(
+        "--bytecode", action="append", default=[], metavar="MODULE:NAME",
+        help="a table of guest instructions (cnp.bytecode.Table) to bring along (may be given again)",
+    )  # fmt: skip
 
     objdump = commands.add_parser("objdump", help="show ops, stencils, holes and machine code side by side")
     objdump.add_argument("file", type=Path, metavar="FILE", help="functions in text form")
@@ -200,12 +204,13 @@ def _emit(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from cnp.export.command import export, opened
+    from cnp.export.command import export, opened, table_named
     from cnp.target import target_named
 
     if options.target is not None:
         target_named(options.target)
-    for path in export(opened(options.library, options.target), options.output):
+    guests = {each.partition(":")[2].lower(): table_named(each) for each in options.bytecode}
+    for path in export(opened(options.library, options.target), options.output, guests):
         print(path)
     return 0
 

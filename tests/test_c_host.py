@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import random
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import guest_machines
 import pytest
 from ahead_support import command_for, find_tool, run, succeed
 from conftest import LIBRARY
 
-from cnp import cli
+import cnp
+from cnp import cli, i64
+from cnp.bytecode import Field, Instruction, Page, Registers, Table
 from cnp.errors import UserError
 from cnp.export import ops
-from cnp.export.command import HOST, opened
+from cnp.export.command import HOST, export, opened, table_named
 from cnp.export.expand import expand
 from cnp.ir.optable import Code, default_ops
 from cnp.stencil.model import OpFlag
@@ -149,6 +153,72 @@ def test_other_machines(target: str, tmp_path: Path) -> None:
     # qemu 7.2 does not see what is written through another mapping: it goes on with what it has translated before.
     assert succeed([*command_for(target, tmp_path / "checks"), "once"]) == ""
     assert _example(run(command_for(target, tmp_path / "main")).stdout)
+
+
+def test_guest_bytecode(tmp_path: Path) -> None:
+    """Random programs give what plain interpreters give; random bytes give an error or a result."""
+    tool = find_tool("clang")
+    if tool is None:
+        pytest.skip("NOT TESTED: there is no clang")
+    tables = ("--bytecode", "guest_machines:WORDS", "--bytecode", "guest_machines:BYTES")
+    assert cli.main(["export-c", *tables, "-o", str(tmp_path)]) == 0
+    program = tmp_path / "bytecode"
+    sources = (HERE / "bytecode.c", tmp_path / "cnp.c")
+    succeed([tool, *SANITIZERS, f"-I{tmp_path}", *sources, "-o", program, "-lpthread"])
+    lines, expected = [], []
+    choose = random.Random(1)
+    for letter, guest in (("w", guest_machines.REGISTER_GUEST), ("b", guest_machines.STACK_GUEST)):
+        for _ in range(100):
+            code, arguments = guest.program(choose), [choose.randrange(-5, 100), choose.randrange(2**40)]
+            try:
+                expected.append(str(guest.run(code, list(arguments))))
+            except guest_machines.OutOfFuel:
+                continue
+            lines.append(f"{letter} {arguments[0]} {arguments[1]} {code.hex()}")
+    for line, message in _BAD_BYTECODE.items():
+        lines.append(line)
+        expected.append(f"function 'guest', {message}")
+    done = run([program], input="\n".join(lines))
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.splitlines() == expected
+    assert len(expected) > 150
+    for letter, opcodes in (
+        ("w", bytes([*range(7), 0x12, 0x20])),
+        ("b", bytes([1, 2, 3, 0x10, 0x32, 0x33, 0xE0, 0xE1])),
+    ):
+        noise = [bytes(choose.choices([*opcodes, 0xFF], k=choose.randrange(1, 30))) for _ in range(300)]
+        straight = "\n".join(f"{letter} 1 2 {code.hex()}" for code in noise)
+        done = run([program], input=straight)
+        assert (done.returncode, done.stderr, len(done.stdout.splitlines())) == (0, "", len(noise))
+
+
+_BAD_BYTECODE = {
+    "w 1 2 02000001": "bytecode offset 0: control goes on past it, the last",
+    "w 1 2 020000012000": "bytecode offset 4: the instruction goes on past the last of 6 bytes",
+    "w 1 2 ff000000": "bytecode offset 0: there is no instruction of opcode 0xff",
+    "w 1 2 0209000120000000": "bytecode offset 0: there is no register 9",
+    "w 1 2 1000ffff": "bytecode offset 0: jump to -1024; accepted: 0 to 3",
+    "b 1 2 33": "bytecode offset 0: it takes 1 from the operand stack, which has 0 there",
+    "b 1 2 30000133": "bytecode offset 0: jump to 1, the middle of an instruction",
+    "b 1 2 " + "0101" * 9 + "33": "bytecode offset 16: the operand stack grows to 9; accepted: up to 8",
+    "b 1 2 0101310000": "bytecode offset 2: control goes on past it, the last",
+}
+
+
+def test_tables_that_c_cannot_have(tmp_path: Path) -> None:
+    def exported(*ops: tuple[object, ...]) -> None:
+        table = Table(Page(Field(0), {0: Instruction("one", *ops, length=1)}), parameters=[Registers(i64, 1)])
+        export(opened(None, None), tmp_path, {"one": table})
+
+    callee = cnp.extern(1, [], None)
+    with pytest.raises(UserError, match="bytecode 'one': a template calls <extern extern_1 at 0x1>; accepted in C"):
+        exported(("call", None, callee))
+    with pytest.raises(UserError, match=r"bytecode 'absent:X'.*accepted: MODULE:NAME"):
+        table_named("absent:X")
+    with pytest.raises(UserError, match=r"bytecode 'cnp\.types:i64' is i64; accepted: MODULE:NAME"):
+        table_named("cnp.types:i64")
+    with pytest.raises(UserError, match="bytecode '1x'; accepted: a name"):
+        export(opened(None, None), tmp_path, {"1x": guest_machines.WORDS})
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_wrong_machine_is_refused(tmp_path: Path) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cnp.export import called, ops, tables
+from cnp.errors import UserError
+from cnp.export import bytecode, called, ops, tables
 from cnp.export.expand import expand
 from cnp.runtime.abi import ABI_HASH
 from cnp.runtime.default import default_library, library_for
@@ -12,15 +16,24 @@ from cnp.stencil.library import Library
 from cnp.stencil.sources import stencils_directory
 from cnp.stencil.writer import write_file
 
+if TYPE_CHECKING:
+    from cnp.bytecode import Table
+
 HOST = Path(__file__).parent / "host"
 
 
-def export(library: Library, directory: Path) -> list[Path]:
-    """Write cnp.h, cnp.c and cnp_data.h, which embed a library. UserError if an op's name cannot be one in C."""
+def export(library: Library, directory: Path, guests: Mapping[str, Table] | None = None) -> list[Path]:
+    """Write cnp.h, cnp.c and cnp_data.h, which embed a library and tables of guest bytecode, by name.
+
+    UserError if an op's name cannot be one in C, or if a table cannot be exported.
+    """
+    guests = guests or {}
     header = (HOST / "cnp.h").read_text(encoding="utf-8")
     texts = {
         "ops.h": ops.declarations(library.ops, header) + called.declarations(library),
         "called.c": called.definitions(library),
+        "tables_of_bytecode.h": bytecode.declarations(guests),
+        "bytecode.h": bytecode.definitions(guests, library),
         "tables.h": tables.tables(library),
         "operations.h": ops.table(library.ops),
         "machine.h": f'#include "{library.target}.h"\n',
@@ -35,6 +48,20 @@ def export(library: Library, directory: Path) -> list[Path]:
     for name, text in files.items():
         write_file(directory / name, text.encode())
     return [directory / name for name in files]
+
+
+def table_named(name: str) -> Table:
+    """A cnp.bytecode.Table by `module:name`. UserError if there is none."""
+    from cnp.bytecode import Table
+
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"bytecode {name!r}: {error}; accepted: MODULE:NAME of a cnp.bytecode.Table") from None
+    if not isinstance(found, Table):
+        raise UserError(f"bytecode {name!r} is {found!r}; accepted: MODULE:NAME of a cnp.bytecode.Table")
+    return found
 
 
 def opened(path: Path | None, target: str | None) -> Library:

@@ -11,8 +11,9 @@ struct cnp_function {
     u8 *types; /* of its registers */
     struct callee *callees;
     const void **targets; /* of callees: functions of the same compilation, or NULL */
-    size_t n_words, n_constants, n_registers, n_callees;
-    size_t words_capacity, constants_capacity, types_capacity, callees_capacity, targets_capacity;
+    u32 *offsets; /* in the guest's bytecode, of the ops that come from there */
+    size_t n_words, n_constants, n_registers, n_callees, n_offsets;
+    size_t offsets_capacity, words_capacity, constants_capacity, types_capacity, callees_capacity, targets_capacity;
     cnp_error error; /* the first */
     /* While it is compiled: */
     const cnp_code *code;

@@ -1,5 +1,26 @@
 /* Calls: of functions of the same compilation, of compiled code, of C. */
 
+/* A row more of callees: with room for it, it may be filled in and counted. */
+static int room_for_callee(cnp_function *f) {
+    return allocated(f, make_room(&f->callees, &f->callees_capacity, f->n_callees + 1, sizeof *f->callees) &&
+                            make_room(&f->targets, &f->targets_capacity, f->n_callees + 1, sizeof *f->targets));
+}
+
+static struct callee row_of_function(const cnp_function *callee) {
+    struct callee row = {.kind = CALLEE_MEMBER, .result_type = callee->result, .n_parameters = callee->n_parameters};
+    if (callee->n_parameters)
+        memcpy(row.parameter_type, callee->types, callee->n_parameters);
+    return row;
+}
+
+static int add_callee(cnp_function *f, const cnp_function *callee) {
+    if (!room_for_callee(f))
+        return 0;
+    f->callees[f->n_callees] = row_of_function(callee);
+    f->targets[f->n_callees++] = callee;
+    return 1;
+}
+
 static void put_call(cnp_function *f, cnp_value d, const struct callee *callee, const void *target, const cnp_value *arguments,
                      size_t n) {
     struct operand expected = {D_OPERAND, callee->result_type};
@@ -16,9 +37,7 @@ static void put_call(cnp_function *f, cnp_value d, const struct callee *callee, 
              f->name, (unsigned)f->n_ops);
         return;
     }
-    if (!allocated(f, make_room(&f->callees, &f->callees_capacity, f->n_callees + 1, sizeof *f->callees) &&
-                          make_room(&f->targets, &f->targets_capacity, f->n_callees + 1, sizeof *f->targets)) ||
-        !(words = begin_op(f, IR_CALL, n + 2)))
+    if (!room_for_callee(f) || !(words = begin_op(f, IR_CALL, n + 2)))
         return;
     if (d.kind == CNP_NO_VALUE)
         words[0] = NO_OPERAND_WORD;
@@ -36,9 +55,7 @@ static void put_call(cnp_function *f, cnp_value d, const struct callee *callee, 
 }
 
 void cnp_call_function(cnp_function *f, cnp_value d, cnp_function *callee, const cnp_value *arguments, size_t n) {
-    struct callee row = {.kind = CALLEE_MEMBER, .result_type = callee->result, .n_parameters = callee->n_parameters};
-    if (callee->n_parameters)
-        memcpy(row.parameter_type, callee->types, callee->n_parameters);
+    struct callee row = row_of_function(callee);
     if (!f->error.kind) /* a callee's mistake may be why it seems to have other parameters */
         f->error = callee->error;
     put_call(f, d, &row, callee, arguments, n);

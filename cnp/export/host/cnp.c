@@ -32,4 +32,6 @@
 #include "called.c"
 #include "message.c"
 #include "compile.c"
+#include "translate.c"
+#include "bytecode.h"
 #include "run.c"

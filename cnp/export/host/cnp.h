@@ -150,6 +150,14 @@ void cnp_call_code(cnp_function *, cnp_value d, const cnp_code *callee, size_t i
 typedef void (*cnp_c_function)(void);
 void cnp_call_c(cnp_function *, cnp_value d, cnp_c_function callee, const cnp_value *arguments, size_t n);
 
+/* Adds the ops of guest bytecode, to a function that has nothing but parameters: by a table that `cnp export-c --bytecode`
+ * was given, declared at the end of this file. `callees` are what fields of callees number, from 0. */
+typedef struct cnp_bytecode cnp_bytecode;
+void cnp_translate(cnp_function *, const cnp_bytecode *, const void *code, size_t size, cnp_function *const *callees,
+                   size_t n_callees);
+/* Where in the bytecode an op comes from, by number as in traps; -1 if it does not. */
+int64_t cnp_bytecode_offset(const cnp_function *, uint32_t op);
+
 /* Any op of the table at the end of this file, its operands in the order of the function of that name. */
 void cnp_op(cnp_function *, uint32_t op, const cnp_value *operands, size_t n);
 /* The name of an op, such as "i64.add". NULL past the last one. */
@@ -182,6 +190,7 @@ cnp_trap_kind cnp_call(const cnp_code *, size_t index, const cnp_any *arguments,
 /* ---- the ops ---- */
 
 #include "ops.h"
+#include "tables_of_bytecode.h"
 
 #ifdef __cplusplus
 }

@@ -64,7 +64,6 @@ static int prepare(cnp_session *session, cnp_function *f, cnp_code *code, int fa
     if (request->error)
         return ill_formed(f, request, error), 0;
     part->size = request->code_size;
-    part->signature.is_bare = (u8)request->is_bare;
     return 1;
 }
 

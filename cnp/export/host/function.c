@@ -28,6 +28,7 @@ void cnp_delete(cnp_function *f) {
     free(f->constants);
     free(f->types);
     free(f->callees);
+    free(f->offsets);
     free((void *)f->targets);
     free(f);
 }

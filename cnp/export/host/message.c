@@ -13,6 +13,7 @@ static void *ill_formed(const cnp_function *f, const struct request *request, cn
     const u32 *words = request->error == EMPTY ? NULL : words_of(f, request->error_op);
     u32 word = words ? words[1 + request->error_operand] : 0;
     char place[160];
+    int length;
     if (request->error == EMPTY)
         return fail(error, CNP_ERROR_FUNCTION,
                     "function '%s': it has no ops; accepted: at least one, the last of which ends it", f->name);
@@ -21,8 +22,10 @@ static void *ill_formed(const cnp_function *f, const struct request *request, cn
                     "function '%s': too large: %u ops and %zu registers; accepted: up to %u ops, half a MiB of values alive at "
                     "once, and as much code as the target's jumps and loads of constants reach",
                     f->name, (unsigned)f->n_ops, f->n_registers, 1u << 26);
-    snprintf(place, sizeof place, "function '%.80s', op %u (%s)", f->name, (unsigned)request->error_op,
-             name_of_op(*words & 0xffff));
+    length = snprintf(place, sizeof place, "function '%.80s', op %u (%s)", f->name, (unsigned)request->error_op,
+                      name_of_op(*words & 0xffff));
+    if (request->error_op < f->n_offsets)
+        snprintf(place + length, sizeof place - (size_t)length, " at bytecode offset %u", (unsigned)f->offsets[request->error_op]);
     switch (request->error) {
     case UNBOUND_LABEL:
         return fail(error, CNP_ERROR_FUNCTION, "%s: label %u is placed nowhere; accepted: a label that cnp_place puts somewhere",
@@ -39,8 +42,15 @@ static void *ill_formed(const cnp_function *f, const struct request *request, cn
                     "%s: control goes on past the last op; accepted there: jump, ret, branch_table, unreachable", place);
     case OFFSET_OUT_OF_RANGE:
         return fail(error, CNP_ERROR_FUNCTION, "%s: offset %d; accepted: above -2^31", place, (int)(s32)word);
+    /* What the builder sees itself, but not in a template of bytecode: */
+    case WRONG_TYPE:
+    case WRONG_ARGUMENT_TYPE:
+        return fail(error, CNP_ERROR_FUNCTION, "%s: operand %u is of another type", place, (unsigned)request->error_operand);
+    case WRONG_OPERAND_COUNT:
+        return fail(error, CNP_ERROR_FUNCTION, "%s: it has another number of operands", place);
+    case RETURN_VALUE_MISMATCH:
+        return fail(error, CNP_ERROR_FUNCTION, "%s: a value where there is no result, or none where there is one", place);
     default:
-        return fail(error, CNP_ERROR_FUNCTION, "%s: the core reports %u, which it should not; please report this", place,
-                    (unsigned)request->error);
+        return fail(error, CNP_ERROR_FUNCTION, "%s: refused, for reason %u of enum verify_code", place, (unsigned)request->error);
     }
 }

@@ -1,0 +1,110 @@
+/* Guest bytecode -> a function's ops, by the core, which walks it with a table that cnp export-c has put here. */
+
+struct cnp_bytecode {
+    struct guest_table table;
+    const struct guest_span *spans; /* registers of each bank */
+    const u8 *types;                /* of all registers */
+    size_t n_registers;
+    size_t most_parameters;
+};
+typedef int (*walk_routine)(const struct guest_table *, struct walk *);
+
+/* What is wrong with the bytecode. */
+static void stray(cnp_function *f, const struct walk *walk) {
+    char about[160];
+    long long value = walk->error_value;
+    unsigned row = walk->error_field;
+    switch (walk->error) {
+    case GUEST_TRUNCATED: snprintf(about, sizeof about, "the instruction goes on past the last of %llu bytes", walk->size); break;
+    case GUEST_NO_SUCH_OPCODE: snprintf(about, sizeof about, "there is no instruction of opcode %#llx", (u64)value); break;
+    case GUEST_TOO_MANY_PREFIXES: snprintf(about, sizeof about, "its prefixes have too many bits together"); break;
+    case GUEST_TARGET_OUTSIDE: snprintf(about, sizeof about, "jump to %lld; accepted: 0 to %llu", value, walk->size - 1); break;
+    case GUEST_TARGET_INSIDE: snprintf(about, sizeof about, "jump to %lld, the middle of an instruction", value); break;
+    case GUEST_NO_SUCH_REGISTER: snprintf(about, sizeof about, "there is no register %lld", value); break;
+    case GUEST_CONSTANT_OUT_OF_RANGE: snprintf(about, sizeof about, "constant %lld; accepted: in [-2^31, 2^32)", value); break;
+    case GUEST_OFFSET_OUT_OF_RANGE: snprintf(about, sizeof about, "memory offset %lld; accepted: in (-2^31, 2^31)", value); break;
+    case GUEST_NO_SUCH_CALLEE:
+        snprintf(about, sizeof about, "callee %lld; accepted: one of %u, from 0", value, (unsigned)walk->n_callees);
+        break;
+    case GUEST_FALLS_OFF: snprintf(about, sizeof about, "control goes on past it, the last"); break;
+    case GUEST_UNDERFLOW:
+        snprintf(about, sizeof about, "it takes %u from the operand stack, which has %lld there", row, value);
+        break;
+    case GUEST_OVERFLOW: snprintf(about, sizeof about, "the operand stack grows to %lld; accepted: up to %u", value, row); break;
+    case GUEST_DEPTHS_DIFFER:
+        snprintf(about, sizeof about, "it goes to %lld with %u on the operand stack, others with another number", value, row);
+        break;
+    default:
+        fail(&f->error, CNP_ERROR_FUNCTION, "function '%s': %llu bytes of bytecode; accepted: 1 to 2^26, and as many ops", f->name,
+             walk->size);
+        return;
+    }
+    fail(&f->error, CNP_ERROR_FUNCTION, "function '%s', bytecode offset %u: %s", f->name, (unsigned)walk->error_offset, about);
+}
+
+/* Copies of what the walk has left in scratch memory. */
+static int take_ops(cnp_function *f, const struct walk *walk) {
+    if (!make_room(&f->words, &f->words_capacity, walk->n_words, sizeof *f->words) ||
+        !make_room(&f->constants, &f->constants_capacity, walk->n_constants + 1, sizeof *f->constants) ||
+        !make_room(&f->offsets, &f->offsets_capacity, walk->n_ops, sizeof *f->offsets))
+        return 0;
+    memcpy(f->words, walk->words, walk->n_words * sizeof *f->words);
+    memcpy(f->constants, walk->constants, walk->n_constants * sizeof *f->constants);
+    memcpy(f->offsets, walk->offsets, walk->n_ops * sizeof *f->offsets);
+    f->n_words = walk->n_words;
+    f->n_constants = walk->n_constants;
+    f->n_ops = f->n_offsets = walk->n_ops;
+    f->n_labels = walk->n_labels;
+    return 1;
+}
+
+/* In the session's scratch memory; 0 without any. */
+static int walk_locked(cnp_function *f, const cnp_bytecode *bytecode, struct walk *walk) {
+    size_t size = FIRST_SCRATCH;
+    do {
+        struct scratch *scratch = scratch_of(f->session, 0, size);
+        if (!scratch)
+            return 0;
+        walk->scratch = scratch->start;
+        walk->scratch_size = scratch->size;
+        ROUTINE(f->session, walk_routine, cnp_walk)(&bytecode->table, walk);
+        size = walk->scratch_used;
+    } while (walk->error == GUEST_NEEDS_SCRATCH);
+    return walk->error || take_ops(f, walk);
+}
+
+static int take_callees(cnp_function *f, cnp_function *const *callees, size_t n) {
+    for (size_t k = 0; k < n; k++)
+        if (!add_callee(f, callees[k]))
+            return 0;
+    return 1;
+}
+
+void cnp_translate(cnp_function *f, const cnp_bytecode *bytecode, const void *code, size_t size, cnp_function *const *callees,
+                   size_t n_callees) {
+    struct walk walk = {.code = code, .size = size, .banks = bytecode->spans, .n_parameters = f->n_parameters,
+                        .n_callees = (u32)n_callees};
+    int done;
+    if (f->error.kind)
+        return;
+    if (f->n_ops || f->n_labels || f->n_callees || f->n_registers != f->n_parameters ||
+        f->n_parameters > bytecode->most_parameters ||
+        (f->n_parameters && memcmp(f->types, bytecode->types, f->n_parameters) != 0)) {
+        fail(&f->error, CNP_ERROR_FUNCTION,
+             "function '%s': bytecode; accepted: in a function that has nothing but parameters, of the table's types", f->name);
+        return;
+    }
+    if (!allocated(f, make_room(&f->types, &f->types_capacity, bytecode->n_registers, 1)) || !take_callees(f, callees, n_callees))
+        return;
+    memcpy(f->types, bytecode->types, bytecode->n_registers);
+    f->n_registers = bytecode->n_registers;
+    pthread_mutex_lock(&f->session->lock);
+    done = walk_locked(f, bytecode, &walk);
+    pthread_mutex_unlock(&f->session->lock);
+    if (allocated(f, done) && walk.error)
+        stray(f, &walk);
+}
+
+int64_t cnp_bytecode_offset(const cnp_function *f, uint32_t op) {
+    return op < f->n_offsets && f->offsets[op] != NO_GUEST_OFFSET ? (int64_t)f->offsets[op] : -1;
+}
