@@ -25,6 +25,8 @@
 #include "settle.c"
 #include "function.c"
 #include "emit.c"
+#include "retire.c"
+#include "fault.c"
 #include "enter.c"
 #include "python.c"
 
@@ -68,6 +70,7 @@ int cnp_compile(const struct library *library, const struct python *python, stru
 /* For the run time to see that it and the core speak of the same structures. */
 u32 cnp_size_of(u32 structure) {
     static const u16 sizes[] = {sizeof(struct library), sizeof(struct host), sizeof(struct signature), sizeof(struct callee),
-                                sizeof(struct request), sizeof(struct interval), sizeof(struct trace), sizeof(struct external)};
+                                sizeof(struct request), sizeof(struct interval), sizeof(struct trace), sizeof(struct external),
+                                sizeof(struct threads)};
     return structure < sizeof sizes / sizeof *sizes ? sizes[structure] : 0;
 }
