@@ -34,6 +34,8 @@ DOCUMENT = Path(__file__).parent.parent / "docs" / "library-format.md"
 MIRRORED: Mapping[str, type[ctypes.Structure]] = {
     "library": layout.Library,
     "host": layout.Host,
+    "threads": layout.Threads,
+    "old_action": layout.OldAction,
     "signature": layout.Signature,
     "callee": layout.Callee,
     "interval": layout.Interval,
@@ -88,6 +90,7 @@ ENUMERATIONS: Mapping[str, Mapping[str, int]] = {
         "CALLEE_C": layout.CALLEE_C,
         "CALLEE_MEMBER": layout.CALLEE_MEMBER,
         "CALLEE_SYMBOL": layout.CALLEE_SYMBOL,
+        "CALLEE_CELL": layout.CALLEE_CELL,
     },
     "limits": {
         "MAXIMUM_INTEGER_REGISTERS": layout.REGISTERS,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ctypes
 
 from cnp.errors import InternalError, Unsupported
-from cnp.ir.function import Extern, Function, callee_signature, unlinked
+from cnp.ir.function import CallCell, Extern, Function, callee_signature, unlinked
 from cnp.runtime.code import Code, Part
 from cnp.runtime.core import MISSING_STENCIL, NEED_SCRATCH
 from cnp.runtime.layout import (
     CALLEE_C,
+    CALLEE_CELL,
     CALLEE_CODE,
     CALLEE_MEMBER,
     CALLEE_SYMBOL,
@@ -162,6 +163,9 @@ class Group:
             from cnp.ir.verify_message import message  # late: most functions are well formed
 
             raise message(function, error, request.error_op, request.error_operand)
+        if function._cells:
+            self._check_cells(function)
+            self._keeps.extend(function._cells)
         part.read(request)
         request.kept = (ops, types, pinned)
         return request, callees
@@ -184,6 +188,10 @@ class Group:
             row.parameter_type[: len(params)] = params
             if isinstance(callee, Extern):
                 row.kind, row.address = self._describe_extern(function, callee)
+            elif isinstance(callee, CallCell):
+                self._check_cells(function)
+                self._keeps.append(callee)
+                row.kind, row.address = CALLEE_CELL, callee.address
             elif isinstance(callee, Function):
                 row.kind, row.address = CALLEE_MEMBER, self._member[id(callee)]
             else:
@@ -191,6 +199,13 @@ class Group:
                 self._keeps.append(compiled)
                 row.kind, row.address = CALLEE_CODE, compiled.entry
         return rows
+
+    def _check_cells(self, function: Function) -> None:
+        if self._for_linker:
+            raise Unsupported(
+                f"function {function.name!r} refers to a cell or an assumption of this process, "
+                "which means nothing in an object file"
+            )
 
     def _describe_extern(self, function: Function, callee: Extern) -> tuple[int, int]:
         """Kind and address of a C function."""

@@ -88,12 +88,12 @@ class Part:
 class Code:
     """A block of code memory with the functions in it. Freed with the last reference to it."""
 
-    __slots__ = ("__weakref__", "_block", "_keeps", "_reservations", "core", "parts")
+    __slots__ = ("__weakref__", "_block", "_reservations", "core", "keeps", "parts")
 
     def __init__(self, core: Core, parts: list[Part], keeps: list[Any], block: Block) -> None:
         self.core = core
         self.parts = parts
-        self._keeps = keeps  # what this code calls
+        self.keeps = keeps  # what this code calls, and the data cells that it reads
         self._block = block
         self._reservations = [reserve(core, block)]
         announce(parts)
