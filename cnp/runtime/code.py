@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+from _weakref import ref
 
 from cnp.runtime.layout import Request, Signature
 from cnp.runtime.reservation import reserve
@@ -28,18 +29,20 @@ if TYPE_CHECKING:
 
 
 _numbers = itertools.count(1)
-_alive: dict[int, Described] = {}  # by the number in trap words
+_alive: dict[int, ref[Part]] = {}  # by the number in trap words; weak, for a function may call what keeps it alive
 
 
 def function_of(number: int) -> Described | None:
     """The live function of a number in a trap word."""
-    return _alive.get(number)
+    found = _alive.get(number)
+    part = None if found is None else found()
+    return None if part is None else part.function
 
 
 def announce(parts: list[Part]) -> None:
     """Traps in these functions can be told from now on, until `forget`."""
     for part in parts:
-        _alive[part.number] = part.function
+        _alive[part.number] = ref(part)
 
 
 def forget(parts: list[Part]) -> None:
@@ -52,6 +55,7 @@ class Part:
     """One function of a piece of code."""
 
     __slots__ = (
+        "__weakref__",
         "alignment",
         "code_end",
         "code_size",
@@ -63,6 +67,8 @@ class Part:
         "offset",
         "traces",
     )
+
+    function: Described
 
     def __init__(self, function: Any) -> None:
         self.function = function

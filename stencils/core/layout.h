@@ -244,6 +244,14 @@ static inline int small_integer(const struct python *python, object *value, s64 
     return python->long_layout == LONG_TAG && word < 16;
 }
 
+/* What handled a signal before. */
+struct old_action {
+    i64 handler;
+    u32 signal, flags;
+    u32 depth; /* it is at work */
+    u32 zero;
+};
+
 /* What all threads that run compiled code have in common: one a process, in memory of the run time's. */
 struct threads {
     u64 epoch;             /* never 0; whatever is retired advances it */
@@ -252,12 +260,7 @@ struct threads {
     u32 has_retired;       /* something waits for threads to leave compiled code */
     u32 catches;           /* faults in compiled code become traps */
     u32 zero;
-    struct old_action {    /* what handled a signal before */
-        i64 handler;
-        u32 signal, flags;
-        u32 depth;         /* it is at work */
-        u32 zero;
-    } old[3];
+    struct old_action old[3];
 };
 
 struct host {
