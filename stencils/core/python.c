@@ -96,9 +96,10 @@ static object *box(const struct signature *signature, struct cnp_result result) 
     }
 }
 
-/* Sets the exception for a trap word; a signal handler's has been set already. */
+/* Sets the exception for a trap word; a signal handler's has been set already. So may that of an earlier trap, if C has
+ * gone on behind it. */
 static __attribute__((noinline)) void *raise(const struct python *python, i64 word) {
-    if ((word & 15) == INTERRUPTED)
+    if ((word & 15) == INTERRUPTED || python->PyErr_Occurred())
         return 0;
     object *number = python->PyLong_FromUnsignedLongLong(word);
     if (!number)
