@@ -278,14 +278,19 @@ def test_a_function_that_replaces_itself() -> None:
     f.i64_add(d, d, kept)
     f.ret(d)
     g = calling(cell)
+    inner: list[int] = []
+
+    def call_and_look(n: int) -> int:
+        inner.append(g(n))
+        return threads.waiting()
+
     for nested in (False, True):  # inside another entry: then that one has to end
         target = f.compile()
         cell.set(target)
         old = weakref.ref(target)
         del target
         if nested:
-            inner: list[int] = []
-            through = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(lambda n: inner.append(g(n)) or threads.waiting())
+            through = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(call_and_look)
             outer = calling(cnp.extern(ctypes.cast(through, ctypes.c_void_p).value or 0, [i64], i64))
             assert outer(100) == 1  # what waited when g had returned
             assert inner == [307]

@@ -58,7 +58,7 @@ def special(wanted: int, miss: Any, assumption: cnp.Assumption) -> Any:
 
 
 def worker(sites: list[cnp.Cell], stop: cnp.DataCell) -> Any:
-    """Calls every site, round after round, with keys in turn; the number of the first round with a wrong result, or -1."""
+    """Calls every site, round after round, with keys in turn. The number of the first round that went wrong, or -1."""
     f = Function("worker", [i64, i64], i64)
     x, rounds = f.params
     key, found, expected, end = (f.reg(i64) for _ in range(4))
@@ -92,7 +92,7 @@ def live() -> tuple[int, int]:
 
 
 def exchange(sites: list[cnp.Cell], changes: int) -> tuple[int, int]:
-    """Gives sites other targets, one after the other, and breaks assumptions. Returns how many, and the most that waited."""
+    """Gives sites other targets, one after the other, and breaks assumptions: how many, and the most that waited."""
     r = random.Random(7)
     miss = sites[0].fallback
     assumption, broken, most = cnp.Assumption("0"), 0, 0
@@ -122,7 +122,7 @@ def test_results_stay_right_and_memory_comes_back() -> None:
     call = worker(sites, stop)
     found: list[tuple[int, int]] = []
 
-    def run(start: int) -> None:
+    def run(call: Any, start: int) -> None:
         visits = 0
         while not stop.value:
             wrong = call(start, ROUNDS)
@@ -132,7 +132,7 @@ def test_results_stay_right_and_memory_comes_back() -> None:
             visits += 1
         found.append((-1, visits))
 
-    workers = [threading.Thread(target=run, args=[number << 32]) for number in range(THREADS)]
+    workers = [threading.Thread(target=run, args=[call, number << 32]) for number in range(THREADS)]
     for each in workers:
         each.start()
     broken, most = exchange(sites, CHANGES)
@@ -147,6 +147,7 @@ def test_results_stay_right_and_memory_comes_back() -> None:
     assert threads.waiting() <= 1  # the last to leave may have been on its way
     threads.reclaim()
     assert threads.waiting() == 0
+    workers.clear()
     del sites, call, fallback, each, run
     assert live() == before
 

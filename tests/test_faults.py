@@ -1,4 +1,4 @@
-"""Faults in compiled code and in C that it calls, and signals that end it: what is raised, what is left, who else hears.
+"""Faults in compiled code and in C that it calls, and signals: what is raised, what is left in memory, who else hears.
 
 Each program runs in a process of its own, since handlers of faults are there to stay.
 """
@@ -39,7 +39,7 @@ BEGIN = """
         return f
 
     def copying(name="copy"):
-        \"\"\"Rounds of a loop, each written down before and after memcpy; the last round copies from another address.\"\"\"
+        \"\"\"Rounds of a loop, written down before and after memcpy; the last one copies from another address.\"\"\"
         f = Function(name, [i64] * 4, i64)
         (log, rounds, good, bad), count, to, of, again = f.params, f.reg(i64), f.reg(i64), f.reg(i64), f.label()
         f.i64_const(count, 0)
@@ -145,7 +145,6 @@ def test_other_faults_and_ends() -> None:
         f.compile()()
         assert heard == [1]
 
-        libc = ctypes.CDLL(None)
         f = Function("sort", [i64])  # compares by compiled code, called from C, called from compiled code
         compare = Function("compare", [i64, i64], cnp.i32)
         d = compare.reg(i64)
@@ -153,7 +152,7 @@ def test_other_faults_and_ends() -> None:
         compare.i64_load(d, d)
         compare.ret(0)
         compared = compare.compile()
-        f.call(None, cnp.extern(ctypes.cast(libc.qsort, ctypes.c_void_p).value, [i64] * 4), f.params[0], 4, 8, compared.address)
+        f.call(None, c("qsort", 4), f.params[0], 4, 8, compared.address)
         f.ret()
         numbers = words(4)
         numbers[:] = 24, 24, 24, 24

@@ -83,9 +83,9 @@ def _checked(value: Any) -> int:
 class Cell(CallCell):
     """A callee that can be exchanged while code that calls it runs: `f.call(d, cell, ...)` calls its present target.
 
-    Until it has a target it traps (UNREACHABLE). Its methods may be called from any thread; a call that has begun goes on
-    in the target that it found. The present target and the fallback stay alive; what was a target before is freed when
-    every thread that was inside compiled code by then has left it.
+    Until it has a target it traps (UNREACHABLE). Its methods may be called from any thread; a call that has begun goes
+    on in the target that it found. The present target and the fallback stay alive; what was a target before is freed
+    when every thread that was inside compiled code by then has left it.
     """
 
     __slots__ = ("__weakref__", "_fallback", "_target", "_word")
@@ -152,7 +152,7 @@ class Cell(CallCell):
         return self._point(self._fallback) if assumption in assumptions_of(self._target) else None
 
     def _point(self, target: NativeFunction) -> NativeFunction:
-        old, self._target = self._target if hasattr(self, "_target") else target, target
+        old, self._target = self._target, target
         for each in assumptions_of(target):
             each.watch(self)
         self._word._write(target.entry)

@@ -68,8 +68,8 @@ class Fuel:
             del _innermost[self._thread]
         else:
             _innermost[self._thread] = self._outer
-            self._outer._inner = self._outer = None
-        self._thread = 0
+            self._outer._inner = None
+        self._outer, self._thread = None, 0
 
     def __repr__(self) -> str:
         return f"<fuel {self.left} of {self._granted} ticks>"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cnp.runtime.code import Code, Described
+    from cnp.runtime.core import Core
 
 _POINTER = ctypes.sizeof(ctypes.c_void_p)
 _BARE_PARAMETERS = 4

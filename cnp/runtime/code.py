@@ -36,7 +36,8 @@ def function_of(number: int) -> Described | None:
     """The live function of a number in a trap word."""
     found = _alive.get(number)
     part = None if found is None else found()
-    return None if part is None else part.function
+    function: Described | None = None if part is None else part.function
+    return function
 
 
 def announce(parts: list[Part]) -> None:
@@ -67,8 +68,6 @@ class Part:
         "offset",
         "traces",
     )
-
-    function: Described
 
     def __init__(self, function: Any) -> None:
         self.function = function

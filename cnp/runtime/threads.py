@@ -33,8 +33,10 @@ def connect(routine: Callable[[str], int]) -> int:
             prototype = ctypes.PYFUNCTYPE(ctypes.c_uint64, ctypes.c_uint64)
             _end_epoch, _oldest = prototype(routine("cnp_retire")), prototype(routine("cnp_oldest"))
             _key = platform.current().new_thread_key(routine("cnp_free_context"))
-            # What waits when Python ends is not taken apart then, in whatever order, together with what frees it.
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(_waiting))
+            # When Python ends, threads may still be running, and what waits must not be taken apart together with
+            # what frees it.
+            for each in (shared, _waiting):
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(each))
         return _key
 
 
