@@ -36,7 +36,9 @@ static __attribute__((noinline)) struct context *new_context(const struct host *
         host->munmap(start, (size_t)(aligned - start));
     host->munmap(aligned + CNP_STACK_SIZE, (size_t)(start + CNP_STACK_SIZE - aligned));
     struct context *context = (struct context *)aligned;
-    *context = (struct context){.frame = context->frames, .host = host, .fuel = CNP_UNLIMITED};
+    context->frame = context->frames; /* and the rest is zero */
+    context->host = host;
+    context->fuel = CNP_UNLIMITED;
     i64 attributes[16]; /* pthread_attr_t is 56 bytes */
     char *low;
     size_t size;

@@ -75,6 +75,7 @@ static int get_time(int clock, s64 *time) {
 
 /* ---- and of Python ---- */
 
+static object *no_error(void) { return 0; }
 static int gil_check(void) { return 1; }
 static int gil_ensure(void) { return 0; }
 static void gil_release(int state) { (void)state; }
@@ -86,6 +87,7 @@ static object *keep_trap(u64 word) {
 }
 
 static void fill_in(struct host *host) {
+    host->python.PyErr_Occurred = no_error;
     host->python.PyGILState_Check = gil_check;
     host->python.PyGILState_Ensure = gil_ensure;
     host->python.PyGILState_Release = gil_release;
