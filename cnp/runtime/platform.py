@@ -41,7 +41,7 @@ class Platform:
         raise NotImplementedError
 
     def handle_fault(self, number: int, handler: int) -> None:
-        """Has a C function (signal, siginfo_t *, ucontext_t *) called on the thread's signal stack. It may stay away."""
+        """Has C code (signal, siginfo_t *, ucontext_t *) called on the thread's signal stack. It may not return."""
         raise NotImplementedError
 
     def new_thread_key(self, destructor: int) -> int:
