@@ -72,6 +72,8 @@ class TrapKind(enum.IntEnum):
     INVALID_CONVERSION_TO_INTEGER = 4
     STACK_OVERFLOW = 5
     INTERRUPTED = 6
+    OUT_OF_FUEL = 7
+    MEMORY_FAULT = 8
 
     def __str__(self) -> str:
         return self.name.lower().replace("_", " ")
@@ -81,15 +83,21 @@ class Trap(CnpError):
     """Compiled or interpreted code stopped: `kind` says why, `function` and `op` where.
 
     `op` counts the ops of the function from 0, labels included; `op_name` is its public name where it is known.
+    Fuel and memory faults belong to no op: there `function` is the one that was called, and `op` 0. `detail` says of a
+    memory fault which signal it was, and at which address.
     """
 
-    def __init__(self, kind: TrapKind | int, function: str, op: int, op_name: str = "") -> None:
+    def __init__(self, kind: TrapKind | int, function: str, op: int, op_name: str = "", detail: str = "") -> None:
         self.kind = TrapKind(kind)
         self.function = function
         self.op = op
         self.op_name = op_name
-        super().__init__(self.kind, function, op, op_name)  # the arguments again, so that pickle can rebuild it
+        self.detail = detail
+        super().__init__(self.kind, function, op, op_name, detail)  # again, so that pickle can rebuild it
 
     def __str__(self) -> str:
+        if self.kind in (TrapKind.OUT_OF_FUEL, TrapKind.MEMORY_FAULT):
+            detail = f" ({self.detail})" if self.detail else ""
+            return f"{self.kind}{detail} in a call of function {self.function!r}"
         suffix = f" ({self.op_name})" if self.op_name else ""
         return f"{self.kind} in function {self.function!r} at op {self.op}{suffix}"

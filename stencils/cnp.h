@@ -35,6 +35,8 @@ enum trap {
     INVALID_CONVERSION_TO_INTEGER = 4,
     STACK_OVERFLOW = 5,
     INTERRUPTED = 6,
+    OUT_OF_FUEL = 7,
+    MEMORY_FAULT = 8,
 };
 
 /* In an op's body: `return TRAP(INTEGER_OVERFLOW);` leaves compiled code with that kind. */

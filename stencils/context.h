@@ -19,6 +19,9 @@
 #define CNP_TICK_NATIVE 8u
 #define CNP_TICKS 8192
 
+/* Ticks that may be taken where there is no budget: for as long as any machine runs. */
+#define CNP_UNLIMITED (1ll << 62)
+
 struct context {
     char *native_stack; /* where cnp_unwind goes: the stack pointer of the innermost cnp_guard; must stay first */
     char *frame;        /* the innermost frame whenever C runs, its end if it is no small one */
@@ -26,6 +29,15 @@ struct context {
     const struct host *host;
     char *native_limit; /* lowest address of the native stack that compiled code may reach */
     s64 last_poll; /* milliseconds, when the GIL was last asked for by code that had released it */
+    s64 fuel;      /* ticks that may still be handed out */
+    u64 inside;    /* the epoch in which the thread entered compiled code; 0 outside of it: see retire.c */
+    struct context *next, *previous; /* of all threads */
+    /* For faults: what Python executed when compiled code was entered, where the signal handler's stack is, and the
+     * latest that became a trap. */
+    const void *python_frame;
+    char *signal_stack;
+    i64 fault_address;
+    i64 fault_signal; /* the kernel's code for what happened in the upper half */
     char frames[];
 };
 

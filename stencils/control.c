@@ -75,6 +75,20 @@ CONTROL(call_large_frame) {
     CNP_GO(NEXT);
 }
 
+/* Compiled code whose address is in memory: in 8 bytes that other threads may write. */
+CONTROL(call_cell) {
+    CNP_CALL_CELL(ADDRESS);
+    CNP_GO(NEXT);
+}
+CONTROL(call_cell_small_frame) {
+    CNP_CALL_CELL_SMALL_FRAME(ADDRESS);
+    CNP_GO(NEXT);
+}
+CONTROL(call_cell_large_frame) {
+    CNP_CALL_CELL_LARGE_FRAME(ADDRESS);
+    CNP_GO(NEXT);
+}
+
 /* A C function by address. The frame left in the context lets it call compiled code again. */
 CONTROL(call_c) {
     context_of(frame)->frame = frame;

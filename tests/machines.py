@@ -16,6 +16,7 @@ import cnp
 from cnp.backends import native
 from cnp.backends.foreign import ForeignFunction, tables_for
 from cnp.ir import Extern, Function, reference
+from cnp.ir.function import CallCell
 from cnp.runtime.code import Part
 from cnp.runtime.default import library_for
 from cnp.runtime.layout import Library as Tables
@@ -97,6 +98,7 @@ class Machine:
         self.memory = self.array(MEMORY_SIZE + 64)
         self.address = self.memory.ctypes.data + 32
         """Of MEMORY_SIZE bytes that programs read and write."""
+        self._cells: list[Any] = []
         self.middle = self.address + MEMORY_SIZE // 2
         self._poison = self._make_poison()
 
@@ -122,6 +124,24 @@ class Machine:
 
     def close(self) -> None:
         """End what was started for it."""
+
+    def cell(self, target: Any) -> CallCell:
+        """A cell with a compiled function in it, in memory that compiled code sees."""
+        memory, function = self.array(8), target.function
+        types = [each.register_type for each in function.parameter_types]
+        made = CallCell(memory.ctypes.data, types, function.result, function.name)
+        self._cells.append(memory)
+        self.point(made, target)
+        return made
+
+    def point(self, cell: CallCell, target: Any) -> None:
+        """Put another function into a cell."""
+        ctypes.c_uint64.from_address(cell.address).value = target.entry
+
+    def fuel(self, ticks: int = -1) -> int:
+        """What the thread that runs code has left of its ticks; afterwards it has so many, if they are not negative."""
+        core = native.core()
+        return int(core.fuel(core.host_address, ticks))
 
     def extern(self, name: str) -> Extern:
         """One of C_FUNCTIONS."""
@@ -273,6 +293,10 @@ class EmulatedMachine(Machine):
 
     def extern(self, name: str) -> Extern:
         return cnp.extern(self.emulator.functions[name], *C_FUNCTIONS[name], name)
+
+    def fuel(self, ticks: int = -1) -> int:
+        emulator = self.emulator
+        return emulator.call(emulator.routine("cnp_fuel"), [emulator.host_address, ticks])
 
     def address_for_c(self, compiled: EmulatedFunction) -> int:
         emulator, core, function = self.emulator, native.core(), compiled.function

@@ -34,6 +34,8 @@ DOCUMENT = Path(__file__).parent.parent / "docs" / "library-format.md"
 MIRRORED: Mapping[str, type[ctypes.Structure]] = {
     "library": layout.Library,
     "host": layout.Host,
+    "threads": layout.Threads,
+    "old_action": layout.OldAction,
     "signature": layout.Signature,
     "callee": layout.Callee,
     "interval": layout.Interval,
@@ -101,6 +103,7 @@ ENUMERATIONS: Mapping[str, Mapping[str, int]] = {
         "CALLEE_C": layout.CALLEE_C,
         "CALLEE_MEMBER": layout.CALLEE_MEMBER,
         "CALLEE_SYMBOL": layout.CALLEE_SYMBOL,
+        "CALLEE_CELL": layout.CALLEE_CELL,
     },
     "guest_field_flag": {f"GUEST_{each.name}": each.value for each in guest_layout.FieldFlag},
     "guest_entry_kind": {f"GUEST_{each.name}": each for each in guest_layout.EntryKind},

@@ -15,6 +15,7 @@ from cnp.runtime.code import function_of
 from cnp.runtime.codememory import CodeMemory
 from cnp.runtime.core import Core
 from cnp.runtime.default import default_library
+from cnp.runtime.threads import reclaim, shared
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
@@ -65,11 +66,25 @@ def core_for(library: Library, imports: Mapping[str, int] | None = None) -> Core
 def raise_trap(word: int) -> NoReturn:
     """A trap word as an exception. The core calls it."""
     function, op, kind = function_of(word >> 32), word >> 4 & 0xFFFFFFF, TrapKind(word & 15)
-    # The stack overflows where a function is entered, which is no op's doing.
+    detail = _describe_fault() if kind == TrapKind.MEMORY_FAULT else ""
+    # The stack overflows where a function is entered, which is no op's doing; nor are others that have no place.
     name = ""
-    if isinstance(function, Function) and kind != TrapKind.STACK_OVERFLOW and op < len(function.ops):
+    if isinstance(function, Function) and kind < TrapKind.STACK_OVERFLOW and op < len(function.ops):
         name = op_name(function, function.ops[op][0])
-    raise Trap(kind, function.name if function is not None else "?", op, name)
+    raise Trap(kind, function.name if function is not None else "?", op, name, detail)
+
+
+_OF_KERNEL = 0x80  # SI_KERNEL: it does not say where
+
+
+def _describe_fault() -> str:
+    """The signal, and where in memory, if the kernel said so."""
+    import signal
+
+    running, address, word = core(), ctypes.c_uint64(), ctypes.c_uint64()
+    running.latest_fault(running.host_address, ctypes.addressof(address), ctypes.addressof(word))
+    name, code = signal.Signals(word.value & 0xFFFFFFFF).name, word.value >> 32
+    return name if code == _OF_KERNEL or name == "SIGFPE" else f"{name} at address {address.value:#x}"
 
 
 def compile(
@@ -114,6 +129,8 @@ def compile(
         pins=pins,
         landing_pads=landing_pads,
     )
+    if shared.has_retired:
+        reclaim()
     code = group.compile()
     made = make_callable(function, code, 0, nogil)
     listeners.tell(made)

@@ -6,11 +6,12 @@ import ctypes
 
 from cnp.errors import InternalError, Unsupported
 from cnp.ir.callback import Callback
-from cnp.ir.function import Extern, Function, callee_signature, unlinked
+from cnp.ir.function import CallCell, Extern, Function, callee_signature, unlinked
 from cnp.runtime.code import Code, Part
 from cnp.runtime.core import MISSING_STENCIL, NEED_SCRATCH
 from cnp.runtime.layout import (
     CALLEE_C,
+    CALLEE_CELL,
     CALLEE_CODE,
     CALLEE_MEMBER,
     CALLEE_SYMBOL,
@@ -178,6 +179,9 @@ class Group:
             from cnp.ir.verify_message import message  # late: most functions are well formed
 
             raise message(function, error, request.error_op, request.error_operand)
+        if function._cells:
+            self._check_cells(function)
+            self._keeps.extend(function._cells)
         part.read(request)
         request.kept = (ops, types, pinned)
         return request, callees
@@ -205,6 +209,10 @@ class Group:
                 entry = entry_of(self._core, callee)
                 self._keeps.append(entry)
                 row.kind, row.address = CALLEE_C, entry.address
+            elif isinstance(callee, CallCell):
+                self._check_cells(function)
+                self._keeps.append(callee)
+                row.kind, row.address = CALLEE_CELL, callee.address
             elif isinstance(callee, Function):
                 row.kind, row.address = CALLEE_MEMBER, self._member[id(callee)]
             else:
@@ -219,6 +227,13 @@ class Group:
             raise Unsupported(
                 f"function {function.name!r} has {what} to this Python; accepted in code for another machine "
                 "or an object file: calls of cnp.extern(...)"
+            )
+
+    def _check_cells(self, function: Function) -> None:
+        if self._for_linker:
+            raise Unsupported(
+                f"function {function.name!r} refers to a cell or an assumption of this process, "
+                "which means nothing in an object file"
             )
 
     def _describe_extern(self, function: Function, callee: Extern) -> tuple[int, int]:

@@ -108,11 +108,34 @@ class CalledOp(Extern):
         self.meanings = meanings
 
 
+class CallCell:
+    """Where code finds the address of the compiled code it calls: 8 bytes at `address`, which may change meanwhile.
+
+    cnp.Cell is one that looks after what is in it.
+    """
+
+    __slots__ = ("address", "name", "params", "result")
+
+    def __init__(self, address: int, params: Sequence[Type], result: Type | None, name: str) -> None:
+        self.address = address
+        self.params = tuple(params)
+        self.result = result
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<cell {self.name} at {self.address:#x}>"
+
+
 if TYPE_CHECKING:
     Meanings = Mapping[str, Callable[..., Any]]
     Number = int | float | SupportsIndex | SupportsFloat
     Source = Register | Number
     """What may stand where a value is read. An i32 takes [-2^31, 2^32), an i64 [-2^63, 2^64), floats are rounded."""
+
+    class ReadCell(Protocol):
+        """A cnp.DataCell or cnp.Assumption, as far as a load is concerned."""
+
+        address: int
 
     class Compiled(Protocol):
         """What Function.compile returns, as far as a call op is concerned."""
@@ -120,7 +143,7 @@ if TYPE_CHECKING:
         @property
         def function(self) -> Function: ...
 
-    Callee: TypeAlias = "Function | Compiled | Extern | Callback"
+    Callee: TypeAlias = "Function | Compiled | Extern | Callback | CallCell"
 
 
 def extern(address: int | str, params: Sequence[ParameterType], result: Type | None = None, name: str = "") -> Extern:
@@ -166,7 +189,7 @@ def callee_function(callee: Callee) -> Function | None:
 
 def callee_signature(callee: Callee) -> tuple[str, Sequence[Type], Type | None] | None:
     """Name, parameter types and result type of anything that a call op may call, None if it may not."""
-    if isinstance(callee, (Extern, Callback)):
+    if isinstance(callee, (Extern, Callback, CallCell)):
         return callee.name, callee.params, callee.result
     function = callee_function(callee)
     if function is None:
@@ -197,6 +220,7 @@ class Function(OpMethods):
     __slots__ = (
         "__weakref__",
         "_callees",
+        "_cells",
         "_emit",
         "_exits",
         "_first_code",
@@ -234,6 +258,7 @@ class Function(OpMethods):
         self._emit: Callable[[tuple[Any, ...]], None] = self._ops.append
         self._packed: Packed | None = None  # the ops in another form, see cnp.ir.packed
         self._callees: list[Callee] = []
+        self._cells: list[ReadCell] = []  # which compiled code keeps alive
         self._known_callees: dict[int, _KnownCallee] = {}
         self._exits: dict[int, SideExit] = {}
         self._live: Live | None = None
@@ -388,8 +413,8 @@ class Function(OpMethods):
     def call(self, d: Register | None, callee: Callee, *arguments: Source) -> None:
         """d = callee(arguments). d is None where there is no result, or nobody wants it.
 
-        The callee is a Function (this one included), a compiled function, an extern or a callback. UserError at once if
-        it is none of these, for a wrong number of arguments, or for a destination where there is no result.
+        The callee is a Function (this one included), a compiled function, an extern, a callback or a cell. UserError at
+        once if it is none of these, for a wrong number of arguments, or for a destination where there is no result.
         """
         known = self._known_callees.get(id(callee)) or self._add_callee(callee)
         if len(arguments) != known.parameters:
@@ -399,10 +424,25 @@ class Function(OpMethods):
             raise UserError(f"function {self.name!r}: {known.name!r} has no result; accepted as destination: None")
         self._emit((_CALL, d, known.number, *arguments))
 
+    def load_cell(self, d: Register, cell: ReadCell) -> None:
+        """d = what is in a cnp.DataCell, an i64. The compiled function keeps the cell alive."""
+        if not hasattr(cell, "address"):
+            raise UserError(f"function {self.name!r}: {cell!r} is no cell; accepted: a cnp.DataCell")
+        self._cells.append(cell)
+        self.i64_load(d, cell.address)
+
+    def assume(self, assumption: ReadCell, otherwise: Label) -> None:
+        """A guard: go on at `otherwise` if a cnp.Assumption is broken. One load and a branch."""
+        if not getattr(assumption, "is_assumption", False):
+            raise UserError(f"function {self.name!r}: {assumption!r} is no assumption; accepted: a cnp.Assumption")
+        flag = self.reg(_TYPES[1])
+        self.load_cell(flag, assumption)
+        self.branch_i64_nez(flag, otherwise)
+
     def _add_callee(self, callee: Callee) -> _KnownCallee:
         signature = callee_signature(callee)
         if signature is None:
-            accepted = "a Function, a compiled function, cnp.extern(...) or cnp.callback(...)"
+            accepted = "a Function, a compiled function, cnp.extern(...), cnp.callback(...) or a cnp.Cell"
             raise UserError(f"function {self.name!r}: {callee!r} cannot be called; accepted: {accepted}")
         name, params, result = signature
         self._check_library(name, callee)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+from _weakref import ref
 
 from cnp.runtime.layout import Request, Signature
 from cnp.runtime.reservation import reserve
@@ -29,18 +30,21 @@ if TYPE_CHECKING:
 
 
 _numbers = itertools.count(1)
-_alive: dict[int, Described] = {}  # by the number in trap words
+_alive: dict[int, ref[Part]] = {}  # by the number in trap words; weak, for a function may call what keeps it alive
 
 
 def function_of(number: int) -> Described | None:
     """The live function of a number in a trap word."""
-    return _alive.get(number)
+    found = _alive.get(number)
+    part = None if found is None else found()
+    function: Described | None = None if part is None else part.function
+    return function
 
 
 def announce(parts: list[Part]) -> None:
     """Traps in these functions can be told from now on, until `forget`."""
     for part in parts:
-        _alive[part.number] = part.function
+        _alive[part.number] = ref(part)
 
 
 def forget(parts: list[Part]) -> None:
@@ -53,6 +57,7 @@ class Part:
     """One function of a piece of code."""
 
     __slots__ = (
+        "__weakref__",
         "alignment",
         "code_end",
         "code_size",
@@ -91,12 +96,12 @@ class Part:
 class Code:
     """A block of code memory with the functions in it. Freed with the last reference to it."""
 
-    __slots__ = ("__weakref__", "_block", "_keeps", "_reservations", "core", "parts")
+    __slots__ = ("__weakref__", "_block", "_reservations", "core", "keeps", "parts")
 
     def __init__(self, core: Core, parts: list[Part], keeps: list[Any], block: Block) -> None:
         self.core = core
         self.parts = parts
-        self._keeps = keeps  # what this code calls
+        self.keeps = keeps  # what this code calls, and the data cells that it reads
         self._block = block
         self._reservations = [reserve(core, block)]
         announce(parts)

@@ -9,7 +9,7 @@ import threading
 from contextlib import contextmanager
 
 from cnp.errors import LibraryError
-from cnp.runtime import platform
+from cnp.runtime import platform, threads
 from cnp.runtime.buffer import Buffer
 from cnp.runtime.codememory import CodeMemory
 from cnp.runtime.layout import (
@@ -58,10 +58,12 @@ class Core:
         self.imports = imports
         self.memory = memory
         self.register_type = register_type
-        self._kept = (label_type, raise_trap, release)
+        self._kept = (label_type, raise_trap, release, threads.reclaim)
+        self.host = Host()
+        self.host_address = ctypes.addressof(self.host)
         self.blob = self._place_blob()
         self._check_layout()
-        self.host = self._make_host(register_type, label_type, raise_trap)
+        self._fill_in_host(register_type, label_type, raise_trap)
         self._sections: list[Buffer] = []
         self.tables = self.make_tables(library, self.blob.executable_address)
         pointer, integer = ctypes.c_void_p, ctypes.c_int
@@ -74,8 +76,10 @@ class Core:
         self.externals = ctypes.PYFUNCTYPE(ctypes.c_uint32, pointer, pointer, ctypes.c_uint32)(
             self.routine("cnp_externals")
         )
+        self.fuel = ctypes.PYFUNCTYPE(ctypes.c_int64, pointer, ctypes.c_int64)(self.routine("cnp_fuel"))
+        self.set_word = ctypes.PYFUNCTYPE(None, ctypes.c_uint64, ctypes.c_uint64)(self.routine("cnp_set"))
+        self.latest_fault = ctypes.PYFUNCTYPE(None, pointer, pointer, pointer)(self.routine("cnp_latest_fault"))
         self._library_address = ctypes.addressof(self.tables)
-        self.host_address = ctypes.addressof(self.host)
         self.lock = threading.RLock()
         self._scratch: list[ctypes.Array[ctypes.c_char]] = []
         self._first_scratch = 0
@@ -86,10 +90,12 @@ class Core:
         return self.blob.executable_address + self.library.exports[name]
 
     def _after_fork(self) -> None:
-        """In the child: whoever was compiling is not there to finish, and the main thread is another."""
+        """In the child: no other thread is there to finish anything, and the main thread is another."""
         self.lock = threading.RLock()
         self._first_scratch = 0
         self.host.main_thread = threading.get_ident()
+        ctypes.PYFUNCTYPE(None, ctypes.c_void_p)(self.routine("cnp_after_fork"))(self.host_address)
+        threads.after_fork()
 
     def _check_layout(self) -> None:
         """LibraryError if the core was compiled from other headers than cnp.runtime.layout mirrors."""
@@ -104,9 +110,11 @@ class Core:
                 )
 
     def _place_blob(self) -> Block:
-        data = bytes(self.library.section(SectionName.BLOB))
+        data = bytearray(self.library.section(SectionName.BLOB))
+        word = self.library.exports["cnp_own_host"]
+        data[word : word + 8] = self.host_address.to_bytes(8, "little")
         block = self.memory.allocate(len(data), 64)
-        block.write(data)
+        block.write(bytes(data))
         if self.imports:
             for name, offsets in self.library.imports.items():
                 for offset in offsets:
@@ -114,8 +122,8 @@ class Core:
         self.memory.commit(block)
         return block
 
-    def _make_host(self, register_type: type, label_type: type, raise_trap: Callable[[int], object]) -> Host:
-        host = Host()
+    def _fill_in_host(self, register_type: type, label_type: type, raise_trap: Callable[[int], object]) -> None:
+        host = self.host
         for name in PYTHON_FUNCTIONS:
             setattr(host, name, ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value)
         host.poll, host.trapped = self.routine("cnp_poll_python"), self.routine("cnp_trapped_python")
@@ -133,6 +141,7 @@ class Core:
             label_type,
             raise_trap,
             release,
+            threads.reclaim,
         )
         for name, each in zip(PYTHON_OBJECTS, objects):
             setattr(host, name, id(each))
@@ -140,9 +149,9 @@ class Core:
         host.tuple_items = _tuple_items()
         host.type_offset = object.__basicsize__ - ctypes.sizeof(ctypes.c_void_p)
         host.slot_offset = object.__basicsize__
-        host.context_key = system.new_thread_key(self.routine("cnp_free_context"))
+        host.context_key = threads.connect(self.routine)
+        host.threads = threads.address
         host.main_thread = threading.main_thread().ident or 0
-        return host
 
     def make_tables(self, library: StencilLibrary, blob: int) -> Library:
         """What the core wants to know of a library whose blob is, or will be, executable at an address.

@@ -35,6 +35,7 @@ KNOWN_CONTROLS = (
     *("call_c", "call_c_stack", "call_c_large_frame", "call_c_stack_large_frame", "c_entry_integer", "c_entry_float"),
     *("callback_integer", "callback_float", "landing_pad", "veneer", "far_jump"),
     *("call_symbol", "call_symbol_stack", "call_symbol_large_frame", "call_symbol_stack_large_frame"),
+    *("call_cell", "call_cell_small_frame", "call_cell_large_frame"),
 )
 """Control stencils, in the order of `enum known_control`."""
 
@@ -92,16 +93,42 @@ PYTHON_FUNCTIONS = (
     *("PyObject_GetBuffer", "PyObject_CheckBuffer", "PyNumber_Check", "PySequence_Check", "PyBuffer_Release"),
     *("PyObject_CallFunctionObjArgs", "PyObject_IsInstance", "Py_IncRef", "Py_DecRef"),
     *("PyEval_SaveThread", "PyEval_RestoreThread", "PyGILState_Ensure", "PyGILState_Release", "PyGILState_Check"),
-    *("PyGILState_GetThisThreadState", "PyObject_Vectorcall", "PyTuple_New", "PyTuple_SetItem"),
+    *("PyGILState_GetThisThreadState", "PyObject_Vectorcall", "PyTuple_New", "PyTuple_SetItem", "PyEval_GetFrame"),
 )
 PYTHON_OBJECTS = (
     *("none", "type_error", "overflow_error", "value_error", "long_type", "float_type", "register_type", "label_type"),
-    *("raise_trap", "release"),
+    *("raise_trap", "release", "reclaim"),
 )
 LIBC_FUNCTIONS = (
     *("pthread_getspecific", "pthread_setspecific", "pthread_self", "pthread_getattr_np", "pthread_attr_getstack"),
-    *("pthread_attr_destroy", "mmap", "munmap", "clock_gettime"),
+    *("pthread_attr_destroy", "mmap", "munmap", "clock_gettime", "sigaction", "sigaltstack", "raise"),
 )
+
+
+class OldAction(ctypes.Structure):
+    """`struct old_action`."""
+
+    _fields_ = (
+        ("handler", c_uint64),
+        ("signal", c_uint32),
+        ("flags", c_uint32),
+        ("depth", c_uint32),
+        ("zero", c_uint32),
+    )
+
+
+class Threads(ctypes.Structure):
+    """`struct threads`."""
+
+    _fields_ = (
+        ("epoch", c_uint64),
+        ("first", c_void_p),
+        ("lock", c_uint32),
+        ("has_retired", c_uint32),
+        ("catches", c_uint32),
+        ("zero", c_uint32),
+        ("old", OldAction * 3),
+    )
 
 
 class Host(ctypes.Structure):
@@ -119,6 +146,7 @@ class Host(ctypes.Structure):
         ("main_thread", c_uint64),
         ("context_key", c_uint32),
         ("zero", c_uint32),
+        ("threads", c_void_p),
     )
 
 
@@ -136,12 +164,13 @@ class Signature(ctypes.Structure):
         ("uses_floats", c_uint8),
         ("uses_buffers", c_uint8),
         ("is_bare", c_uint8),
-        ("zero", c_uint8 * 2),
+        ("lacks_gil", c_uint8),
+        ("zero", c_uint8 * 1),
         ("parameter_type", c_uint8 * ARGUMENTS),
     )
 
 
-CALLEE_CODE, CALLEE_C, CALLEE_MEMBER, CALLEE_SYMBOL = range(4)
+CALLEE_CODE, CALLEE_C, CALLEE_MEMBER, CALLEE_SYMBOL, CALLEE_CELL = range(5)
 NO_OP_NUMBER = 0xFFFFFFFF
 """In place of an op's number in a trace: what stands in front of a function's first call."""
 
@@ -307,5 +336,8 @@ class Request(ctypes.Structure):
         return [(row.start, row.end, row.place, row.slot) for row in rows]
 
 
-STRUCTURES = (Library, Host, Signature, Callee, Request, Interval, Trace, External, Callback, SideExit, SideExitValue)
+STRUCTURES = (
+    *(Library, Host, Signature, Callee, Request, Interval, Trace, External),
+    *(Callback, SideExit, SideExitValue, Threads),
+)
 """Those whose sizes the core is asked for when it starts, in the order of cnp_size_of."""

@@ -17,6 +17,9 @@ MAP_PRIVATE = _mmap.MAP_PRIVATE
 MAP_ANONYMOUS = _mmap.MAP_ANONYMOUS
 MAP_FIXED = 0x10
 MAP_NORESERVE = 0x4000
+SA_SIGINFO = 4
+SA_ONSTACK = 0x08000000
+SA_NODEFER = 0x40000000
 MADV_DONTNEED = 4
 MADV_REMOVE = 9
 MADV_POPULATE_READ = 22  # Linux 5.14
@@ -67,6 +70,25 @@ def mprotect(address: int, size: int, protection: int) -> None:
 def madvise(address: int, size: int, advice: int) -> bool:
     """Whether the kernel took the advice. Advice may be refused without harm, so this does not raise."""
     return not _libc.madvise(address, size, advice)
+
+
+class Action(ctypes.Structure):
+    """`struct sigaction`, as glibc and musl have it on every machine that cnp knows."""
+
+    _fields_ = (
+        ("handler", ctypes.c_void_p),
+        ("mask", ctypes.c_ubyte * 128),
+        ("flags", ctypes.c_int),
+        ("restorer", ctypes.c_void_p),
+    )
+
+
+def sigaction(number: int, action: Action | None = None) -> Action:
+    """What is done about a signal, or was before `action`."""
+    before = Action()
+    if _libc.sigaction(number, ctypes.byref(action) if action is not None else None, ctypes.byref(before)):
+        raise _failure("sigaction")
+    return before
 
 
 def system_call(number: int, *arguments: int) -> int:

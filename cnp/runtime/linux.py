@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 class Linux(Platform):
     page = libc.PAGE
     ways = CLASSES
+    fault_signals = (11, 7, 8)  # SIGSEGV, SIGBUS, SIGFPE on every machine that cnp knows
+
+    def signal_handler(self, number: int) -> tuple[int, int]:
+        action = libc.sigaction(number)
+        return action.handler or 0, action.flags
+
+    def handle_fault(self, number: int, handler: int) -> None:
+        libc.sigaction(number, libc.Action(handler, flags=libc.SA_SIGINFO | libc.SA_ONSTACK | libc.SA_NODEFER))
 
     def synchronizer(self, machine: str) -> Callable[[int, int], None] | None:
         return synchronizer(machine)

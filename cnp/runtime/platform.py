@@ -33,6 +33,17 @@ class Platform:
         """The address of a function of the C library that the core calls: memory, threads, stack bounds, the clock."""
         raise NotImplementedError
 
+    fault_signals: tuple[int, int, int]
+    """Numbers of the signals that a bad address, a bad page and a bad division raise."""
+
+    def signal_handler(self, number: int) -> tuple[int, int]:
+        """What handles a signal now: the C function's address (0 is the default, 1 to ignore it), and its flags."""
+        raise NotImplementedError
+
+    def handle_fault(self, number: int, handler: int) -> None:
+        """Has C code (signal, siginfo_t *, ucontext_t *) called on the thread's signal stack. It may not return."""
+        raise NotImplementedError
+
     def new_thread_key(self, destructor: int) -> int:
         """A key for a pointer of each thread, which the C function at `destructor` gets when the thread ends."""
         raise NotImplementedError

@@ -26,7 +26,7 @@ or_eq private protected public reinterpret_cast static_cast template this throw 
 wchar_t xor xor_eq
 """
 _KEYWORDS = frozenset(_RESERVED.split())  # of C and of C++
-_KINDS = ",\n".join(f"    CNP_TRAP_{kind.name} = {int(kind)}" for kind in TrapKind if kind != TrapKind.INTERRUPTED)
+_KINDS = ",\n".join(f"    CNP_TRAP_{kind.name} = {int(kind)}" for kind in TrapKind if kind <= TrapKind.STACK_OVERFLOW)
 _TRAPS = f"""\
 #ifndef CNP_TRAPS
 #define CNP_TRAPS

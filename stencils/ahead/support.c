@@ -152,7 +152,7 @@ struct cnp_result cnp_enter_from_c(const struct signature *signature, i64 *integ
         return tell(exported, overflow);
     char *frame = context->frame;
     struct invocation invocation = {(i64)exported + (i64)(s64)exported->entry, frame + CNP_SMALL_FRAME, integers,
-                                    exported->uses_floats ? floats : 0, {0, 0}};
+                                    exported->uses_floats ? floats : 0, {0, 0}, 0};
     s64 ticks = ticks_left(context, invocation.frame);
     if (__builtin_expect(ticks <= 0, 0))
         return tell(exported, overflow);
@@ -163,6 +163,7 @@ struct cnp_result cnp_enter_from_c(const struct signature *signature, i64 *integ
 
 /* ---- what the assembly of the target's header calls ---- */
 
+/* What the assembly passes besides, the ticks that are left, only a host with budgets wants. */
 __attribute__((used, noreturn, visibility("hidden"))) void cnp_stop(u32 function, u32 place, char *frame) {
     struct context *context = context_of(frame);
     context->trap = trap_word(function, place >> 4, place & 15);

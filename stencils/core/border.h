@@ -10,10 +10,12 @@ struct invocation {
     const i64 *integers; /* ARGUMENTS of them */
     const f64 *floats;   /* the same, or NULL */
     struct cnp_result result;
+    s32 ticks;           /* left when it returned */
 };
 _Static_assert(__builtin_offsetof(struct invocation, entry) == 0 && __builtin_offsetof(struct invocation, frame) == 8 &&
                    __builtin_offsetof(struct invocation, integers) == 16 && __builtin_offsetof(struct invocation, floats) == 24 &&
                    __builtin_offsetof(struct invocation, result.i) == 32 && __builtin_offsetof(struct invocation, result.f) == 40 &&
+                   __builtin_offsetof(struct invocation, ticks) == 48 &&
                    __builtin_offsetof(struct context, native_stack) == 0,
                "the assembly of the target's header knows these offsets");
 
@@ -34,7 +36,9 @@ static __attribute__((noinline)) struct context *new_context(const struct host *
         host->munmap(start, (size_t)(aligned - start));
     host->munmap(aligned + CNP_STACK_SIZE, (size_t)(start + CNP_STACK_SIZE - aligned));
     struct context *context = (struct context *)aligned;
-    *context = (struct context){.frame = context->frames, .host = host};
+    context->frame = context->frames; /* and the rest is zero */
+    context->host = host;
+    context->fuel = CNP_UNLIMITED;
     i64 attributes[16]; /* pthread_attr_t is 56 bytes */
     char *low;
     size_t size;

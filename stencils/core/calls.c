@@ -183,8 +183,9 @@ static void select_call(struct selection *s, const struct instruction *at) {
         s->callee = at->target;
         put_control(s, (callee->kind == CALLEE_C ? CALL_C_STENCIL : CALL_SYMBOL) + variant);
     } else {
+        s->value[ADDRESS_VALUE] = (i64)callee->address;
         s->callee = at->target;
-        put_control(s, CALL_STENCIL + s->frame);
+        put_control(s, (callee->kind == CALLEE_CELL ? CALL_CELL : CALL_STENCIL) + s->frame);
     }
     if (at->d < 0 || c->intervals[at->d].end < 0)
         return;

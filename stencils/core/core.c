@@ -29,6 +29,8 @@
 #include "islands.c"
 #include "function.c"
 #include "emit.c"
+#include "retire.c"
+#include "fault.c"
 #include "enter.c"
 #include "python.c"
 #include "walk.c"
@@ -75,6 +77,7 @@ int cnp_compile(const struct library *library, const struct python *python, stru
 u32 cnp_size_of(u32 structure) {
     static const u16 sizes[] = {sizeof(struct library), sizeof(struct host), sizeof(struct signature), sizeof(struct callee),
                                 sizeof(struct request), sizeof(struct interval), sizeof(struct trace), sizeof(struct external),
-                                sizeof(struct callback), sizeof(struct side_exit), sizeof(struct side_exit_value)};
+                                sizeof(struct callback), sizeof(struct side_exit), sizeof(struct side_exit_value),
+                                sizeof(struct threads)};
     return structure < sizeof sizes / sizeof *sizes ? sizes[structure] : 0;
 }

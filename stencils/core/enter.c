@@ -2,28 +2,75 @@
 #include "border.h"
 
 /* The destructor of the thread-specific key. */
-void cnp_free_context(struct context *context) { context->host->munmap(context, CNP_STACK_SIZE); }
+void cnp_free_context(struct context *context) {
+    dismiss(context);
+    drop_signal_stack(context);
+    context->host->munmap(context, CNP_STACK_SIZE);
+}
+
+static inline struct context *context_of_thread(const struct host *host) {
+    struct context *context = host->pthread_getspecific(host->context_key);
+    if (__builtin_expect(!context, 0) && (context = new_context(host)))
+        enlist(context);
+    return context;
+}
+
+/* ---- fuel: what is handed out of it; the last tick of each hand asks for more, and is not paid before it gets it ---- */
+
+static inline u32 hand_out(struct context *context, s64 ticks) {
+    s64 paid = ticks - 1 < context->fuel ? ticks - 1 : context->fuel;
+    context->fuel -= paid;
+    return (u32)paid + 1;
+}
+static inline void take_back(struct context *context, s32 ticks) { context->fuel += ticks > 0 ? ticks - 1 : 0; }
+
+/* Sets what this thread has left unless `fuel` is negative. Returns what it had, or -1 without memory. */
+s64 cnp_fuel(const struct host *host, s64 fuel) {
+    struct context *context = context_of_thread(host);
+    if (!context)
+        return -1;
+    s64 before = context->fuel;
+    if (fuel >= 0)
+        context->fuel = fuel;
+    return before;
+}
 
 /* Runs compiled code on this thread. Returns the trap word, 0 if it returned. */
-static inline i64 enter(const struct signature *signature, const i64 *integers, const f64 *floats, struct cnp_result *result) {
+static inline i64 enter(const struct signature *signature, const i64 *integers, const f64 *floats, struct cnp_result *result,
+                        int from_c) {
     const struct host *host = signature->host;
-    struct context *context = host->pthread_getspecific(host->context_key);
-    if (__builtin_expect(!context, 0) && !(context = new_context(host)))
+    struct context *context = context_of_thread(host);
+    if (__builtin_expect(!context, 0))
         return STACK_OVERFLOW;
     char *frame = context->frame;
-    struct invocation invocation = {signature->entry, frame + CNP_SMALL_FRAME, integers, signature->uses_floats ? floats : 0, {0, 0}};
+    struct invocation invocation = {signature->entry, frame + CNP_SMALL_FRAME, integers, signature->uses_floats ? floats : 0, {0, 0}, 0};
     s64 ticks = ticks_left(context, invocation.frame);
     if (__builtin_expect(ticks <= 0, 0))
         return trap_word(signature->number, 0, STACK_OVERFLOW);
-    int trapped = cnp_guard(context, &invocation, (u32)ticks);
+    int releases_gil = !from_c && signature->releases_gil;
+    const void *python_frame = context->python_frame;
+    if (__builtin_expect(host->threads->catches, 0))
+        expect_faults(context, releases_gil);
+    u64 before = come_in(context, host->threads, from_c || signature->lacks_gil);
+    void *state = releases_gil ? host->python.PyEval_SaveThread() : 0;
+    int trapped = cnp_guard(context, &invocation, hand_out(context, ticks));
+    if (releases_gil)
+        host->python.PyEval_RestoreThread(state);
+    go_out(context, before);
     context->frame = frame;
+    context->python_frame = python_frame;
     *result = invocation.result;
-    return __builtin_expect(trapped, 0) ? context->trap : 0;
+    if (__builtin_expect(!trapped, 1)) {
+        take_back(context, invocation.ticks);
+        return 0;
+    }
+    /* Who polls in a loop does not say which function it is, nor does a fault. */
+    return context->trap >> 32 ? context->trap : trap_word(signature->number, 0, (u32)context->trap);
 }
 
 /* The same for hosts that are not Python. */
 i64 cnp_run(const struct signature *signature, const i64 *integers, const f64 *floats, struct cnp_result *result) {
-    return enter(signature, integers, floats, result);
+    return enter(signature, integers, floats, result, 1);
 }
 
 /* A call from C, by a function pointer: a trap is the host's to tell, and the result is 0 then. */
@@ -35,34 +82,43 @@ struct cnp_result cnp_enter_from_c(const struct signature *signature, i64 *integ
                 integers[n] = CNP_EXTEND_I32(integers[n]);
             n++;
         }
-    i64 trap = enter(signature, integers, floats, &result);
+    i64 trap = enter(signature, integers, floats, &result, 1);
     if (__builtin_expect(!trap, 1))
         return result;
     signature->host->trapped(signature, trap);
     return (struct cnp_result){0, 0};
 }
 
-/* The end of cnp_trap. */
-__attribute__((used, noreturn, visibility("hidden"))) void cnp_stop(u32 function, u32 place, char *frame) {
+/* The end of cnp_trap; `ticks` are those that the function has left. */
+__attribute__((used, noreturn, visibility("hidden"))) void cnp_stop(u32 function, u32 place, char *frame, s32 ticks) {
     struct context *context = context_of(frame);
+    take_back(context, ticks);
     context->trap = trap_word(function, place >> 4, place & 15);
     cnp_unwind(context);
 }
 
 /* Where ticks have run out: returns new ones. `innermost` is as in the context; `function` is 0 in a loop, which needs no
- * more room than it has, and the number of a function that is about to call another. */
-__attribute__((used, visibility("hidden"))) u32 cnp_poll(char *frame, char *innermost, u32 function) {
+ * more room than it has, and the number of a function that is about to call another. `lacking` is 0, or by how much less
+ * there was than a large frame takes. */
+__attribute__((used, visibility("hidden"))) u32 cnp_poll(char *frame, char *innermost, u32 function, s32 lacking) {
     struct context *context = context_of(frame);
     char *end = innermost + CNP_SMALL_FRAME;
     if (function && ticks_left(context, end) <= 0)
-        cnp_stop(function, STACK_OVERFLOW, frame);
+        cnp_stop(function, STACK_OVERFLOW, frame, 0);
     context->frame = innermost;
     if (context->host->poll(context)) {
         context->trap = INTERRUPTED;
         cnp_unwind(context);
     }
+    s64 unpaid = 1 - (s64)lacking;
+    if (__builtin_expect(context->fuel < unpaid, 0)) {
+        context->fuel = 0;
+        context->trap = OUT_OF_FUEL;
+        cnp_unwind(context);
+    }
+    context->fuel -= unpaid;
     s64 ticks = ticks_left(context, end);
-    return ticks > 0 ? (u32)ticks : 1;
+    return hand_out(context, ticks > 0 ? ticks : 1);
 }
 
 CNP_BORDER_ASSEMBLY

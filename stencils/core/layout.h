@@ -131,7 +131,8 @@ enum known_control {
     TRAP_EXIT_STENCIL, TRAP_STENCIL, CALL_STENCIL, CALL_SMALL_FRAME, CALL_LARGE_FRAME, CALL_C_STENCIL, CALL_C_STACK,
     CALL_C_LARGE_FRAME, CALL_C_STACK_LARGE_FRAME, C_ENTRY_INTEGER, C_ENTRY_FLOAT, CALLBACK_INTEGER, CALLBACK_FLOAT,
     LANDING_PAD, VENEER_STENCIL, FAR_JUMP,
-    CALL_SYMBOL, CALL_SYMBOL_STACK, CALL_SYMBOL_LARGE_FRAME, CALL_SYMBOL_STACK_LARGE_FRAME, KNOWN_CONTROLS
+    CALL_SYMBOL, CALL_SYMBOL_STACK, CALL_SYMBOL_LARGE_FRAME, CALL_SYMBOL_STACK_LARGE_FRAME,
+    CALL_CELL, CALL_CELL_SMALL_FRAME, CALL_CELL_LARGE_FRAME, KNOWN_CONTROLS
 };
 
 struct library {
@@ -217,9 +218,11 @@ struct python {
     object *(*PyObject_Vectorcall)(object *, object *const *, size_t, object *);
     object *(*PyTuple_New)(s64);
     int (*PyTuple_SetItem)(object *, s64, object *);
+    object *(*PyEval_GetFrame)(void);
     object *none, *type_error, *overflow_error, *value_error, *long_type, *float_type, *register_type, *label_type;
     object *raise_trap; /* Python: raise_trap(trap_word) */
     object *release;    /* Python: release(address of a block) */
+    object *reclaim;    /* Python: reclaim(): frees what no thread can be running any more */
     s64 long_layout;    /* enum long_layout */
     s64 tuple_items;    /* offset of a tuple's first item, where a probe has found lists and tuples as expected; else 0 */
     s64 type_offset;    /* of ob_type in an object */
@@ -251,6 +254,25 @@ static inline int small_integer(const struct python *python, object *value, s64 
 
 struct context;
 struct signature;
+/* What handled a signal before. */
+struct old_action {
+    i64 handler;
+    u32 signal, flags;
+    u32 depth; /* it is at work */
+    u32 zero;
+};
+
+/* What all threads that run compiled code have in common: one a process, in memory of the run time's. */
+struct threads {
+    u64 epoch;             /* never 0; whatever is retired advances it */
+    struct context *first; /* of all threads that have a context */
+    u32 lock;              /* of the list; spun for, because what is done under it is short */
+    u32 has_retired;       /* something waits for threads to leave compiled code */
+    u32 catches;           /* faults in compiled code become traps */
+    u32 zero;
+    struct old_action old[3];
+};
+
 struct host {
     struct python python;
     int (*poll)(struct context *); /* asked again and again while code runs; what is not 0 ends it: INTERRUPTED */
@@ -264,8 +286,12 @@ struct host {
     char *(*mmap)(void *, size_t, int, int, int, s64);
     int (*munmap)(void *, size_t);
     int (*clock_gettime)(int, s64 *);
+    int (*sigaction)(int, const void *, void *);
+    int (*sigaltstack)(const void *, void *);
+    int (*raise)(int);
     i64 main_thread; /* as pthread_self gives it: the one that runs Python's signal handlers */
     u32 context_key, zero;
+    struct threads *threads;
 };
 
 /* How a compiled function is called: by cnp_vectorcall, cnp_enter_from_c, and by other compiled code. */
@@ -280,7 +306,8 @@ struct signature {
     u8 uses_floats;
     u8 uses_buffers;
     u8 is_bare; /* never traps, calls, waits, or touches its frame or registers that C keeps: a leaf of C */
-    u8 zero[2];
+    u8 lacks_gil; /* Python has none: threads enter without an order between them */
+    u8 zero[1];
     u8 parameter_type[ARGUMENTS]; /* enum type, or the two pointer types */
 };
 enum type { TYPE_I32, TYPE_I64, TYPE_F32, TYPE_F64, TYPE_POINTER, TYPE_WRITABLE_POINTER, NO_TYPE = 255 };
@@ -290,15 +317,16 @@ enum type { TYPE_I32, TYPE_I64, TYPE_F32, TYPE_F64, TYPE_POINTER, TYPE_WRITABLE_
 static inline u64 trap_word(u32 function, u32 op, u32 kind) { return (u64)function << 32 | (u64)op << 4 | kind; }
 
 struct callee {
-    i64 address;      /* of compiled code or of a C function; for a member of this request, its index */
+    i64 address;      /* of compiled code, of a C function, or of a cell; for a member of this request, its index */
     u8 kind;          /* enum callee_kind */
     u8 result_type;
     u8 n_parameters;
     u8 zero[5];
     u8 parameter_type[16];
 };
-/* The last is a C function that a linker will find: code for an object file calls it as directly as compiled code. */
-enum callee_kind { CALLEE_CODE, CALLEE_C, CALLEE_MEMBER, CALLEE_SYMBOL };
+/* A symbol is a C function that a linker will find: code for an object file calls it as directly as compiled code. A cell is
+ * eight bytes of memory that hold the address of compiled code. */
+enum callee_kind { CALLEE_CODE, CALLEE_C, CALLEE_MEMBER, CALLEE_SYMBOL, CALLEE_CELL };
 static inline int is_c_function(const struct callee *callee) { return callee->kind == CALLEE_C || callee->kind == CALLEE_SYMBOL; }
 
 /* A Python callable that compiled code calls. */

@@ -96,9 +96,10 @@ static object *box(const struct signature *signature, struct cnp_result result) 
     }
 }
 
-/* Sets the exception for a trap word; a signal handler's has been set already. */
+/* Sets the exception for a trap word; a signal handler's has been set already. So may that of an earlier trap, if C has
+ * gone on behind it. */
 static __attribute__((noinline)) void *raise(const struct python *python, i64 word) {
-    if ((word & 15) == INTERRUPTED)
+    if ((word & 15) == INTERRUPTED || python->PyErr_Occurred())
         return 0;
     object *number = python->PyLong_FromUnsignedLongLong(word);
     if (!number)
@@ -110,15 +111,24 @@ static __attribute__((noinline)) void *raise(const struct python *python, i64 wo
     return 0;
 }
 
+/* Calls Python for something that has nothing to do with what is going on: whether an exception is set, mostly. */
+static __attribute__((noinline)) void ask_aside(const struct python *python, object *callable, object *argument) {
+    object *type, *value, *traceback;
+    python->PyErr_Fetch(&type, &value, &traceback);
+    object *result = python->PyObject_CallFunctionObjArgs(callable, argument, (object *)0);
+    if (!result)
+        python->PyErr_WriteUnraisable(callable);
+    else
+        python->Py_DecRef(result);
+    python->PyErr_Restore(type, value, traceback);
+}
+
 static inline object *run(const struct signature *signature, const struct arguments *arguments) {
     const struct python *python = &signature->host->python;
     struct cnp_result result;
-    void *state = 0;
-    if (signature->releases_gil)
-        state = python->PyEval_SaveThread();
-    i64 trap = enter(signature, arguments->integers, arguments->floats, &result);
-    if (signature->releases_gil)
-        python->PyEval_RestoreThread(state);
+    i64 trap = enter(signature, arguments->integers, arguments->floats, &result, 0);
+    if (__builtin_expect(signature->host->threads->has_retired, 0))
+        ask_aside(python, python->reclaim, 0);
     if (__builtin_expect(trap != 0, 0))
         return raise(python, trap);
     /* Compiled code may have called C that called compiled code that trapped: C goes on, but the exception stands. */
@@ -248,13 +258,12 @@ static inline void release(object *self, s64 head) {
     object *type, *value, *traceback, *its_type = *(object **)((char *)self + head - 8);
     python->PyErr_Fetch(&type, &value, &traceback);
     object *address = python->PyLong_FromUnsignedLongLong(*(u64 *)((char *)self + head + 8));
-    object *result = address ? python->PyObject_CallFunctionObjArgs(python->release, address, (object *)0) : 0;
-    if (!result)
+    if (!address)
         python->PyErr_WriteUnraisable(python->release);
-    else
-        python->Py_DecRef(result);
-    if (address)
+    else {
+        ask_aside(python, python->release, address);
         python->Py_DecRef(address);
+    }
     python->PyErr_Restore(type, value, traceback);
     python->PyObject_Free(self);
     python->Py_DecRef(its_type);

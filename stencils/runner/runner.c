@@ -21,6 +21,7 @@ struct state {
     struct desk *desk;
     i64 file;
     const void *specific;
+    struct threads threads;
 };
 static inline __attribute__((always_inline)) struct state *state_of_process(void) { return (struct state *)RUNNER_STATE; }
 
@@ -95,6 +96,8 @@ static void fill_in(struct host *host) {
     host->mmap = map;
     host->munmap = unmap;
     host->clock_gettime = get_time;
+    host->threads = &state_of_process()->threads;
+    host->threads->epoch = 1;
 }
 
 /* ---- C functions for compiled code to call, which is how tests see that calls of C are right ---- */

@@ -123,12 +123,18 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
 /* The return address lies in front of the callee's frame, where its own frame pointer points. */
 #define CNP_SAVED(text) "str x30, [sp, #-16]!\n " text "\n ldr x30, [sp], #16"
 #define CNP_CALL_COMPILED() CNP_IN_PLACE(CNP_SAVED("bl CALLEE"))
-#define CNP_CALL_SMALL_FRAME()                                                                                \
-    CNP_IN_PLACE(CNP_FIELD(imm9, FRAME_SIZE) "str x30, [x20, #0]!\n bl CALLEE\n"                               \
+#define CNP_IN_SMALL_FRAME(call)                                                                              \
+    CNP_IN_PLACE(CNP_FIELD(imm9, FRAME_SIZE) "str x30, [x20, #0]!\n " call "\n"                                \
                  CNP_FIELD(imm9, MINUS_FRAME_SIZE) "ldr x30, [x20], #0", [imm9] "i"(CNP_KIND_imm9))
-#define CNP_CALL_LARGE_FRAME()                                                                                \
-    CNP_IN_PLACE(CNP_MOVE_32("w16", FRAME_SIZE) "add x20, x20, x16\n str x30, [x20]\n bl CALLEE\n ldr x30, [x20]\n" \
+#define CNP_IN_LARGE_FRAME(call)                                                                              \
+    CNP_IN_PLACE(CNP_MOVE_32("w16", FRAME_SIZE) "add x20, x20, x16\n str x30, [x20]\n " call "\n ldr x30, [x20]\n" \
                  CNP_MOVE_32("w16", FRAME_SIZE) "sub x20, x20, x16")
+#define CNP_CALL_SMALL_FRAME() CNP_IN_SMALL_FRAME("bl CALLEE")
+#define CNP_CALL_LARGE_FRAME() CNP_IN_LARGE_FRAME("bl CALLEE")
+#define CNP_THROUGH(name) "ldr x17, " #name "\n ldr x17, [x17]\n blr x17"
+#define CNP_CALL_CELL(name) CNP_IN_PLACE(CNP_SAVED(CNP_THROUGH(name)))
+#define CNP_CALL_CELL_SMALL_FRAME(name) CNP_IN_SMALL_FRAME(CNP_THROUGH(name))
+#define CNP_CALL_CELL_LARGE_FRAME(name) CNP_IN_LARGE_FRAME(CNP_THROUGH(name))
 #define CNP_CALL_C(name) CNP_IN_PLACE(CNP_SAVED("ldr x16, " #name "\n blr x16"))
 #define CNP_CALL_C_STACK(name) CNP_CALL_C(name)
 
@@ -185,7 +191,7 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
             "1:\n"                                                                                            \
             "  ldp x0, x1, [x9]\n  ldp x2, x3, [x9, #16]\n  ldp x4, x5, [x9, #32]\n  ldp x6, x7, [x9, #48]\n" \
             "  blr x16\n"                                                                                     \
-            "  ldr x3, [sp, #176]\n  str x0, [x3, #32]\n  str d0, [x3, #40]\n"                                \
+            "  ldr x3, [sp, #176]\n  str x0, [x3, #32]\n  str d0, [x3, #40]\n  str w21, [x3, #48]\n"          \
             "  mov w0, #0\n"                                                                                  \
             "2:\n"                                                                                            \
             "  ldp x1, x3, [sp, #160]\n  str x3, [x1]\n"                                                      \
@@ -199,7 +205,7 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
             "  ldr x1, [x0]\n  mov sp, x1\n  mov w0, #1\n"                                                    \
             "  b 2b\n"                                                                                        \
             "cnp_trap:\n"                                                                                     \
-            "  mov x2, x20\n"                                                                                 \
+            "  mov x2, x20\n  mov w3, w21\n"                                                                  \
             "  b cnp_stop\n"                                                                                  \
             "cnp_poll_in_loop:\n"                                                                             \
             "  mov w17, #0\n"                                                                                 \
@@ -211,7 +217,7 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
             "  stp x13, x14, [sp, #96]\n  stp x15, x30, [sp, #112]\n"                                         \
             "  stp d0, d1, [sp, #128]\n  stp d2, d3, [sp, #144]\n"                                            \
             "  stp d4, d5, [sp, #160]\n  stp d6, d7, [sp, #176]\n"                                            \
-            "  mov x0, x20\n  mov x1, x8\n  mov w2, w17\n"                                                    \
+            "  mov x0, x20\n  mov x1, x8\n  mov w2, w17\n  mov w3, w21\n"                                     \
             "  bl cnp_poll\n"                                                                                 \
             "  mov w21, w0\n"                                                                                 \
             "  ldp x2, x3, [sp, #16]\n  ldp x4, x5, [sp, #32]\n"                                              \

@@ -125,13 +125,19 @@ static inline __attribute__((always_inline)) f64 cnp_literal_f64(f64 x) {
 /* The return address lies in front of the callee's frame, where its own frame pointer points. */
 #define CNP_SAVED(text) "addi.d $sp, $sp, -16\n st.d $ra, $sp, 8\n " text "\n ld.d $ra, $sp, 8\n addi.d $sp, $sp, 16"
 #define CNP_CALL_COMPILED() CNP_IN_PLACE(CNP_SAVED("bl CALLEE"))
-#define CNP_CALL_LINKED "st.d $ra, $r21, 0\n bl CALLEE\n ld.d $ra, $r21, 0\n"
-#define CNP_CALL_SMALL_FRAME()                                                                                \
-    CNP_IN_PLACE(CNP_FIELD(imm12, FRAME_SIZE) "addi.d $r21, $r21, 0\n" CNP_CALL_LINKED                        \
+#define CNP_LINKED(call) "st.d $ra, $r21, 0\n " call "\n ld.d $ra, $r21, 0\n"
+#define CNP_IN_SMALL_FRAME(call)                                                                              \
+    CNP_IN_PLACE(CNP_FIELD(imm12, FRAME_SIZE) "addi.d $r21, $r21, 0\n" CNP_LINKED(call)                       \
                  CNP_FIELD(imm12, MINUS_FRAME_SIZE) "addi.d $r21, $r21, 0", [imm12] "i"(CNP_KIND_imm12))
-#define CNP_CALL_LARGE_FRAME()                                                                                \
-    CNP_IN_PLACE(CNP_MOVE_32("$t0", FRAME_SIZE) "add.d $r21, $r21, $t0\n" CNP_CALL_LINKED                     \
+#define CNP_IN_LARGE_FRAME(call)                                                                              \
+    CNP_IN_PLACE(CNP_MOVE_32("$t0", FRAME_SIZE) "add.d $r21, $r21, $t0\n" CNP_LINKED(call)                    \
                  CNP_MOVE_32("$t0", FRAME_SIZE) "sub.d $r21, $r21, $t0")
+#define CNP_CALL_SMALL_FRAME() CNP_IN_SMALL_FRAME("bl CALLEE")
+#define CNP_CALL_LARGE_FRAME() CNP_IN_LARGE_FRAME("bl CALLEE")
+#define CNP_THROUGH(name) CNP_LOAD("$t1", name) "ld.d $t1, $t1, 0\n jirl $ra, $t1, 0"
+#define CNP_CALL_CELL(name) CNP_IN_PLACE(CNP_SAVED(CNP_THROUGH(name)))
+#define CNP_CALL_CELL_SMALL_FRAME(name) CNP_IN_SMALL_FRAME(CNP_THROUGH(name))
+#define CNP_CALL_CELL_LARGE_FRAME(name) CNP_IN_LARGE_FRAME(CNP_THROUGH(name))
 #define CNP_CALL_C(name) CNP_IN_PLACE(CNP_SAVED(CNP_LOAD("$t1", name) "jirl $ra, $t1, 0"))
 #define CNP_CALL_C_STACK(name) CNP_CALL_C(name)
 
@@ -200,7 +206,7 @@ static inline __attribute__((always_inline)) f64 cnp_literal_f64(f64 x) {
             "  ld.d $a0, $t1, 0\n  ld.d $a1, $t1, 8\n  ld.d $a2, $t1, 16\n  ld.d $a3, $t1, 24\n"              \
             "  ld.d $a4, $t1, 32\n  ld.d $a5, $t1, 40\n  ld.d $a6, $t1, 48\n  ld.d $a7, $t1, 56\n"            \
             "  jirl $ra, $t3, 0\n"                                                                            \
-            "  ld.d $a3, $sp, 176\n  st.d $a0, $a3, 32\n  fst.d $fa0, $a3, 40\n"                              \
+            "  ld.d $a3, $sp, 176\n  st.d $a0, $a3, 32\n  fst.d $fa0, $a3, 40\n  st.w $s8, $a3, 48\n"          \
             "  move $a0, $zero\n"                                                                             \
             "2:\n"                                                                                            \
             "  ld.d $a1, $sp, 160\n  ld.d $a3, $sp, 168\n  st.d $a3, $a1, 0\n"                                \
@@ -211,7 +217,7 @@ static inline __attribute__((always_inline)) f64 cnp_literal_f64(f64 x) {
             "  ld.d $sp, $a0, 0\n  ori $a0, $zero, 1\n"                                                       \
             "  b 2b\n"                                                                                        \
             "cnp_trap:\n"                                                                                     \
-            "  move $a2, $r21\n"                                                                              \
+            "  move $a2, $r21\n  move $a3, $s8\n"                                                             \
             "  b cnp_stop\n"                                                                                  \
             "cnp_poll_in_loop:\n"                                                                             \
             "  move $t3, $zero\n"                                                                             \
@@ -220,7 +226,7 @@ static inline __attribute__((always_inline)) f64 cnp_literal_f64(f64 x) {
             "cnp_poll_large_frame:\n"                                                                         \
             "  addi.d $sp, $sp, -144\n  st.d $ra, $sp, 128\n  st.d $t0, $sp, 136\n"                           \
             CNP_EACH_ARGUMENT("st.d", "fst.d")                                                                \
-            "  move $a0, $r21\n  move $a1, $t2\n  move $a2, $t3\n"                                            \
+            "  move $a0, $r21\n  move $a1, $t2\n  move $a2, $t3\n  move $a3, $s8\n"                           \
             "  bl cnp_poll\n"                                                                                 \
             "  move $s8, $a0\n"                                                                               \
             "  ld.d $t1, $sp, 128\n  ld.d $ra, $sp, 136\n"                                                    \

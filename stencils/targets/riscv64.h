@@ -144,13 +144,19 @@ static inline __attribute__((always_inline)) i64 cnp_below_lowest(i64 x) {
 /* The return address lies in front of the callee's frame, where its own frame pointer points. */
 #define CNP_SAVED(text) "addi sp, sp, -16\n sd ra, 8(sp)\n " text "\n ld ra, 8(sp)\n addi sp, sp, 16"
 #define CNP_CALL_COMPILED() CNP_IN_PLACE(CNP_SAVED("call CALLEE"))
-#define CNP_CALL_SMALL_FRAME()                                                                                \
+#define CNP_IN_SMALL_FRAME(call)                                                                              \
     CNP_IN_PLACE(CNP_FIELD(imm12, FRAME_SIZE) CNP_WIDE("addi s0, s0, 0")                                      \
-                 "sd ra, 0(s0)\n call CALLEE\n ld ra, 0(s0)\n"                                                \
+                 "sd ra, 0(s0)\n " call "\n ld ra, 0(s0)\n"                                                   \
                  CNP_FIELD(imm12, MINUS_FRAME_SIZE) CNP_WIDE("addi s0, s0, 0"), [imm12] "i"(CNP_KIND_imm12))
-#define CNP_CALL_LARGE_FRAME()                                                                                \
-    CNP_IN_PLACE(CNP_MOVE_32("t0", FRAME_SIZE) "add s0, s0, t0\n sd ra, 0(s0)\n call CALLEE\n ld ra, 0(s0)\n"  \
+#define CNP_IN_LARGE_FRAME(call)                                                                              \
+    CNP_IN_PLACE(CNP_MOVE_32("t0", FRAME_SIZE) "add s0, s0, t0\n sd ra, 0(s0)\n " call "\n ld ra, 0(s0)\n"     \
                  CNP_MOVE_32("t0", FRAME_SIZE) "sub s0, s0, t0")
+#define CNP_CALL_SMALL_FRAME() CNP_IN_SMALL_FRAME("call CALLEE")
+#define CNP_CALL_LARGE_FRAME() CNP_IN_LARGE_FRAME("call CALLEE")
+#define CNP_THROUGH(name) "ld t1, " #name "\n ld t1, 0(t1)\n jalr t1"
+#define CNP_CALL_CELL(name) CNP_IN_PLACE(CNP_SAVED(CNP_THROUGH(name)))
+#define CNP_CALL_CELL_SMALL_FRAME(name) CNP_IN_SMALL_FRAME(CNP_THROUGH(name))
+#define CNP_CALL_CELL_LARGE_FRAME(name) CNP_IN_LARGE_FRAME(CNP_THROUGH(name))
 #define CNP_CALL_C(name) CNP_IN_PLACE(CNP_SAVED("ld t1, " #name "\n jalr t1"))
 #define CNP_CALL_C_STACK(name) CNP_CALL_C(name)
 
@@ -219,7 +225,7 @@ static inline __attribute__((always_inline)) i64 cnp_below_lowest(i64 x) {
             "  ld a0, 0(t1)\n  ld a1, 8(t1)\n  ld a2, 16(t1)\n  ld a3, 24(t1)\n"                              \
             "  ld a4, 32(t1)\n  ld a5, 40(t1)\n  ld a6, 48(t1)\n  ld a7, 56(t1)\n"                            \
             "  jalr t3\n"                                                                                     \
-            "  ld a3, 216(sp)\n  sd a0, 32(a3)\n  fsd fa0, 40(a3)\n"                                          \
+            "  ld a3, 216(sp)\n  sd a0, 32(a3)\n  fsd fa0, 40(a3)\n  sw s1, 48(a3)\n"                         \
             "  li a0, 0\n"                                                                                    \
             "2:\n"                                                                                            \
             "  ld a1, 200(sp)\n  ld a3, 208(sp)\n  sd a3, 0(a1)\n"                                            \
@@ -230,7 +236,7 @@ static inline __attribute__((always_inline)) i64 cnp_below_lowest(i64 x) {
             "  ld sp, 0(a0)\n  li a0, 1\n"                                                                    \
             "  j 2b\n"                                                                                        \
             "cnp_trap:\n"                                                                                     \
-            "  mv a2, s0\n"                                                                                   \
+            "  mv a2, s0\n  mv a3, s1\n"                                                                      \
             "  tail cnp_stop\n"                                                                               \
             "cnp_poll_in_loop:\n"                                                                             \
             "  mv t1, t0\n  mv t0, ra\n  mv ra, t1\n  li t3, 0\n"                                          \
@@ -239,7 +245,7 @@ static inline __attribute__((always_inline)) i64 cnp_below_lowest(i64 x) {
             "cnp_poll_large_frame:\n"                                                                         \
             "  addi sp, sp, -144\n  sd ra, 128(sp)\n  sd t0, 136(sp)\n"                                        \
             CNP_EACH_ARGUMENT("sd", "fsd", "(sp)")                                                            \
-            "  mv a0, s0\n  mv a1, t2\n  mv a2, t3\n"                                                         \
+            "  mv a0, s0\n  mv a1, t2\n  mv a2, t3\n  mv a3, s1\n"                                            \
             "  call cnp_poll\n"                                                                               \
             "  mv s1, a0\n"                                                                                   \
             "  ld t1, 128(sp)\n  ld ra, 136(sp)\n" CNP_EACH_ARGUMENT("ld", "fld", "(sp)")                     \

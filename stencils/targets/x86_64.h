@@ -66,14 +66,19 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
 
 /* Compiled code keeps the native stack at 8 bytes, not 16: whoever calls C aligns it. */
 #define CNP_CALL_COMPILED() CNP_IN_PLACE("call CALLEE")
-#define CNP_CALL_SMALL_FRAME()                                                                                \
+#define CNP_CALL_CELL(name) CNP_IN_PLACE("movabsq %1, %%r10\n call *(%%r10)", "i"(name))
+#define CNP_IN_SMALL_FRAME(call)                                                                              \
     CNP_ADD_8(FRAME_SIZE);                                                                                    \
-    CNP_CALL_COMPILED();                                                                                      \
+    call;                                                                                                     \
     CNP_ADD_8(MINUS_FRAME_SIZE)
-#define CNP_CALL_LARGE_FRAME()                                                                                \
+#define CNP_IN_LARGE_FRAME(call)                                                                              \
     CNP_ADD_32(FRAME_SIZE);                                                                                   \
-    CNP_CALL_COMPILED();                                                                                      \
+    call;                                                                                                     \
     CNP_ADD_32(MINUS_FRAME_SIZE)
+#define CNP_CALL_SMALL_FRAME() CNP_IN_SMALL_FRAME(CNP_CALL_COMPILED())
+#define CNP_CALL_LARGE_FRAME() CNP_IN_LARGE_FRAME(CNP_CALL_COMPILED())
+#define CNP_CALL_CELL_SMALL_FRAME(name) CNP_IN_SMALL_FRAME(CNP_CALL_CELL(name))
+#define CNP_CALL_CELL_LARGE_FRAME(name) CNP_IN_LARGE_FRAME(CNP_CALL_CELL(name))
 #define CNP_CALL_ALIGNED(load, push, callee, ...)                                                             \
     CNP_IN_PLACE(load "movq %%rsp, %%rbx\n andq $-16, %%rsp\n" push " call " callee "\n movq %%rbx, %%rsp", ##__VA_ARGS__)
 #define CNP_PUSH_LAST " pushq %%rax\n pushq %%r11\n"
@@ -162,7 +167,7 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
             "  mov (%r10), %rdi\n  mov 8(%r10), %rsi\n  mov 16(%r10), %rdx\n  mov 24(%r10), %rcx\n"           \
             "  mov 32(%r10), %r8\n  mov 40(%r10), %r9\n  mov 48(%r10), %r11\n  mov 56(%r10), %rax\n"          \
             "  call *%rbx\n"                                                                                  \
-            "  mov (%rsp), %rsi\n  mov %rax, 32(%rsi)\n  movsd %xmm0, 40(%rsi)\n"                              \
+            "  mov (%rsp), %rsi\n  mov %rax, 32(%rsi)\n  movsd %xmm0, 40(%rsi)\n  mov %ebp, 48(%rsi)\n"         \
             "  xor %eax, %eax\n"                                                                              \
             "2:\n"                                                                                            \
             "  add $8, %rsp\n  pop %rcx\n  pop %rdi\n  mov %rcx, (%rdi)\n"                                     \
@@ -173,7 +178,7 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
             "  mov $1, %eax\n"                                                                                \
             "  jmp 2b\n"                                                                                      \
             "cnp_trap:\n"                                                                                     \
-            "  mov %r13, %rdx\n  and $-16, %rsp\n"                                                            \
+            "  mov %r13, %rdx\n  mov %ebp, %ecx\n  and $-16, %rsp\n"                                           \
             "  call cnp_stop\n"                                                                               \
             "cnp_poll_in_loop:\n"                                                                             \
             "  xor %ebx, %ebx\n"                                                                              \
@@ -182,7 +187,7 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
             "cnp_poll_large_frame:\n"                                                                         \
             "  push %rax\n  push %rcx\n  push %rdx\n  push %rsi\n  push %rdi\n"                               \
             "  push %r8\n  push %r9\n  push %r11\n"                                                           \
-            "  mov %rsp, %rbp\n"                                                                              \
+            "  mov %ebp, %ecx\n  mov %rsp, %rbp\n"                                                            \
             "  sub $128, %rsp\n  and $-16, %rsp\n"                                                            \
             "  movups %xmm0, (%rsp)\n  movups %xmm1, 16(%rsp)\n  movups %xmm2, 32(%rsp)\n"                    \
             "  movups %xmm3, 48(%rsp)\n  movups %xmm4, 64(%rsp)\n  movups %xmm5, 80(%rsp)\n"                  \

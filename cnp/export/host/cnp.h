@@ -50,7 +50,8 @@ typedef enum cnp_trap_kind {
     CNP_TRAP_INTEGER_OVERFLOW = 3,
     CNP_TRAP_INVALID_CONVERSION_TO_INTEGER = 4,
     CNP_TRAP_STACK_OVERFLOW = 5,
-    CNP_TRAP_INTERRUPTED = 6 /* by the session's poll */
+    CNP_TRAP_INTERRUPTED = 6, /* by the session's poll */
+    CNP_TRAP_OUT_OF_FUEL = 7  /* see cnp_fuel */
 } cnp_trap_kind;
 
 typedef struct cnp_trap {
@@ -186,6 +187,12 @@ typedef union cnp_any {
 /* Calls one of the functions: as many arguments as it has parameters. CNP_TRAP_NONE, and the result, if it returned. If it
  * trapped, the trap. `result` and `trap` may be NULL. */
 cnp_trap_kind cnp_call(const cnp_code *, size_t index, const cnp_any *arguments, cnp_any *result, cnp_trap *trap);
+
+/* A budget, so that a guest cannot run for ever: gives this thread so many ticks, unless `fuel` is negative, and returns what it
+ * had, or -1 without memory. Loops take one for a jump back, functions that call compiled code one when they are entered.
+ * What would be more than there is traps, between two ops. */
+#define CNP_UNLIMITED_FUEL ((int64_t)1 << 62)
+int64_t cnp_fuel(cnp_session *, int64_t fuel);
 
 /* ---- the ops ---- */
 

@@ -27,7 +27,7 @@ static void forget_context(void *value) {
             break;
         }
     pthread_mutex_unlock(&session->lock);
-    munmap(context, CNP_STACK_SIZE);
+    ROUTINE(session, void (*)(struct context *), cnp_free_context)(context);
 }
 
 static int poll_host(struct context *context) {
@@ -39,7 +39,7 @@ static int poll_host(struct context *context) {
 static cnp_trap describe_trap(cnp_session *session, u64 word, const struct signature *entered) {
     static const char *const reasons[] = {
         "?", "unreachable", "integer divide by zero", "integer overflow", "invalid conversion to integer", "stack overflow",
-        "interrupted"};
+        "interrupted", "out of fuel"};
     cnp_trap trap;
     u32 kind = word & 15, number = (u32)(word >> 32);
     trap.kind = (cnp_trap_kind)kind;

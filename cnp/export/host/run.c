@@ -23,6 +23,10 @@ static void pass(const struct library *library, u8 type, cnp_any value, u64 **in
         *(*integers)++ = (u64)value.i64;
 }
 
+int64_t cnp_fuel(cnp_session *session, int64_t fuel) {
+    return ROUTINE(session, s64 (*)(const struct host *, s64), cnp_fuel)(&session->host, fuel);
+}
+
 cnp_trap_kind cnp_call(const cnp_code *code, size_t index, const cnp_any *arguments, cnp_any *result, cnp_trap *trap) {
     const struct signature *signature = &code->parts[index].signature;
     cnp_session *session = code->session;

@@ -18,6 +18,8 @@ static void fill_in_host(struct host *host, pthread_key_t key) {
     HOST(munmap, munmap);
     HOST(clock_gettime, clock_gettime);
     host->context_key = (u32)key;
+    host->threads = &session_of(host)->threads;
+    host->threads->epoch = 1;
 }
 
 /* First of all in the arena: the core wants to start at a page. */

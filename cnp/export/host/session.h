@@ -35,6 +35,7 @@ struct scratch {
 
 struct cnp_session {
     struct host host; /* first, because the core gives it back */
+    struct threads threads;
     struct library library;
     cnp_options options;
     pthread_mutex_t lock; /* for everything below */
