@@ -1,0 +1,120 @@
+"""What programs compute with. Numbers, strings, booleans and nil are Python's own; arrays and functions are here."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from typing import Any
+
+from .bytecode import Prototype
+
+
+class Cell:
+    """A variable that functions within its own have captured. `final`: only its declaration assigns it."""
+
+    __slots__ = ("final", "value")
+
+    def __init__(self, value: object, final: int) -> None:
+        self.value = value
+        self.final = final
+
+
+class Closure:
+    """A function with the variables that it has captured."""
+
+    __slots__ = ("cells", "prototype")
+
+    def __init__(self, prototype: Prototype, cells: list[Cell]) -> None:
+        self.prototype = prototype
+        self.cells = cells
+
+
+class Builtin:
+    """A function of Python's. `arity` None: any number of arguments."""
+
+    __slots__ = ("arity", "call", "name")
+
+    def __init__(self, name: str, arity: int | None, call: Callable[..., object]) -> None:
+        self.name = name
+        self.arity = arity
+        self.call = call
+
+
+class Array:
+    """`items` is a list, or an array.array of numbers once compiled code has taken to it: see jit/storage.py.
+
+    What changes an array.array goes through the methods, which keep its header true."""
+
+    __slots__ = ("__weakref__", "header", "items", "turns")
+
+    def __init__(self, items: list[Any]) -> None:
+        self.items: Any = items
+        self.header: array[int] | None = None  # address and length, for compiled code
+        self.turns = 0  # back to a list
+
+    def store(self, index: int, value: object) -> None:
+        """items[index] = value."""
+        self._admit(value)
+        self.items[index] = value
+
+    def push(self, value: object) -> None:
+        """Append."""
+        self._admit(value)
+        self.items.append(value)
+        self._moved()
+
+    def pop(self) -> object:
+        """Take off the last. IndexError if there is none."""
+        value = self.items.pop()
+        self._moved()
+        return value
+
+    def _moved(self) -> None:
+        if self.header is not None:
+            self.header[0], self.header[1] = self.items.buffer_info()
+
+    def _admit(self, value: object) -> None:
+        """Turn back to a list if the value is none that the storage holds."""
+        if self.header is None:
+            return
+        if self.items.typecode == "d":
+            fits = type(value) is float
+        else:
+            fits = type(value) is int and -(2**63) <= value < 2**63  # type: ignore[operator]
+        if not fits:
+            self.header[1] = 0  # compiled code that knows it finds nothing in range, and leaves
+            self.header = None
+            self.items = list(self.items)
+            self.turns += 1
+
+
+TYPE_NAMES = {int: "int", float: "float", bool: "bool", str: "string", type(None): "nil", Array: "array"}
+
+
+def type_name(value: object) -> str:
+    """What programs call the type of a value."""
+    return TYPE_NAMES.get(type(value), "function")
+
+
+def show(value: object) -> str:
+    """A value as print shows it."""
+    if value is None:
+        return "nil"
+    if value is True or value is False:
+        return "true" if value else "false"
+    if isinstance(value, Array):
+        return _show_array(value, set())
+    if isinstance(value, Closure):
+        return f"<fn {value.prototype.name}>"
+    if isinstance(value, Builtin):
+        return f"<fn {value.name}>"
+    return str(value)
+
+
+def _show_array(value: Array, within: set[int]) -> str:
+    if id(value) in within or len(within) > 100:
+        return "[...]"
+    within.add(id(value))
+    shown = [_show_array(each, within) if isinstance(each, Array) else show(each) for each in value.items]
+    within.discard(id(value))
+    return f"[{', '.join(shown)}]"
