@@ -10,9 +10,12 @@ from .bytecode import Prototype
 
 
 class Cell:
-    """A variable that functions within its own have captured. `final`: only its declaration assigns it."""
+    """A variable that functions within its own have captured. `final`: only its declaration assigns it.
 
-    __slots__ = ("final", "value")
+    `memory` is set once compiled code has taken to it: see jit/memory.py."""
+
+    __slots__ = ("final", "memory", "value")
+    memory: array[int]
 
     def __init__(self, value: object, final: int) -> None:
         self.value = value
@@ -41,7 +44,7 @@ class Builtin:
 
 
 class Array:
-    """`items` is a list, or an array.array of numbers once compiled code has taken to it: see jit/storage.py.
+    """`items` is a list, or an array.array of numbers once compiled code has taken to it: see jit/memory.py.
 
     What changes an array.array goes through the methods, which keep its header true."""
 

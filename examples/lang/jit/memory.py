@@ -1,0 +1,132 @@
+"""Elements of arrays and captured variables, where compiled code finds them: their layout, and the ops for them."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, Any
+
+import cnp
+from cnp import i64
+
+from ..values import Array, Cell
+from .kinds import BOOL, FLOAT, FLOATS, INT, INTS, Kind
+
+if TYPE_CHECKING:
+    from .code import Source
+
+_TURNS = 2  # that an array may have taken back to a list, and still become numbers
+_TAGS = {INT: 1, BOOL: 2, FLOAT: 3}
+_held = Cell.value  # type: ignore[misc]
+
+
+# Arrays. A header is two words: the address of the first element, and how many there are.
+
+
+def pack(value: Array) -> Kind | None:
+    """Turn an array of numbers of one kind into memory, if it is not yet; None if it is no such array."""
+    if value.header is None:
+        if not value.items or value.turns >= _TURNS:
+            return None
+        code = {int: "q", float: "d"}.get(type(value.items[0]))
+        if code is None or any(type(each) is not type(value.items[0]) for each in value.items):
+            return None
+        try:
+            value.items = array(code, value.items)
+        except OverflowError:
+            value.turns = _TURNS
+            return None
+        value.header = array("q", value.items.buffer_info())
+    return FLOATS if value.items.typecode == "d" else INTS
+
+
+def address_of(value: Array) -> int:
+    """The address of a packed array's header."""
+    assert value.header is not None
+    return value.header.buffer_info()[0]
+
+
+def _element(f: cnp.Function, base: cnp.Register, index: Source, out: cnp.Label) -> cnp.Register:
+    length, at = f.reg(i64), f.reg(i64)
+    f.i64_load(length, base, 8)
+    f.branch_i64_ge_u(index, length, out)
+    f.i64_load(at, base)
+    if isinstance(index, int):
+        f.i64_add(at, at, 8 * index)
+    else:
+        offset = f.reg(i64)
+        f.i64_shl(offset, index, 3)
+        f.i64_add(at, at, offset)
+    return at
+
+
+def load_element(f: cnp.Function, d: cnp.Register, base: cnp.Register, index: Source, kind: Kind, out: cnp.Label) -> None:
+    """d = the element; leaves if the index is out of range, from the end too."""
+    load = f.f64_load if kind is FLOAT else f.i64_load
+    load(d, _element(f, base, index, out))
+
+
+def store_element(
+    f: cnp.Function, value: Source, kind: Kind, base: cnp.Register, index: Source, out: cnp.Label
+) -> None:
+    """The element = value; leaves as a load does."""
+    store = f.f64_store if kind is FLOAT else f.i64_store
+    store(value, _element(f, base, index, out))
+
+
+# Captured variables. Memory is two words: the kind of the number that the second is, 0 if it is with Python.
+
+
+class SharedCell(Cell):
+    """A cell whose number is in memory. A cell becomes one, and stays it."""
+
+    __slots__ = ()
+
+    @property
+    def value(self) -> Any:
+        tag, bits = self.memory
+        if tag == 0:
+            return _held.__get__(self)
+        if tag == _TAGS[FLOAT]:
+            return array("d", array("q", [bits]).tobytes())[0]
+        return bits if tag == _TAGS[INT] else bool(bits)
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        put(self.memory, value)
+        _held.__set__(self, value)
+
+
+def put(memory: array[int], value: Any) -> None:
+    """Write a number and what kind it is, or that it is none."""
+    if type(value) is float:
+        memory[0], memory[1] = _TAGS[FLOAT], array("q", array("d", [value]).tobytes())[0]
+    elif type(value) is bool or (type(value) is int and -(2**63) <= value < 2**63):
+        memory[0], memory[1] = _TAGS[BOOL if type(value) is bool else INT], value
+    else:
+        memory[0] = 0
+
+
+def share(cell: Cell) -> int:
+    """Have a cell's number in memory: the address."""
+    if type(cell) is not SharedCell:
+        cell.memory = array("q", [0, 0])
+        put(cell.memory, cell.value)
+        cell.__class__ = SharedCell
+    return cell.memory.buffer_info()[0]
+
+
+def get_cell(f: cnp.Function, d: cnp.Register, cell: Any, kind: Kind, out: cnp.Label) -> None:
+    """d = the number; leaves if it is of another kind."""
+    address, tag = share(cell), f.reg(i64)
+    f.i64_load(tag, address)
+    f.branch_i64_ne(tag, _TAGS[kind], out)
+    load = f.f64_load if kind is FLOAT else f.i64_load
+    load(d, address + 8)
+
+
+def set_cell(f: cnp.Function, cell: Any, value: Source, kind: Kind) -> None:
+    """The variable = value."""
+    address = share(cell)
+    f.i64_store(_TAGS[kind], address)
+    store = f.f64_store if kind is FLOAT else f.i64_store
+    store(value, address + 8)

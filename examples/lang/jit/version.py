@@ -1,0 +1,65 @@
+"""One piece of compiled code to be: a function from one of its instructions on, for given kinds of what is live there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import cnp
+
+from ..bytecode import Prototype
+from ..values import Closure
+from .kinds import Kind
+
+Context: TypeAlias = "tuple[tuple[int, Kind], ...]"
+"""The live registers whose kinds are known, in order."""
+
+
+@dataclass(eq=False)
+class Step:
+    """An instruction and the kinds of the two operands that it computes with. `result` is that of what it writes;
+    LEAVE steps are where the interpreter takes over."""
+
+    pc: int
+    op: int
+    kinds: tuple[Kind, ...]
+    result: Kind | None = None
+    callee: Version | None = None
+    leaves: bool = False
+
+
+@dataclass(eq=False)
+class Block:
+    """Instructions without a jump into them or between them. The same ones may be in several blocks, for other kinds.
+
+    `after`: the blocks that may be next, where a jump leads last. None where nothing is known: the callee's result."""
+
+    pc: int
+    context: Context
+    steps: list[Step] = field(default_factory=list)
+    kinds: list[dict[int, Kind]] = field(default_factory=list)  # before each step
+    after: list[Block] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Version:
+    """`result`: the kind of what it returns, if it ever does; another kind is left to the interpreter."""
+
+    closure: Closure
+    pc: int
+    context: Context
+    blocks: dict[tuple[int, Context], Block] = field(default_factory=dict)
+    at: dict[int, int] = field(default_factory=dict)  # blocks by instruction
+    result: Kind | None = None
+    waiting: list[tuple[Version, Block, dict[int, Kind]]] = field(default_factory=list)  # for the result
+    loops: bool = False  # it comes back to where it starts
+
+    function: cnp.Function = field(init=False)
+    compiled: Callable[..., Any] | None = None
+    exits: int = 0
+    dead: bool = False  # not worth entering: it leaves too often
+
+    @property
+    def prototype(self) -> Prototype:
+        return self.closure.prototype
