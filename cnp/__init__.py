@@ -18,6 +18,7 @@ from cnp.errors import (
     UserError,
     VerifyError,
 )
+from cnp.ir.callback import Callback, callback
 from cnp.ir.function import Extern, Function, Label, Register, extern
 from cnp.ir.optable import set_default_ops
 from cnp.types import Type, f32, f64, i32, i64, ptr, writable_ptr
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BuildError",
+    "Callback",
     "CheckError",
     "CnpError",
     "Extern",
@@ -42,6 +44,7 @@ __all__ = [
     "Unsupported",
     "UserError",
     "VerifyError",
+    "callback",
     "extern",
     "f32",
     "f64",

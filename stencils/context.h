@@ -38,8 +38,11 @@ struct cnp_result {
     f64 f;
 };
 struct signature;
+struct callback;
 
-/* The core's routine that stencils reach from C; those reached from assembly are in targets/. */
+/* The core's routines that stencils reach from C; those reached from assembly are in targets/. */
 struct cnp_result cnp_enter_from_c(const struct signature *signature, i64 *integers, f64 *floats)
+    __attribute__((visibility("hidden")));
+struct cnp_result cnp_call_python(const struct callback *callback, const i64 *integers, const f64 *floats)
     __attribute__((visibility("hidden")));
 #endif

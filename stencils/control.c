@@ -9,7 +9,7 @@ CNP_HOLE(FRAME_TICKS); /* what it takes of the ticks */
 CNP_HOLE(FUNCTION);    /* number of the running function, as in trap words */
 CNP_HOLE(TRAP_PLACE);  /* kind and op number of a trap's place */
 CNP_HOLE(ADDRESS);     /* of a C function */
-CNP_HOLE(SIGNATURE);   /* struct signature of a function called through the C convention */
+CNP_HOLE(SIGNATURE);   /* struct signature of a function called through the C convention, or the struct callback that C calls */
 
 /* TARGET, NEXT and the holes of operands are declared by the build beside the placements. */
 
@@ -118,14 +118,18 @@ CONTROL(call_symbol_stack_large_frame) {
 }
 
 /* A function as C sees it: the arguments go to memory by class and the core does the rest. */
-#define C_ENTRY(description, field)                                                                                \
+#define C_FUNCTION(routine, type, description, field)                                                              \
     (i64 a, i64 b, i64 c, i64 d, i64 e, i64 f, f64 s, f64 t, f64 u, f64 v, f64 w, f64 x, f64 y, f64 z, i64 g, i64 h) { \
         i64 integers[8] = {a, b, c, d, e, f, g, h};                                                                \
         f64 floats[8] = {s, t, u, v, w, x, y, z};                                                                  \
-        return cnp_enter_from_c((const struct signature *)description, integers, floats).field;                    \
+        return routine((const struct type *)description, integers, floats).field;                                  \
     }
+#define C_ENTRY(description, field) C_FUNCTION(cnp_enter_from_c, signature, description, field)
 ENTRY(i64, c_entry_integer) C_ENTRY(HOLE64(SIGNATURE), i)
 ENTRY(f64, c_entry_float) C_ENTRY(HOLE64(SIGNATURE), f)
 /* The same in an object file: what describes the function lies behind the code, see struct exported in ahead/support.c. */
 ENTRY(i64, symbol_entry_integer) C_ENTRY(ADDRESS_OF(TABLE), i)
 ENTRY(f64, symbol_entry_float) C_ENTRY(ADDRESS_OF(TABLE), f)
+/* And a Python callable, as compiled code sees it. */
+ENTRY(i64, callback_integer) C_FUNCTION(cnp_call_python, callback, HOLE64(SIGNATURE), i)
+ENTRY(f64, callback_float) C_FUNCTION(cnp_call_python, callback, HOLE64(SIGNATURE), f)

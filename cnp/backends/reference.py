@@ -8,7 +8,7 @@ import operator
 from typing import Any
 
 from cnp.ir.function import Function
-from cnp.ir.reference import DEPTH, Interpreter, Value
+from cnp.ir.reference import DEPTH, RANGES, Interpreter, Value
 from cnp.ir.signature import as_signed, rounded
 from cnp.runtime.buffer import Buffer
 from cnp.types import ParameterType, PointerType, Type
@@ -56,13 +56,6 @@ class ReferenceFunction:
                 each.release()
 
 
-_RANGES = {
-    Type.i32: "i32 (-2**31 to 2**31 - 1)",
-    Type.i64: "i64 (-2**63 to 2**63 - 1)",
-    Type.f32: "f32 (magnitude below 2**128)",
-}
-
-
 def convert(name: str, number: int, type: ParameterType, value: Any, buffers: list[Buffer]) -> int | float:
     """An argument as the interpreter's registers hold it. A buffer that was opened for it is added to `buffers`.
 
@@ -76,13 +69,13 @@ def convert(name: str, number: int, type: ParameterType, value: Any, buffers: li
     if type.is_integer:
         integer = operator.index(value)
         if as_signed(type, integer) != integer:
-            raise OverflowError(f"{name}() argument {number}: {value!r} does not fit {_RANGES[type]}")
+            raise OverflowError(f"{name}() argument {number}: {value!r} does not fit {RANGES[type]}")
         return integer
     real = math.ldexp(value, 0)  # what C's conversion takes, with its words for the rest
     try:
         return rounded(type, real)
     except OverflowError:
-        raise OverflowError(f"{name}() argument {number}: {value!r} does not fit {_RANGES[type]}") from None
+        raise OverflowError(f"{name}() argument {number}: {value!r} does not fit {RANGES[type]}") from None
 
 
 def has_memory(value: Any) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 
 from cnp.errors import InternalError, Unsupported
+from cnp.ir.callback import Callback
 from cnp.ir.function import Extern, Function, callee_signature, unlinked
 from cnp.runtime.code import Code, Part
+from cnp.runtime.outward import SideExits, entry_of
 from cnp.runtime.core import MISSING_STENCIL, NEED_SCRATCH
 from cnp.runtime.layout import (
     CALLEE_C,
@@ -152,6 +154,10 @@ class Group:
         if self._pins is not None and index == 0:
             pinned = ctypes.create_string_buffer(self._pins.ljust(len(function._types), b"\xff"))
             request.pins = ctypes.addressof(pinned)
+        if function._exits:
+            self._check_python(function, "side exits")
+            exits = part.exits = SideExits(self._core, function)
+            request.exits, request.n_exits, request.leave = ctypes.addressof(exits.rows), len(exits.rows), exits.routine
         if function._callees:
             callees = self._describe_callees(function)
             request.callees, request.n_callees = ctypes.addressof(callees), len(callees)
@@ -184,6 +190,11 @@ class Group:
             row.parameter_type[: len(params)] = params
             if isinstance(callee, Extern):
                 row.kind, row.address = self._describe_extern(function, callee)
+            elif isinstance(callee, Callback):
+                self._check_python(function, f"a call of {callee.described}")
+                entry = entry_of(self._core, callee)
+                self._keeps.append(entry)
+                row.kind, row.address = CALLEE_C, entry.address
             elif isinstance(callee, Function):
                 row.kind, row.address = CALLEE_MEMBER, self._member[id(callee)]
             else:
@@ -191,6 +202,14 @@ class Group:
                 self._keeps.append(compiled)
                 row.kind, row.address = CALLEE_CODE, compiled.entry
         return rows
+
+    def _check_python(self, function: Function, what: str) -> None:
+        """Unsupported for code that will run where this Python is not."""
+        if self._tables is not None:
+            raise Unsupported(
+                f"function {function.name!r} has {what}, which leads to this Python; accepted in code for another machine "
+                "or an object file: calls of cnp.extern(...)"
+            )
 
     def _describe_extern(self, function: Function, callee: Extern) -> tuple[int, int]:
         """Kind and address of a C function."""

@@ -5,21 +5,26 @@ from __future__ import annotations
 import itertools
 
 from cnp.errors import UserError
+from cnp.ir.callback import (
+    MAXIMUM_PARAMETERS,
+    Callback,
+    SideExit,
+    check_parameters,
+    parameter_type,
+    result_type,
+)
 from cnp.ir.opmethods import OpMethods
 from cnp.ir.optable import Code, default_ops
 from cnp.spec import numbered
-from cnp.types import PointerType, Type
+from cnp.types import Type
 
 TYPE_CHECKING = False  # importing typing costs milliseconds that every program would wait for
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, Protocol, SupportsFloat, SupportsIndex, TypeAlias
 
     from cnp.ir.optable import OpTable
     from cnp.types import ParameterType
-
-MAXIMUM_PARAMETERS = 8
-"""Of a function; the core's signatures have this many places. An extern takes as many integers and as many floats."""
 
 _SERIALS = 2**28
 _serials = itertools.count(1)
@@ -99,7 +104,7 @@ if TYPE_CHECKING:
         @property
         def function(self) -> Function: ...
 
-    Callee: TypeAlias = "Function | Compiled | Extern"
+    Callee: TypeAlias = "Function | Compiled | Extern | Callback"
 
 
 def extern(address: int | str, params: Sequence[ParameterType], result: Type | None = None, name: str = "") -> Extern:
@@ -115,10 +120,9 @@ def extern(address: int | str, params: Sequence[ParameterType], result: Type | N
         number, name = None, address
     else:
         number = _address(address)
-    types = tuple([_parameter_type("extern", each).register_type for each in params])
-    if max(sum(each.is_float for each in types), sum(each.is_integer for each in types)) > MAXIMUM_PARAMETERS:
-        raise UserError(f"extern: more than {MAXIMUM_PARAMETERS} integer or {MAXIMUM_PARAMETERS} float parameters")
-    return Extern(number, types, _result_type("extern", result), name or f"extern_{number:x}")
+    types = tuple([parameter_type("extern", each).register_type for each in params])
+    check_parameters("extern", types)
+    return Extern(number, types, result_type("extern", result), name or f"extern_{number:x}")
 
 
 def _address(address: Any) -> int:
@@ -139,14 +143,14 @@ def unlinked(callee: Extern) -> str:
 
 
 def callee_function(callee: Callee) -> Function | None:
-    """The Function that `callee` is or was compiled from, or None for an extern and anything else."""
+    """The Function that `callee` is or was compiled from, or None for anything else."""
     function = callee if isinstance(callee, Function) else getattr(callee, "function", None)
     return function if isinstance(function, Function) else None
 
 
 def callee_signature(callee: Callee) -> tuple[str, Sequence[Type], Type | None] | None:
     """Name, parameter types and result type of anything that a call op may call, None if it may not."""
-    if isinstance(callee, Extern):
+    if isinstance(callee, (Extern, Callback)):
         return callee.name, callee.params, callee.result
     function = callee_function(callee)
     if function is None:
@@ -178,6 +182,7 @@ class Function(OpMethods):
         "__weakref__",
         "_callees",
         "_emit",
+        "_exits",
         "_first_code",
         "_known_callees",
         "_label_count",
@@ -199,7 +204,7 @@ class Function(OpMethods):
             raise UserError(f"{name!r} cannot name a function; accepted: a str")
         self.name = name
         self.parameter_types = tuple(params)
-        self.result = _result_type(name, result)
+        self.result = result_type(name, result)
         if len(self.parameter_types) > MAXIMUM_PARAMETERS:
             count = len(self.parameter_types)
             raise UserError(f"function {name!r}: {count} parameters; accepted: up to {MAXIMUM_PARAMETERS}")
@@ -211,10 +216,11 @@ class Function(OpMethods):
         self._emit: Callable[[tuple[Any, ...]], None] = self._ops.append
         self._callees: list[Callee] = []
         self._known_callees: dict[int, _KnownCallee] = {}
+        self._exits: dict[int, SideExit] = {}
         self._register_names: dict[int, str] = {}
         self._label_names: dict[int, str] = {}
         self._taken_names: set[tuple[str, str]] = set()
-        self.params = tuple([self.reg(_parameter_type(name, each).register_type) for each in self.parameter_types])
+        self.params = tuple([self.reg(parameter_type(name, each).register_type) for each in self.parameter_types])
 
     _own_ops: OpTable | None = None
     """Set by the classes of extension libraries."""
@@ -280,6 +286,32 @@ class Function(OpMethods):
         """What the call ops of this function call; a call op holds an index into it."""
         return self._callees
 
+    @property
+    def exits(self) -> Mapping[int, SideExit]:
+        """The side exits by the index of their label."""
+        return self._exits
+
+    def exit(self, handler: Callable[[Any, tuple[Any, ...]], Any], point: Any, values: Iterable[Source] = ()) -> Label:
+        """A label that leads out of compiled code: to `handler(point, (values...))`, whose result is the function's.
+
+        Jumps, branches and branch tables may lead there; it is placed nowhere. `point` says where in the guest that is:
+        any object. `values` are registers, which are read where the jump is, or numbers, which are passed on as they are.
+        The handler gets ints, signed, and floats, with the GIL held. What it returns and raises is treated as that of a
+        callback is: see `cnp.callback`. UserError if the handler cannot be called, or a value is neither a number nor a
+        register of this function.
+        """
+        if not callable(handler):
+            raise UserError(f"function {self.name!r}: exit handler {handler!r} cannot be called; accepted: any callable")
+        live = tuple(values)
+        for each in live:
+            own = each.__class__ is Register and 0 <= each.code - self._first_code < len(self._types)
+            if not own and (each.__class__ is Register or not hasattr(each, "__index__") and not hasattr(each, "__float__")):
+                accepted = "a register of this function, or a number"
+                raise UserError(f"function {self.name!r}: exit {point!r} cannot pass on {each!r}; accepted: {accepted}")
+        label = self.label()
+        self._exits[self._label_count - 1] = SideExit(handler, point, live)
+        return label
+
     # -- ops that have no row in the op table
 
     def place(self, label: Label) -> None:
@@ -333,8 +365,8 @@ class Function(OpMethods):
     def call(self, d: Register | None, callee: Callee, *arguments: Source) -> None:
         """d = callee(arguments). d is None where there is no result, or nobody wants it.
 
-        The callee is a Function (this one included), a compiled function, or an extern. UserError at once if it is
-        none of these, for a wrong number of arguments, or for a destination where there is no result.
+        The callee is a Function (this one included), a compiled function, an extern or a callback. UserError at once if
+        it is none of these, for a wrong number of arguments, or for a destination where there is no result.
         """
         known = self._known_callees.get(id(callee)) or self._add_callee(callee)
         if len(arguments) != known.parameters:
@@ -347,7 +379,7 @@ class Function(OpMethods):
     def _add_callee(self, callee: Callee) -> _KnownCallee:
         signature = callee_signature(callee)
         if signature is None:
-            accepted = "a Function, a compiled function, or cnp.extern(...)"
+            accepted = "a Function, a compiled function, cnp.extern(...) or cnp.callback(...)"
             raise UserError(f"function {self.name!r}: {callee!r} cannot be called; accepted: {accepted}")
         name, params, result = signature
         self._check_library(name, callee)
@@ -386,15 +418,3 @@ def library_of(function: Function) -> Any:
 
 def _ops_of(library: Any) -> str:
     return "the built-in ops" if library is None else f"the ops of {library.path}"
-
-
-def _parameter_type(name: str, type: ParameterType) -> ParameterType:
-    if not isinstance(type, (Type, PointerType)):
-        raise UserError(f"{name}: {type!r} is no parameter type; accepted: i32 i64 f32 f64 ptr writable_ptr")
-    return type
-
-
-def _result_type(name: str, type: Type | None) -> Type | None:
-    if type is not None and not isinstance(type, Type):
-        raise UserError(f"{name}: {type!r} is no result type; accepted: i32 i64 f32 f64 or None")
-    return type

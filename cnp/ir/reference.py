@@ -7,14 +7,17 @@ that guest recursion is limited by `depth` and not by Python's.
 from __future__ import annotations
 
 import ctypes
+import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnp.errors import CnpError, Trap, TrapKind, Unsupported, UserError
+from cnp.ir.callback import Callback, SideExit
 from cnp.ir.function import Extern, Function, Register, callee_function, callee_signature, unlinked
 from cnp.ir.optable import Code, OpTable, Role, comparison_of, public_name
 from cnp.ir.semantics import LOADS, SEMANTICS, STORES, TrapSignal, load, store
-from cnp.ir.signature import as_signed, normalised, op_name, operands_of
+from cnp.ir.signature import as_signed, normalised, op_name, operands_of, rounded
 from cnp.ir.verifier import check_number, verify
 from cnp.stencil.model import Shape
 from cnp.types import Type
@@ -25,6 +28,13 @@ if TYPE_CHECKING:
 
 DEPTH = 10_000
 """How many calls may be open before a call traps with STACK_OVERFLOW."""
+
+RANGES = {
+    Type.i32: "i32 (-2**31 to 2**31 - 1)",
+    Type.i64: "i64 (-2**63 to 2**63 - 1)",
+    Type.f32: "f32 (magnitude below 2**128)",
+}
+"""What a value from Python must fit, as the core's messages say it."""
 
 Value = int | float | None
 Registers = list[Any]
@@ -42,18 +52,31 @@ class _Call(NamedTuple):
     sources: list[int]
 
 
+class _Outward(NamedTuple):
+    """What a step returns to have Python code called, whose errors are its own."""
+
+    function: Callable[..., Any]
+    sources: list[int]
+    described: str
+    result: Type | None
+    d: int | None
+    returns: bool
+    """Its result is the function's."""
+
+
 class _Return(NamedTuple):
     """What a step returns to have its frame popped."""
 
     value: Value
 
 
-Step = Callable[[Registers], int | _Call | _Return | None]
-"""Returns None to go on, or the op number to go on at, or a call or return."""
+Step = Callable[[Registers], int | _Call | _Outward | _Return | None]
+"""Returns None to go on, or the number of the step to go on at, or a call or return."""
 
 
 class Program(NamedTuple):
-    """A decoded function. Constants live in registers past the function's own, so that every source is an index."""
+    """A decoded function: a step an op, then one a side exit. Constants live in registers past the function's own, so that
+    every source is an index."""
 
     function: Function
     steps: list[Step]
@@ -107,15 +130,24 @@ class Interpreter:
                 frame.d = outcome.d
                 stack.append(Frame(self.program(outcome.function), [frame.registers[s] for s in outcome.sources]))
                 continue
+            if isinstance(outcome, _Outward):
+                value = outcome.function(*[frame.registers[s] for s in outcome.sources])
+                value = from_python(outcome.described, outcome.result, value)
+                if not outcome.returns:
+                    if outcome.d is not None:
+                        frame.registers[outcome.d] = value
+                    continue
+            else:
+                value = outcome.value
             stack.pop()
             if not stack:
-                return outcome.value
+                return value
             caller = stack[-1]
             if caller.d is not None:
-                caller.registers[caller.d] = outcome.value
+                caller.registers[caller.d] = value
 
-    def _advance(self, frame: Frame) -> _Call | _Return:
-        """Execute a frame's ops up to its next call or return."""
+    def _advance(self, frame: Frame) -> _Call | _Outward | _Return:
+        """Execute a frame's ops up to its next call or return, or its side exit."""
         steps, registers = frame.program.steps, frame.registers
         while True:
             if self.fuel is not None:
@@ -150,7 +182,10 @@ def decode(function: Function) -> Program:
     verify(function)
     constants: Registers = []
     labels = {op[1].code: number for number, op in enumerate(function.ops) if op[0] == Code.PLACE}
-    return Program(function, [_decode(function, op, labels, constants) for op in function.ops], constants)
+    labels |= {function._first_code + label: len(function.ops) + k for k, label in enumerate(function.exits)}
+    steps = [_decode(function, op, labels, constants) for op in function.ops]
+    steps += [_exit_step(function, each) for each in function.exits.values()]
+    return Program(function, steps, constants)
 
 
 def _decode(function: Function, op: tuple[Any, ...], labels: dict[int, int], constants: Registers) -> Step:
@@ -300,6 +335,9 @@ def _call_step(callee: Callee, d: int | None, sources: list[int]) -> Step:
     if function is not None and (interpreted or isinstance(callee, Function)):
         call = _Call(function, d, sources)
         return lambda r: call
+    if isinstance(callee, Callback):
+        outward = _Outward(callee.function, sources, callee.described, callee.result, d, False)
+        return lambda r: outward
     signature = callee_signature(callee)
     assert signature is not None
     result = signature[2]
@@ -312,6 +350,42 @@ def _call_step(callee: Callee, d: int | None, sources: list[int]) -> Step:
         return as_signed(result, value) if result.is_integer else normalised(result, value)
 
     return _assign(d, compute)
+
+
+def from_python(described: str, type: Type | None, value: Any) -> Value:
+    """What a callback or the handler of a side exit gave, as a register holds it.
+
+    The same conversions, with the same words, as in stencils/core/outward.c.
+    """
+    if type is None:
+        if value is not None:
+            raise TypeError(f"{described} gave {value!r}; accepted: None")
+        return None
+    accepted = f"{described} gave {value!r}; accepted: {RANGES.get(type, type)}"
+    try:
+        if type.is_float:
+            return rounded(type, math.ldexp(value, 0))
+        number = int(operator.index(value))
+    except OverflowError:
+        raise OverflowError(accepted) from None
+    except TypeError:
+        raise TypeError(accepted) from None
+    if number != as_signed(type, number):
+        raise OverflowError(accepted)
+    return number
+
+
+def _exit_step(function: Function, each: SideExit) -> Step:
+    """Numbers are passed on as they are, so only registers are sources."""
+
+    def handle(*registers: Any) -> Any:
+        rest = iter(registers)
+        values = [next(rest) if value.__class__ is Register else value for value in each.values]
+        return each.handler(each.point, tuple(values))
+
+    sources = [value.code & 0xFFFFFFFF for value in each.values if value.__class__ is Register]
+    leave = _Outward(handle, sources, each.described(function.name), function.result, None, True)
+    return lambda r: leave
 
 
 _C_TYPES: dict[Type, Any] = {

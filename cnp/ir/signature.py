@@ -7,7 +7,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from cnp.ir.function import Function, Register, callee_signature
+from cnp.ir.function import Function, Label, Register, callee_signature
 from cnp.ir.optable import CODE_NAMES, Code, Operand, Role, public_name
 from cnp.stencil.model import OpFlag
 from cnp.types import Type
@@ -66,6 +66,20 @@ def _operands_of_call(function: Function, op: Sequence[Any]) -> Sequence[Operand
     _, params, result = signature or ("", (), None)
     arguments = [Operand(Role.ARGUMENT, f"argument {i}", type) for i, type in enumerate(params)]
     return (Operand(Role.DESTINATION, "d", result), Operand(Role.CALLEE, "callee"), *arguments)
+
+
+def labels_in_order(op: Sequence[Any]) -> list[Label]:
+    """The labels that an op mentions, in the order of the text form: a branch_table's default comes last."""
+    operands = (*op[3:], op[2]) if op[0] == Code.TABLE and len(op) >= 3 else op[1:]
+    return [each for each in operands if each.__class__ is Label]
+
+
+def exit_operands(function: Function, op: Sequence[Any]) -> list[Register]:
+    """The registers that the side exits want where an op may lead: as if they were operands behind the op's own."""
+    if not function._exits or op[0] == Code.PLACE:
+        return []
+    exits = [function._exits.get(each.code - function._first_code) for each in labels_in_order(op)]
+    return [value for each in exits if each for value in each.values if value.__class__ is Register]
 
 
 def callee_of(function: Function, number: Any) -> tuple[str, Sequence[Type], Type | None] | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from cnp.ir.function import Function, Label, Register
 from cnp.ir.optable import Code, Operand, Role
-from cnp.ir.signature import callee_of, float_value, in_range, integer_value, operands_of, rounded
+from cnp.ir.signature import callee_of, exit_operands, float_value, in_range, integer_value, operands_of, rounded
 from cnp.ir.verify_code import MAXIMUM_OPS, Finding, VerifyCode
 from cnp.ir.verify_message import message
 from cnp.types import Type
@@ -49,7 +49,7 @@ def find(function: Function) -> Finding:
 
 
 def _check_ops(function: Function) -> Finding | None:
-    placed: set[int] = set()
+    placed = exit_labels(function)
     for number, op in enumerate(function.ops):
         found = _check_op(function, op)
         if found is not None:
@@ -143,8 +143,13 @@ def labels_of(op: tuple[Any, ...]) -> list[tuple[int, int]]:
     return [(index, each.code) for index, each in enumerate(op[1:]) if each.__class__ is Label]
 
 
+def exit_labels(function: Function) -> set[int]:
+    """The codes of the labels that mean side exits, and so count as placed."""
+    return {function._first_code + index for index in function._exits}
+
+
 def _check_labels(function: Function) -> Finding | None:
-    placed = {op[1].code for op in function.ops if op[0] == Code.PLACE}
+    placed = {op[1].code for op in function.ops if op[0] == Code.PLACE} | exit_labels(function)
     for number, op in enumerate(function.ops):
         for operand, label in labels_of(op):
             if label not in placed:
@@ -182,7 +187,7 @@ def _assigned(function: Function, effects: Sequence[Effects]) -> list[int | None
     while work:
         number = work.pop()
         after = (before[number] or 0) | effects[number][1]
-        successors = [targets[label] for _, label in labels_of(ops[number])]
+        successors = [targets[label] for _, label in labels_of(ops[number]) if label in targets]
         if ops[number][0] not in TERMINATORS and number + 1 < len(ops):
             successors.append(number + 1)
         for successor in successors:
@@ -204,4 +209,5 @@ def _effects(function: Function, op: tuple[Any, ...]) -> Effects:
                 writes |= 1 << (value.code & 0xFFFFFFFF)
             else:
                 reads.append((index, value.code & 0xFFFFFFFF))
+    reads += [(len(op) - 1 + k, each.code & 0xFFFFFFFF) for k, each in enumerate(exit_operands(function, op))]
     return reads, writes

@@ -7,7 +7,7 @@ from typing import Any
 from cnp.errors import VerifyError
 from cnp.ir.function import Function, Label, Register
 from cnp.ir.optable import Operand, Role
-from cnp.ir.signature import callee_of, label_name, op_name, operands_of, register_index, register_name
+from cnp.ir.signature import callee_of, exit_operands, label_name, op_name, operands_of, register_index, register_name
 from cnp.ir.verify_code import MAXIMUM_OPS, VerifyCode
 from cnp.types import Type
 
@@ -17,6 +17,8 @@ _RANGES = {
     Type.f32: "a number below 2^128 in magnitude",
     Type.f64: "a number",
 }
+
+_PASSED_ON = Operand(Role.SOURCE, "value")
 
 
 def message(function: Function, code: int, op: int, operand: int) -> VerifyError:
@@ -31,6 +33,9 @@ def message(function: Function, code: int, op: int, operand: int) -> VerifyError
     about = _about_op(function, code, found)
     if about:
         return VerifyError(f"{place}: {about}")
+    if operand >= len(found) - 1:  # behind the op's own
+        value = exit_operands(function, found)[operand - len(found) + 1]
+        return VerifyError(f"{place}, side exit: {_about_operand(function, code, _PASSED_ON, value)}")
     expected = (operands_of(function, found) or ())[operand]
     about = _about_operand(function, code, expected, found[1 + operand])
     return VerifyError(f"{place}, operand {expected.name}: {about}")
@@ -58,7 +63,10 @@ def _about_op(function: Function, code: VerifyCode, op: tuple[Any, ...]) -> str:
     if code == VerifyCode.FALLS_OFF_THE_END:
         return "control goes on past the last op; accepted there: jump, ret, branch_table, unreachable"
     if code == VerifyCode.LABEL_PLACED_TWICE:
-        return f"label {_label(function, op[1])} is placed a second time; accepted: once"
+        label = f"label {_label(function, op[1])}"
+        if op[1].code - function._first_code in function._exits:
+            return f"{label} is a side exit; accepted: a label that Function.label made"
+        return f"{label} is placed a second time; accepted: once"
     if code == VerifyCode.RETURN_VALUE_MISMATCH and op_name(function, op[0]) == "ret":
         if function.result is None:
             return "a value is returned; accepted: none, as the function has no result"

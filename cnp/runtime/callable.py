@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cnp.runtime.code import Code, Described
+    from cnp.runtime.outward import ExitPlace
 
 _POINTER = ctypes.sizeof(ctypes.c_void_p)
 _BARE_PARAMETERS = 4
@@ -120,6 +121,16 @@ class NativeFunction(_Head):
     def frame_size(self) -> int:
         """Bytes of the frame stack that an activation takes."""
         return self._code.parts[self._index].frame_size
+
+    @property
+    def exits(self) -> list[ExitPlace]:
+        """The side exits that something leads to, in the order they were made: (point, offset in the code, values).
+
+        Of each value (register, type, place): the place is `r3` or `f0`, a hardware register as stencils number them,
+        `frame+16`, or the number itself, for which register and type are None.
+        """
+        made = self._code.parts[self._index].exits
+        return [] if made is None else made.places()
 
     @property
     def address(self) -> int:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from cnp.runtime.block import Block
     from cnp.runtime.core import Core
+    from cnp.runtime.outward import SideExits
     from cnp.types import ParameterType, Type
 
     class Described(Protocol):
@@ -55,6 +56,7 @@ class Part:
         "alignment",
         "code_end",
         "code_size",
+        "exits",
         "frame_size",
         "function",
         "intervals",
@@ -72,6 +74,7 @@ class Part:
         self.code_end = 0  # behind the instructions: the pool and jump tables follow
         self.alignment = 16  # of its first byte
         self.is_bare = False
+        self.exits: SideExits | None = None
         self.traces: list[tuple[int, int, int]] = []  # (op, stencil, offset), when asked for
         self.intervals: list[tuple[int, int, int, int]] = []  # (start, end, register or -1, slot or -1), the same
 
@@ -108,15 +111,9 @@ class Code:
 
     def make_entry(self, signature: Signature) -> Block:
         """The way in from C for one signature, in a block of its own."""
-        core = self.core
         is_float, address = signature.result_type in (2, 3), ctypes.addressof(signature)
-        tables = ctypes.addressof(core.tables)
-        with core.lock:
-            size = core.emit_entry(tables, is_float, address, None, 0)
-            block = core.memory.allocate(size)
-            core.emit_entry(tables, is_float, address, block.writable_address, block.executable_address)
-            core.memory.commit(block)
-        self._reservations.append(reserve(core, block))
+        block = self.core.make_entry(is_float, address)
+        self._reservations.append(reserve(self.core, block))
         return block
 
     def __del__(self) -> None:

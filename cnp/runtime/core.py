@@ -57,7 +57,8 @@ class Core:
     ) -> None:
         self.library = library
         self.memory = memory
-        self._kept = (register_type, label_type, raise_trap, release)
+        self.register_type = register_type
+        self._kept = (label_type, raise_trap, release)
         self.blob = self._place_blob()
         self._check_layout()
         self.host = self._make_host(register_type, label_type, raise_trap)
@@ -197,6 +198,19 @@ class Core:
         library = self._library_address if tables is None else ctypes.addressof(tables)
         error: int = self._compile(library, self.host_address, ctypes.addressof(request))
         return error
+
+    def make_entry(self, which: int, description: int) -> Block:
+        """A way from C to compiled code, 0 for an integer result and 1 for a float, or from there to a callback, 2 and 3.
+
+        `description` is the address of the signature, or callback.
+        """
+        tables = ctypes.addressof(self.tables)
+        with self.lock:
+            size = self.emit_entry(tables, which, description, None, 0)
+            block = self.memory.allocate(size)
+            self.emit_entry(tables, which, description, block.writable_address, block.executable_address)
+            self.memory.commit(block)
+        return block
 
     @contextmanager
     def compiling(self, functions: int) -> Iterator[int]:

@@ -32,7 +32,7 @@ KNOWN_CONTROLS = (
     *("jump", "ret", "count", "count_large_frame", "poll", "poll_before_call", "poll_large_frame"),
     *("trap_exit", "trap", "call", "call_small_frame", "call_large_frame"),
     *("call_c", "call_c_stack", "call_c_large_frame", "call_c_stack_large_frame", "c_entry_integer", "c_entry_float"),
-    *("landing_pad", "veneer"),
+    *("callback_integer", "callback_float", "landing_pad", "veneer"),
     *("call_symbol", "call_symbol_stack", "call_symbol_large_frame", "call_symbol_stack_large_frame"),
 )
 """Control stencils, in the order of `enum known_control`."""
@@ -89,6 +89,7 @@ PYTHON_FUNCTIONS = (
     *("PyObject_GetBuffer", "PyObject_CheckBuffer", "PyNumber_Check", "PySequence_Check", "PyBuffer_Release"),
     *("PyObject_CallFunctionObjArgs", "PyObject_IsInstance", "Py_IncRef", "Py_DecRef"),
     *("PyEval_SaveThread", "PyEval_RestoreThread", "PyGILState_Ensure", "PyGILState_Release", "PyGILState_Check"),
+    *("PyGILState_GetThisThreadState", "PyObject_Vectorcall", "PyTuple_New", "PyTuple_SetItem"),
 )
 PYTHON_OBJECTS = (
     *("none", "type_error", "overflow_error", "value_error", "long_type", "float_type", "register_type", "label_type"),
@@ -153,6 +154,58 @@ class Callee(ctypes.Structure):
     )
 
 
+class Callback(ctypes.Structure):
+    """`struct callback`: a Python callable that compiled code calls."""
+
+    _fields_ = (
+        ("host", c_void_p),
+        ("function", c_void_p),
+        ("name", c_void_p),
+        ("result_type", c_uint8),
+        ("n_parameters", c_uint8),
+        ("zero", c_uint8 * 6),
+        ("parameter_type", c_uint8 * (2 * ARGUMENTS)),
+    )
+
+
+class SideExit(ctypes.Structure):
+    """`struct side_exit`: where compiled code is left for a handler in Python."""
+
+    _fields_ = (
+        ("host", c_void_p),
+        ("handler", c_void_p),
+        ("point", c_void_p),
+        ("name", c_void_p),
+        ("values", c_void_p),
+        ("n_values", c_uint32),
+        ("label", c_uint32),
+        ("result_type", c_uint8),
+        ("zero", c_uint8 * 7),
+        ("frame_size", c_uint32),
+        ("extent", c_uint32),
+        ("position", c_uint32),
+        ("zeros", c_uint32),
+    )
+
+
+class SideExitValue(ctypes.Structure):
+    """`struct side_exit_value`: what a side exit hands over, and where it is found."""
+
+    _fields_ = (
+        ("constant", c_void_p),
+        ("reg", c_uint32),
+        ("type", c_uint8),
+        ("zero", c_uint8),
+        ("place", ctypes.c_int16),
+        ("slot", c_int32),
+        ("zeros", c_uint32),
+    )
+
+
+NO_POSITION = 0xFFFFFFFF
+"""Of a side exit that nothing leads to."""
+
+
 class Interval(ctypes.Structure):
     """`struct interval`: where the allocator put a register."""
 
@@ -213,6 +266,10 @@ class Request(ctypes.Structure):
         ("landing_pads", c_uint8),
         ("far_calls", c_uint8),
         ("zero", c_uint8 * 2),
+        ("exits", c_void_p),
+        ("leave", c_uint64),
+        ("n_exits", c_uint32),
+        ("zeros", c_uint32),
         ("pins", c_void_p),
         ("error", c_uint32),
         ("error_op", c_uint32),
@@ -241,5 +298,5 @@ class Request(ctypes.Structure):
         return [(row.start, row.end, row.place, row.slot) for row in rows]
 
 
-STRUCTURES = (Library, Host, Signature, Callee, Request, Interval, Trace, External)
+STRUCTURES = (Library, Host, Signature, Callee, Request, Interval, Trace, External, Callback, SideExit, SideExitValue)
 """Those whose sizes the core is asked for when it starts, in the order of cnp_size_of."""

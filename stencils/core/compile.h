@@ -8,7 +8,7 @@
 #define NOTHING_DEFINED (-0x7fffffff - 1)
 
 /* Those behind CALL_OP say where control goes. */
-enum kind { PLAIN_OP, LOAD_OP, STORE_OP, DROPPED_OP, CALL_OP, BRANCH_OP, JUMP_OP, TABLE_OP, RETURN_OP, TRAP_OP, PLACE_OP, SAFEPOINT_OP_KIND };
+enum kind { PLAIN_OP, LOAD_OP, STORE_OP, DROPPED_OP, CALL_OP, BRANCH_OP, JUMP_OP, TABLE_OP, RETURN_OP, TRAP_OP, PLACE_OP, SAFEPOINT_OP_KIND, SIDE_EXIT_OP };
 enum instruction_flag { NEEDS_SAFEPOINT = 1 };
 
 struct instruction {
@@ -17,7 +17,7 @@ struct instruction {
     u8 kind : 6, flags : 2;
     s32 d;          /* register defined, or NOTHING_DEFINED */
     s32 operand[3]; /* call: operand[0] is the number of arguments */
-    s32 target;     /* branch, jump, place: label; load, store: offset; call: callee; table: default label */
+    s32 target;     /* branch, jump, place: label; load, store: offset; call: callee; table: default label; side exit: its number */
     s32 other;      /* rotated branch: label of the other way, else -1; call, table: handle of the list; what is indexed,
                        that is has an index for its last operand: by how much the index is shifted, else -1 */
     u32 number;     /* the user's op */
@@ -110,6 +110,15 @@ static inline u32 division_kind(const struct library *library, u32 row) {
     while (kind < DIVISION_KINDS && library->known[I32_DIV_S + kind] != row)
         kind++;
     return kind;
+}
+
+/* Side exits are the last instructions, in the order of their numbers: out of line, as what is rare should be. */
+static inline u32 first_side_exit(const struct compilation *c) { return c->n_instructions - c->request->n_exits; }
+
+/* The side exit that a label means, or NULL. */
+static inline const struct side_exit *side_exit_of(const struct compilation *c, s32 label) {
+    s32 at = c->label_at[label];
+    return at >= (s32)first_side_exit(c) && at < (s32)c->n_instructions ? &c->request->exits[at - (s32)first_side_exit(c)] : 0;
 }
 
 static inline int in_float_file(const struct compilation *c, s32 r) { return IS_FLOAT(c->types[r]); }

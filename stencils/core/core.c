@@ -27,6 +27,7 @@
 #include "emit.c"
 #include "enter.c"
 #include "python.c"
+#include "outward.c"
 
 static int compile(const struct library *library, const struct python *python, struct request *request, int improve) {
     struct compilation *c = (struct compilation *)request->scratch;
@@ -68,6 +69,7 @@ int cnp_compile(const struct library *library, const struct python *python, stru
 /* For the run time to see that it and the core speak of the same structures. */
 u32 cnp_size_of(u32 structure) {
     static const u16 sizes[] = {sizeof(struct library), sizeof(struct host), sizeof(struct signature), sizeof(struct callee),
-                                sizeof(struct request), sizeof(struct interval), sizeof(struct trace), sizeof(struct external)};
+                                sizeof(struct request), sizeof(struct interval), sizeof(struct trace), sizeof(struct external),
+                                sizeof(struct callback), sizeof(struct side_exit), sizeof(struct side_exit_value)};
     return structure < sizeof sizes / sizeof *sizes ? sizes[structure] : 0;
 }

@@ -213,7 +213,7 @@ static int check_labels(struct compilation *c) {
 COMMON_PATH int decode_all(struct compilation *c, struct heap heap) {
     const struct python *python = c->python;
     struct decoder at = {.c = c, .python = python};
-    for (u32 i = 0; i < c->n_instructions; i++) {
+    for (u32 i = 0, n = first_side_exit(c); i < n; i++) {
         struct instruction *to = &c->instructions[i];
         *to = (struct instruction){.op = NO_OP, .d = NOTHING_DEFINED, .other = -1, .target = -1, .number = i};
         at.tuple = list_item(python, c->request->ops, i);
@@ -237,6 +237,16 @@ COMMON_PATH int decode_all(struct compilation *c, struct heap heap) {
     return 1;
 }
 
+/* A side exit is an instruction behind the user's, which its label means. */
+static void put_side_exits(struct compilation *c) {
+    for (u32 k = 0; k < c->request->n_exits; k++) {
+        u32 i = first_side_exit(c) + k;
+        c->instructions[i] = (struct instruction){
+            .op = NO_OP, .kind = SIDE_EXIT_OP, .d = NOTHING_DEFINED, .other = -1, .target = (s32)k, .number = NO_OP_NUMBER};
+        c->label_at[c->request->exits[k].label] = (s32)i;
+    }
+}
+
 static int decode(struct compilation *c) {
     const struct python *python = c->python;
     struct request *request = c->request;
@@ -245,6 +255,7 @@ static int decode(struct compilation *c) {
         return fail(c, EMPTY, 0, 0);
     if (n > 1 << 26)
         return fail(c, TOO_LARGE, 0, 0);
+    n += request->n_exits;
     c->n_instructions = (u32)n;
     c->n_labels = request->n_labels;
     /* Room for a label behind every instruction: turn_loops makes some of its own. */
@@ -254,8 +265,13 @@ static int decode(struct compilation *c) {
     if (!begin_values(c))
         return 0;
     fill(c->label_at, 0xff, request->n_labels * sizeof *c->label_at);
+    put_side_exits(c);
     const struct heap heap = heap_of(python), usual = usual_heap;
     int is_usual = heap.type_offset == usual.type_offset && heap.slot_offset == usual.slot_offset &&
                    heap.tuple_items == usual.tuple_items;
-    return (is_usual ? decode_all(c, usual_heap) : decode_all(c, heap)) && check_labels(c);
+    if (!(is_usual ? decode_all(c, usual_heap) : decode_all(c, heap)))
+        return 0;
+    for (u32 i = first_side_exit(c); i < c->n_instructions; i++)
+        c->controls[c->n_controls++] = i;
+    return check_labels(c);
 }

@@ -92,9 +92,10 @@ u32 cnp_externals(const struct request *request, struct external *rows, u32 most
     return n;
 }
 
-/* One hand-written stencil on its own: the way in from C. Returns its size; writes nothing if writable is NULL. */
-u32 cnp_emit_entry(const struct library *library, u32 is_float, i64 signature, char *writable, i64 executable) {
-    const struct stencil *stencil = &library->stencils[library->control[is_float ? C_ENTRY_FLOAT : C_ENTRY_INTEGER]];
+/* One hand-written stencil on its own: the way in from C, for an integer result or a float, or the way out to a
+ * callback, for either. Returns its size; writes nothing if writable is NULL. */
+u32 cnp_emit_entry(const struct library *library, u32 which, i64 signature, char *writable, i64 executable) {
+    const struct stencil *stencil = &library->stencils[library->control[C_ENTRY_INTEGER + which]];
     enum { MOST_CHUNKS = 96 };
     struct item items[MOST_CHUNKS];
     u32 size = ((stencil->size + 7u) & ~7u) + 8;

@@ -13,8 +13,8 @@ static u32 real_instruction(const struct compilation *c, s32 label) {
 static s32 thread(const struct compilation *c, s32 label) {
     for (u32 hops = 0; hops < 16; hops++) {
         u32 i = real_instruction(c, label);
-        if (i == c->n_instructions || c->instructions[i].kind != JUMP_OP)
-            break;
+        if (i == c->n_instructions || c->instructions[i].kind != JUMP_OP || side_exit_of(c, c->instructions[i].target))
+            break; /* what a side exit wants need not be there before the jump */
         label = c->instructions[i].target;
     }
     return label;
@@ -46,7 +46,7 @@ static void turn_loops(struct compilation *c) {
     }
 }
 
-static int ends_block(u8 kind) { return kind == BRANCH_OP || kind == JUMP_OP || kind == TABLE_OP || kind == RETURN_OP || kind == TRAP_OP; }
+static int ends_block(u8 kind) { return kind == BRANCH_OP || kind == JUMP_OP || kind == TABLE_OP || kind == RETURN_OP || kind == TRAP_OP || kind == SIDE_EXIT_OP; }
 
 static void begin_block(struct compilation *c, u32 first) {
     if (first == c->n_instructions || (c->n_blocks && c->blocks[c->n_blocks - 1].first == first))
@@ -58,7 +58,7 @@ static void begin_block(struct compilation *c, u32 first) {
 }
 
 static int find_blocks(struct compilation *c) {
-    if (!ALLOCATE(c, c->block_at, c->n_instructions + 1) || !ALLOCATE(c, c->blocks, c->n_controls + 1))
+    if (!ALLOCATE(c, c->block_at, c->n_instructions + 1) || !ALLOCATE(c, c->blocks, c->n_controls + 2))
         return 0;
     begin_block(c, 0);
     for (u32 n = 0; n < c->n_controls; n++) {
@@ -68,7 +68,7 @@ static int find_blocks(struct compilation *c) {
             at->target = thread(c, at->target);
         if (at->other >= 0 && at->kind == BRANCH_OP)
             at->other = thread(c, at->other);
-        if (at->kind == PLACE_OP)
+        if (at->kind == PLACE_OP || at->kind == SIDE_EXIT_OP)
             begin_block(c, i);
         if (ends_block(at->kind))
             begin_block(c, i + 1);
@@ -82,7 +82,7 @@ static void find_successors(struct compilation *c) {
     for (u32 b = 0; b < c->n_blocks; b++) {
         struct block *block = &c->blocks[b];
         const struct instruction *last = &c->instructions[block->end - 1];
-        s32 next = (s32)b + 1;
+        s32 next = block->end == first_side_exit(c) ? (s32)c->n_blocks : (s32)b + 1;
         block->successor[0] = block->successor[1] = -1;
         switch (last->kind) {
         case BRANCH_OP:
@@ -90,7 +90,7 @@ static void find_successors(struct compilation *c) {
             block->successor[1] = last->other >= 0 ? (s32)c->block_at[c->label_at[last->other]] : next;
             break;
         case JUMP_OP: block->successor[0] = (s32)c->block_at[c->label_at[last->target]]; break;
-        case TABLE_OP: case RETURN_OP: case TRAP_OP: break;
+        case TABLE_OP: case RETURN_OP: case TRAP_OP: case SIDE_EXIT_OP: break;
         default: block->successor[1] = next;
         }
     }
@@ -103,6 +103,13 @@ static u32 n_successors(const struct compilation *c, const struct block *block) 
 static s32 successor(const struct compilation *c, const struct block *block, u32 k) {
     const struct instruction *last = &c->instructions[block->end - 1];
     return last->kind == TABLE_OP ? (s32)c->block_at[c->label_at[list_at(c, last->other)[k]]] : block->successor[k];
+}
+
+/* The side exit that successor k is, or NULL. */
+static const struct side_exit *side_exit_behind(const struct compilation *c, const struct block *block, u32 k) {
+    s32 to = successor(c, block, k);
+    u32 first = to >= 0 && to < (s32)c->n_blocks ? c->blocks[to].first : 0;
+    return first >= first_side_exit(c) ? &c->request->exits[first - first_side_exit(c)] : 0;
 }
 
 static int find_reachable(struct compilation *c) {

@@ -76,15 +76,23 @@ static s32 select_instruction(struct selection *s, const struct instruction *at,
     case RETURN_OP: select_return(s, at); break;
     case CALL_OP: select_call(s, at); break;
     case TRAP_OP: put_trap(s, at->number << 4 | UNREACHABLE); break;
+    case SIDE_EXIT_OP: select_side_exit(s, &s->c->request->exits[at->target]); break;
     }
     return -1;
 }
 
 /* Around calls registers are saved, lost and restored; elsewhere none of it is looked at. */
-static void track_operands(struct selection *s, const struct instruction *at, s32 position, int is_last) {
+static void track_operands(struct selection *s, const struct instruction *at, s32 position, const struct block *block) {
+    int is_last = at == &s->c->instructions[block->end - 1];
     if (at->kind != CALL_OP)
         for (u32 k = 0; k < at->n; k++)
             restore_operand(s, at->operand[k]);
+    for (u32 k = 0, n = is_last && s->c->request->n_exits ? n_successors(s->c, block) : 0; k < n; k++) {
+        const struct side_exit *exit = side_exit_behind(s->c, block, k);
+        for (u32 i = 0; exit && i < exit->n_values; i++)
+            if (!exit->values[i].constant)
+                restore_operand(s, (s32)exit->values[i].reg);
+    }
     if (is_last && at->kind != CALL_OP && at->kind != RETURN_OP && at->kind != TRAP_OP)
         restore_live(s, position);
 }
@@ -120,7 +128,7 @@ static s32 select_block(struct selection *s, s32 b) {
         s->instruction = i;
         if (tracks) {
             occupy(s, position);
-            track_operands(s, at, position, i + 1 == block->end);
+            track_operands(s, at, position, block);
         }
         if (at->flags & NEEDS_SAFEPOINT || at->kind == SAFEPOINT_OP_KIND)
             put_count(s, COUNT_STENCIL, POLL_EVENT);
@@ -245,7 +253,7 @@ static int select_function(struct compilation *c) {
     s->check = is_large ? -1 : find_check(c, marks, stack);
     c->next = temporary;
     if (c->request->trace) {
-        c->max_traces = 8 * c->n_instructions + 64;
+        c->max_traces = 8 * c->n_instructions + 64 * c->request->n_exits + 64;
         if (!ALLOCATE(c, c->traces, c->max_traces))
             return 0;
     }
@@ -275,5 +283,11 @@ static int select_function(struct compilation *c) {
     c->end = (char *)event_at(c, c->n_events);
     c->request->is_bare = s->frame == NO_FRAME && !s->has_temporaries && !s->leaves && !c->waits && !c->calls_code && !c->calls_c &&
                           !uses_survivors(c);
-    return settle(c, s->position, (u32)s->n_targets);
+    if (!settle(c, s->position, (u32)s->n_targets))
+        return 0;
+    for (u32 k = 0; k < c->request->n_exits; k++) {
+        u32 block = c->block_at[first_side_exit(c) + k];
+        c->request->exits[k].position = c->blocks[block].reachable ? c->target_position[block] : NO_POSITION;
+    }
+    return 1;
 }

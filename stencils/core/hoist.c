@@ -28,7 +28,22 @@ static u32 replace_operands(const struct compilation *c, struct instruction *use
     return found;
 }
 
-/* The value goes to register `reg` in the uses that follow in its block. Returns whether they are all near. */
+/* Whether a side exit where an instruction may lead reads a register. */
+static int leaves_with(const struct compilation *c, const struct instruction *at, s32 reg) {
+    int is_table = at->kind == TABLE_OP;
+    if (!c->request->n_exits || (!is_table && at->kind != BRANCH_OP && at->kind != JUMP_OP))
+        return 0;
+    for (s32 i = is_table ? at->operand[1] : 0; i >= 0; i--) {
+        const struct side_exit *exit = side_exit_of(c, is_table ? list_at(c, at->other)[i] : at->target);
+        for (u32 k = 0; exit && k < exit->n_values; k++)
+            if (!exit->values[k].constant && exit->values[k].reg == (u32)reg)
+                return 1;
+    }
+    return 0;
+}
+
+/* The value goes to register `reg` in the uses that follow in its block. Returns whether they are all near, and of no
+ * side exit, which others may lead to, too. */
 static int rename_uses(const struct hoisting *h, u32 instruction, s32 old, s32 reg) {
     const struct compilation *c = h->c;
     u32 uses = c->values->uses[instruction], i = instruction + 1;
@@ -36,7 +51,7 @@ static int rename_uses(const struct hoisting *h, u32 instruction, s32 old, s32 r
         struct instruction *user = &c->instructions[i];
         uses -= replace_operands(c, user, old, reg);
         if (user->d == old || user->kind > CALL_OP)
-            return 1;
+            return !leaves_with(c, user, old);
     }
     return !uses || i == c->n_instructions;
 }

@@ -128,7 +128,7 @@ enum known_op {
 enum known_control {
     JUMP_STENCIL, RETURN_STENCIL, COUNT_STENCIL, COUNT_LARGE_FRAME, POLL_STENCIL, POLL_BEFORE_CALL, POLL_LARGE_FRAME,
     TRAP_EXIT_STENCIL, TRAP_STENCIL, CALL_STENCIL, CALL_SMALL_FRAME, CALL_LARGE_FRAME, CALL_C_STENCIL, CALL_C_STACK,
-    CALL_C_LARGE_FRAME, CALL_C_STACK_LARGE_FRAME, C_ENTRY_INTEGER, C_ENTRY_FLOAT, LANDING_PAD, VENEER_STENCIL,
+    CALL_C_LARGE_FRAME, CALL_C_STACK_LARGE_FRAME, C_ENTRY_INTEGER, C_ENTRY_FLOAT, CALLBACK_INTEGER, CALLBACK_FLOAT, LANDING_PAD, VENEER_STENCIL,
     CALL_SYMBOL, CALL_SYMBOL_STACK, CALL_SYMBOL_LARGE_FRAME, CALL_SYMBOL_STACK_LARGE_FRAME, KNOWN_CONTROLS
 };
 
@@ -209,6 +209,10 @@ struct python {
     int (*PyGILState_Ensure)(void);
     void (*PyGILState_Release)(int);
     int (*PyGILState_Check)(void);
+    void *(*PyGILState_GetThisThreadState)(void);
+    object *(*PyObject_Vectorcall)(object *, object *const *, size_t, object *);
+    object *(*PyTuple_New)(s64);
+    int (*PyTuple_SetItem)(object *, s64, object *);
     object *none, *type_error, *overflow_error, *value_error, *long_type, *float_type, *register_type, *label_type;
     object *raise_trap; /* Python: raise_trap(trap_word) */
     object *release;    /* Python: release(address of a block) */
@@ -289,6 +293,44 @@ struct callee {
 enum callee_kind { CALLEE_CODE, CALLEE_C, CALLEE_MEMBER, CALLEE_SYMBOL };
 static inline int is_c_function(const struct callee *callee) { return callee->kind == CALLEE_C || callee->kind == CALLEE_SYMBOL; }
 
+/* A Python callable that compiled code calls. */
+struct callback {
+    const struct host *host;
+    object *function;
+    object *name; /* str: what messages call it */
+    u8 result_type; /* NO_TYPE for none */
+    u8 n_parameters;
+    u8 zero[6];
+    u8 parameter_type[2 * ARGUMENTS];
+};
+
+/* A side exit: where compiled code is left for good. A handler in Python gets the values, and gives the function's result. */
+struct side_exit {
+    const struct host *host;
+    object *handler, *point;
+    object *name; /* str: what messages call it */
+    struct side_exit_value *values;
+    u32 n_values;
+    u32 label;
+    u8 result_type;
+    u8 zero[7];
+    /* results */
+    u32 frame_size; /* of the function */
+    u32 extent;     /* of the values: bytes from frame */
+    u32 position;   /* of its code, from the start of the function, or NO_POSITION if nothing leads there */
+    u32 zeros;
+};
+struct side_exit_value {
+    object *constant; /* or NULL, for a register */
+    u32 reg;
+    u8 type;
+    u8 zero;
+    s16 place; /* result: the hardware register it is in up to the exit, or -1 */
+    s32 slot;  /* result: bytes from frame, to where it is found when the exit is taken */
+    u32 zeros;
+};
+#define NO_POSITION 0xffffffffu
+
 /* One function to compile. `ops` is the Python list of tuples that cnp.ir.Function collects. */
 struct compilation;
 struct interval;
@@ -307,6 +349,9 @@ struct request {
     u8 landing_pads; /* a mark where the code is entered, and where a jump table leads, for processors that want one */
     u8 far_calls;    /* calls to what is not of this request, and to the core, go through veneers, which reach anywhere */
     u8 zero[2];
+    struct side_exit *exits;
+    i64 leave; /* what they call: cnp_leave_integer or cnp_leave_float, by the function's result */
+    u32 n_exits, zeros;
     const s8 *pins; /* NULL, or the hardware register of each register of the function, -1 for its slot: for tests */
     /* results */
     u32 error, error_op, error_operand;

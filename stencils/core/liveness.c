@@ -56,6 +56,20 @@ static int definition(struct mentions *m, s32 reg, u32 instruction, u32 block, f
     return mention(m, m->defines, reg, block);
 }
 
+/* What a side exit wants is needed where the way to it leaves the block, and no longer. It weighs nothing: in the frame
+ * it is as good. */
+static int use_in_side_exits(struct mentions *m, u32 b) {
+    const struct compilation *c = m->c;
+    const struct block *block = &c->blocks[b];
+    for (u32 k = 0, n = n_successors(c, block); k < n; k++) {
+        const struct side_exit *exit = side_exit_behind(c, block, k);
+        for (u32 i = 0; exit && i < exit->n_values; i++)
+            if (!exit->values[i].constant && !use(m, (s32)exit->values[i].reg, block->end - 1, b, 0))
+                return 0;
+    }
+    return 1;
+}
+
 static int scan_block(struct mentions *m, u32 b) {
     struct compilation *c = m->c;
     const struct block *block = &c->blocks[b];
@@ -80,7 +94,7 @@ static int scan_block(struct mentions *m, u32 b) {
         if (d->hint < 0 && at->kind == PLAIN_OP && at->operand[0] >= 0)
             d->hint = at->operand[0];
     }
-    return 1;
+    return !c->request->n_exits || use_in_side_exits(m, b);
 }
 
 /* Registers that the function is entered with. */
@@ -118,6 +132,20 @@ static int spread(struct compilation *c, const struct mentions *m, s32 reg, u32 
     return into_entry;
 }
 
+/* The values of the side exits where an op may lead count as operands behind its own, in the order of its labels. */
+static void note_undefined_in_side_exits(const struct compilation *c, const struct block *block, s32 reg, u32 *lowest, u32 *operand) {
+    const struct instruction *last = &c->instructions[block->end - 1];
+    u32 number = last->n + (last->kind == TABLE_OP ? (u32)last->operand[1] + 1 : 1u);
+    for (u32 k = 0, n = n_successors(c, block); k < n; k++) {
+        const struct side_exit *exit = side_exit_behind(c, block, k);
+        for (u32 i = 0; exit && i < exit->n_values; i++, number++)
+            if (!exit->values[i].constant && exit->values[i].reg == (u32)reg && last->number < *lowest) {
+                *lowest = last->number;
+                *operand = number;
+            }
+    }
+}
+
 /* For the error message: the lowest op that uses the register and can be reached without a definition. */
 static u32 first_undefined_use(struct compilation *c, s32 reg, u32 *visited, u32 *stack, u32 *operand) {
     u32 lowest = ~0u, depth = 0;
@@ -139,6 +167,8 @@ static u32 first_undefined_use(struct compilation *c, s32 reg, u32 *visited, u32
                 }
             defined = at->d == reg;
         }
+        if (!defined && c->request->n_exits)
+            note_undefined_in_side_exits(c, block, reg, &lowest, operand);
         for (u32 k = 0; !defined && k < n_successors(c, block); k++) {
             s32 to = successor(c, block, k);
             if (to >= 0 && !visited[to]) {

@@ -125,7 +125,9 @@ COMMON_PATH int label_in(struct decoder *at, struct heap heap, u32 position, s32
     if (code >> 32 != at->c->request->serial || (u32)code >= at->c->request->n_labels)
         return reject(at, position, FOREIGN_LABEL);
     *out = (s32)(u32)code;
-    at->c->has_loops |= at->c->label_at[*out] >= 0;
+    at->c->has_loops |= (u32)at->c->label_at[*out] < at->number;
+    if (__builtin_expect(at->c->request->n_exits, 0))
+        note_side_exit(at->c, *out);
     return 1;
 }
 

@@ -219,7 +219,8 @@ struct cnp_result cnp_enter_from_c(const struct signature *signature, i64 *integ
     int holds_gil = python->PyGILState_Check(), state = holds_gil ? 0 : python->PyGILState_Ensure();
     raise(python, trap);
     if (!holds_gil) {
-        python->PyErr_WriteUnraisable(signature->name);
+        if (python->PyErr_Occurred()) /* else it has been reported */
+            python->PyErr_WriteUnraisable(signature->name);
         python->PyGILState_Release(state);
     }
     return (struct cnp_result){0, 0};

@@ -42,6 +42,14 @@ static inline void note_use(struct values *values, s32 reg) {
         values->crosses[reg] = 1;
 }
 
+/* What goes there reads the values that the side exit wants. */
+static void note_side_exit(struct compilation *c, s32 label) {
+    const struct side_exit *exit = side_exit_of(c, label);
+    for (u32 k = 0; exit && k < exit->n_values; k++)
+        if (!exit->values[k].constant)
+            note_use(c->values, (s32)exit->values[k].reg);
+}
+
 /* Whether a register had, in front of `instruction`, the value it has now. */
 static inline int unchanged_since(const struct values *values, s32 reg, u32 instruction) {
     return values->defined_by[reg] <= instruction;

@@ -1,0 +1,136 @@
+/* Compiled code that calls Python: callbacks, and side exits, which hand their values to an interpreter. */
+#include "border.h"
+
+/* What Python code runs with: the GIL, in the thread's own state if it has one. */
+struct in_python {
+    const struct python *python;
+    struct context *context;
+    int state;
+    u8 is_new; /* the thread has no state of its own: it loses its exceptions when the GIL is given back */
+};
+
+/* Ends the compiled code with the exception that is set, as a trap would. */
+static __attribute__((noinline, noreturn)) void pass_on(const struct in_python *in, object *name) {
+    if (in->is_new)
+        in->python->PyErr_WriteUnraisable(name);
+    in->python->PyGILState_Release(in->state);
+    in->context->trap = INTERRUPTED;
+    cnp_unwind(in->context);
+}
+
+/* An exception may stand already: of compiled code that C called that compiled code called. */
+static struct in_python enter_python(const struct host *host, object *name) {
+    struct in_python in = {.python = &host->python, .context = host->pthread_getspecific(host->context_key)};
+    in.is_new = !in.python->PyGILState_GetThisThreadState();
+    in.state = in.python->PyGILState_Ensure();
+    if (in.python->PyErr_Occurred())
+        pass_on(&in, name);
+    return in;
+}
+
+/* A value of compiled code, from memory that holds it as a register does. NULL with an exception. */
+static object *to_python(const struct python *python, u8 type, const void *at) {
+    switch (type) {
+    case TYPE_I32: return python->PyLong_FromLongLong(*(const s32 __attribute__((may_alias)) *)at);
+    case TYPE_F32: return python->PyFloat_FromDouble((f64) * (const f32 __attribute__((may_alias)) *)at);
+    case TYPE_F64: return python->PyFloat_FromDouble(*(const f64 __attribute__((may_alias)) *)at);
+    default: return python->PyLong_FromLongLong(*(const s64 __attribute__((may_alias)) *)at);
+    }
+}
+
+/* What Python code gave, as compiled code has it. 0 with an exception if it is of another type or out of range. */
+static int from_python(const struct python *python, object *name, u8 type, object *value, struct cnp_result *to) {
+    static const char accepted[4][40] = {"i32 (-2**31 to 2**31 - 1)", "i64 (-2**63 to 2**63 - 1)", "f32 (magnitude below 2**128)", "f64"};
+    int overflow = 0, ok;
+    if (type == NO_TYPE) {
+        if (value == python->none)
+            return 1;
+        python->PyErr_Format(python->type_error, "%U gave %R; accepted: None", name, value);
+        return 0;
+    }
+    if (IS_FLOAT(type)) {
+        f64 x = python->PyFloat_AsDouble(value);
+        f32 narrow = (f32)x;
+        overflow = type == TYPE_F32 && __builtin_isinf(narrow) && !__builtin_isinf(x);
+        to->f = type == TYPE_F32 ? cnp_put_f32(narrow) : x;
+        ok = x != -1.0;
+    } else {
+        s64 x = python->PyLong_AsLongLongAndOverflow(value, &overflow);
+        overflow |= type == TYPE_I32 && x != (s32)x;
+        to->i = type == TYPE_I32 ? CNP_EXTEND_I32(x) : (i64)x;
+        ok = x != -1;
+    }
+    if ((ok || !python->PyErr_Occurred()) && !overflow)
+        return 1;
+    if (!overflow && !python->PyErr_ExceptionMatches(python->type_error) && !python->PyErr_ExceptionMatches(python->overflow_error))
+        return 0;
+    object *kind = overflow || python->PyErr_ExceptionMatches(python->overflow_error) ? python->overflow_error : python->type_error;
+    python->PyErr_Clear();
+    python->PyErr_Format(kind, "%U gave %R; accepted: %s", name, value, accepted[type]);
+    return 0;
+}
+
+static struct cnp_result leave_python(const struct in_python *in, object *name, u8 type, object *value) {
+    const struct python *python = in->python;
+    struct cnp_result result = {0, 0};
+    int ok = value && from_python(python, name, type, value, &result);
+    if (value)
+        python->Py_DecRef(value);
+    if (!ok)
+        pass_on(in, name);
+    python->PyGILState_Release(in->state);
+    return result;
+}
+
+/* What a callback's own few instructions call: they have put the arguments into memory, by class. */
+struct cnp_result cnp_call_python(const struct callback *callback, const i64 *integers, const f64 *floats) {
+    struct in_python in = enter_python(callback->host, callback->name);
+    object *arguments[2 * ARGUMENTS], *value = 0;
+    u32 n = 0;
+    for (; n < callback->n_parameters; n++) {
+        u8 type = callback->parameter_type[n];
+        const void *at = IS_FLOAT(type) ? (const void *)floats++ : (const void *)integers++;
+        if (!(arguments[n] = to_python(in.python, type, at)))
+            break;
+    }
+    if (n == callback->n_parameters)
+        value = in.python->PyObject_Vectorcall(callback->function, arguments, n, 0);
+    while (n)
+        in.python->Py_DecRef(arguments[--n]);
+    return leave_python(&in, callback->name, callback->result_type, value);
+}
+
+/* The values of a side exit, as a tuple; NULL with an exception. */
+static object *values_at(const struct python *python, const struct side_exit *exit, const char *frame) {
+    object *values = python->PyTuple_New(exit->n_values);
+    for (u32 k = 0; values && k < exit->n_values; k++) {
+        const struct side_exit_value *row = &exit->values[k];
+        object *value = row->constant;
+        if (value)
+            python->Py_IncRef(value);
+        else
+            value = to_python(python, row->type, frame + row->slot);
+        if (!value || python->PyTuple_SetItem(values, k, value)) {
+            python->Py_DecRef(values);
+            return 0;
+        }
+    }
+    return values;
+}
+
+/* What a side exit calls, once it has put its values into the frame: from here on they are part of it. */
+static struct cnp_result leave(const struct side_exit *exit) {
+    const struct host *host = exit->host;
+    struct context *context = host->pthread_getspecific(host->context_key);
+    char *frame = context->frame - (exit->frame_size > CNP_SMALL_FRAME ? exit->frame_size : 0);
+    context->frame = exit->extent > CNP_SMALL_FRAME ? frame + exit->extent : frame;
+    struct in_python in = enter_python(host, exit->name);
+    object *values = values_at(in.python, exit, frame), *value = 0;
+    if (values) {
+        value = in.python->PyObject_CallFunctionObjArgs(exit->handler, exit->point, values, (object *)0);
+        in.python->Py_DecRef(values);
+    }
+    return leave_python(&in, exit->name, exit->result_type, value);
+}
+i64 cnp_leave_integer(const struct side_exit *exit) { return leave(exit).i; }
+f64 cnp_leave_float(const struct side_exit *exit) { return leave(exit).f; }

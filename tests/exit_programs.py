@@ -1,0 +1,202 @@
+"""Random programs that are left by side exits: in loops, in callees, in recursion, with many values of all types."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import random
+from typing import Any
+
+import cnp
+from cnp import f32, f64, i32, i64
+from cnp.ir import Function, Register
+from cnp.types import Type
+
+MEMORY = 16  # words that programs read
+
+
+class Log:
+    """What handlers were given, and the results they gave."""
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+
+    def handler(self, result: Type) -> Any:
+        def handle(point: Any, values: tuple[Any, ...]) -> Any:
+            self.calls.append((point, tuple(shown(each) for each in values)))
+            number = (point * 7919 + len(self.calls)) % 1000
+            return float(number) if result.is_float else number
+
+        return handle
+
+
+def shown(value: Any) -> Any:
+    """What compares equal where a value is the same: all NaNs are one, and -0.0 is not 0.0."""
+    return ("nan" if math.isnan(value) else value.hex()) if isinstance(value, float) else value
+
+
+class Generator:
+    """Makes a function, and callees of it that have side exits, too."""
+
+    def __init__(self, seed: int, log: Log) -> None:
+        self.r = random.Random(seed)
+        self.log = log
+        self.points = 0
+
+    def program(self) -> Function:
+        callees: list[Function] = []
+        for number in range(self.r.randrange(3)):
+            callees.append(self.function(f"callee_{number}", callees, self.r.randrange(2, 8)))
+        return self.function("main", callees, self.r.randrange(4, 16))
+
+    def function(self, name: str, callees: list[Function], size: int) -> Function:
+        r = self.r
+        self.f = f = Function(name, [i64, cnp.ptr, f64, i32], r.choice([i64, i64, f64, i32, f32]))
+        depth, self.memory, x, n = f.params
+        self.registers: dict[Type, list[Register]] = {i64: [depth], f64: [x], i32: [n], f32: []}
+        self.depth, self.callees = depth, callees
+        for type in Type:
+            for _ in range(r.choice([1, 2, 3, 6, 12])):
+                d = f.reg(type)
+                self.constant(d, type)
+                self.registers[type].append(d)
+        self.fixed: set[int] = {depth.code}
+        for _ in range(size):
+            self.statement(2)
+        f.ret(r.choice(self.registers[f.result]))
+        return f
+
+    def constant(self, d: Register, type: Type) -> None:
+        value = self.r.choice([0, 1, -1, 7, 1000, 2**31 - 1, self.r.randrange(-(2**31), 2**31)])
+        getattr(self.f, f"{type}_const")(d, float(value) if type.is_float else value)
+
+    def any(self, type: Type) -> Register:
+        return self.r.choice(self.registers[type])
+
+    def destination(self, type: Type) -> Register:
+        free = [each for each in self.registers[type] if each.code not in self.fixed]
+        return self.r.choice(free) if free else self.f.reg(type)
+
+    def statement(self, loops: int) -> None:
+        r = self.r
+        kinds = [self.arithmetic] * 8 + [self.load] * 3 + [self.guard] * 4 + [self.test, self.table, self.condition]
+        if loops:
+            kinds += [lambda: self.loop(loops - 1)] * 2
+        if self.callees or r.random() < 0.3:
+            kinds += [self.call]
+        r.choice(kinds)()
+
+    def arithmetic(self) -> None:
+        r, f = self.r, self.f
+        type = r.choice(list(Type))
+        op = r.choice(["add", "sub", "mul"] + (["and", "xor", "shl", "shr_s"] if type.is_integer else ["min", "div"]))
+        b: Any = self.any(type) if r.random() < 0.7 else float(r.randrange(9)) if type.is_float else r.choice([1, 3, 5, 99])
+        getattr(f, f"{type}_{op}")(self.destination(type), self.any(type), b)
+
+    def load(self) -> None:
+        """memory[(a & mask) + b], by ways that fold into the load or do not."""
+        r, f = self.r, self.f
+        index, address = f.reg(i64), f.reg(i64)
+        f.i64_and(index, self.any(i64), MEMORY - 2)
+        if r.random() < 0.3:
+            self.registers[i64].append(index)
+        f.i64_shl(address, index, 3)
+        f.i64_add(address, self.memory, address)
+        if r.random() < 0.3:
+            self.guard(extra=[index] if r.random() < 0.5 else [])
+        f.i64_load(self.destination(i64), address, r.choice([0, 8]))
+
+    def exit(self, extra: Any = ()) -> Any:
+        r = self.r
+        self.points += 1
+        every = [each for type in Type for each in self.registers[type]]
+        count = r.choice([0, 1, 3, len(every) // 2, len(every)])
+        values: list[Any] = r.sample(every, count) + list(extra)
+        if r.random() < 0.2:
+            values += [self.any(i64), 5, 2.5]
+        return self.f.exit(self.log.handler(self.f.result), self.points, values)
+
+    def compare(self, to: Any) -> None:
+        """A branch that is seldom taken, mostly."""
+        r, f = self.r, self.f
+        type = r.choice(list(Type))
+        limit: Any = r.choice([self.any(type), -1000.0 if type.is_float else -100, 0])
+        op = r.choice(["lt", "eq"]) if type.is_float else r.choice(["lt_s", "eq", "lt_s"])
+        getattr(f, f"branch_{type}_{op}")(self.any(type), limit, to)
+
+    def guard(self, extra: Any = ()) -> None:
+        out = self.exit(extra)
+        for _ in range(self.r.choice([1, 1, 2])):
+            self.compare(out)
+
+    def test(self) -> None:
+        """A condition that is computed first."""
+        f, condition = self.f, self.f.reg(i32)
+        f.i64_lt_s(condition, self.any(i64), self.any(i64))
+        shown = [condition] if self.r.random() < 0.3 else []
+        (f.branch_i32_nez if self.r.random() < 0.3 else f.branch_i32_eqz)(condition, self.exit(shown))
+
+    def table(self) -> None:
+        f, on = self.f, self.f.label()
+        labels = [on] * 6 + [self.exit()]
+        self.r.shuffle(labels)
+        index = f.reg(i32)
+        f.i32_and(index, self.any(i32), 7)
+        f.branch_table(index, labels, on if self.r.random() < 0.8 else self.exit())
+        f.place(on)
+
+    def condition(self) -> None:
+        """Around a jump to an exit, or to it by way of a jump."""
+        f, on = self.f, self.f.label()
+        self.compare(on)
+        if self.r.random() < 0.5:
+            self.arithmetic()
+        if self.r.random() < 0.2:
+            f.jump(self.exit())
+        f.place(on)
+
+    def loop(self, loops: int) -> None:
+        r, f = self.r, self.f
+        counter, again, done = f.reg(i64), f.label(), f.label()
+        f.i64_const(counter, r.randrange(1, 5))
+        outside = {type: list(each) for type, each in self.registers.items()}
+        self.registers[i64].append(counter)
+        self.fixed.add(counter.code)
+        f.place(again)
+        tests_first = r.random() < 0.5
+        if tests_first:
+            f.branch_i64_le_s(counter, 0, self.exit() if r.random() < 0.2 else done)
+        if r.random() < 0.3:  # a head that is a guard
+            self.guard()
+        for _ in range(r.randrange(1, 5)):
+            self.statement(loops)
+        f.i64_sub(counter, counter, 1)
+        if tests_first:
+            f.jump(again)
+        else:
+            f.branch_i64_gt_s(counter, 0, again)
+        f.place(done)
+        self.registers = outside
+
+    def call(self) -> None:
+        r, f = self.r, self.f
+        callee = r.choice([*self.callees, f])
+        less, on = f.reg(i64), f.label()
+        f.branch_i64_le_s(self.depth, 0, on)
+        f.i64_sub(less, self.depth, 1)
+        result = callee.result
+        f.call(self.destination(result), callee, less, self.memory, self.any(f64), self.any(i32))
+        f.place(on)
+
+
+def run(function: Function, log: Log, arguments: tuple[Any, ...], **options: Any) -> Any:
+    """What a call gives and what handlers saw."""
+    log.calls.clear()
+    compiled = function.compile(**options)
+    result = compiled(*arguments)
+    return shown(result), list(log.calls)
+
+
+def memory(seed: int) -> Any:
+    r = random.Random(seed)
+    return (ctypes.c_int64 * MEMORY)(*[r.randrange(-1000, 1000) for _ in range(MEMORY)])
