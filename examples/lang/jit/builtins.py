@@ -61,7 +61,10 @@ def call(code: Code, callee: Any, d: Any, first: int, kinds: Sequence[Kind]) -> 
         case "int" | "floor":
             f.move(d, code.value(first, kind))
         case "len":
-            f.i64_load(d, code.value(first, kind), 8)
+            length = f.reg(i64)
+            f.i64_load(length, code.value(first, kind), 8)
+            f.branch_i64_eqz(length, code.out())  # it may have become a list
+            f.move(d, length)
         case "min" | "max":
             _choose(code, d, code.value(first, kind), code.value(first + 1, kind), kind, callee.name == "min")
 

@@ -33,7 +33,7 @@ def declare(version: Version) -> None:
     """Give a version its function, so that others can call it."""
     result = f64 if version.result is FLOAT else i64
     represented = [kind.type for _, kind in version.context if kind.type is not None]
-    params: list[Any] = [i64, *represented] if version.pc == 0 else [i64]
+    params: list[Any] = [i64, *represented] if version.pc == 0 else [cnp.ptr]
     version.function = cnp.Function(version.prototype.name, params=params, result=result)
 
 

@@ -58,6 +58,7 @@ class Version:
     function: cnp.Function = field(init=False)
     compiled: Callable[..., Any] | None = None
     exits: int = 0
+    since: int = 0  # when the exits were last looked at, in nanoseconds
     dead: bool = False  # not worth entering: it leaves too often
 
     @property

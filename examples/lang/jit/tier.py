@@ -1,0 +1,138 @@
+"""The compiler's side of a machine: compiles what is hot, and takes the guest back where compiled code leaves."""
+
+from __future__ import annotations
+
+import math
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
+
+import cnp
+
+from ..bytecode import RUN, Prototype
+from ..heat import Heat, cool
+from ..interpreter import RESUMED, interpret
+from ..values import Closure
+from .blocks import Explorer, Flow, TooLarge
+from .code import SENTINEL, Point
+from .kinds import FLOAT
+from .lower import declare, lower
+from .site import Site
+from .translation import Translation
+from .version import Context, Version
+
+if TYPE_CHECKING:
+    from ..machine import Machine
+
+_FRAME = 256  # bytes of a recursive function's frame: DEPTH of them fit the stack that compiled code has
+_EXITS = 64
+_WORTH = 40_000  # nanoseconds between two exits that are few enough
+
+
+class Tier:
+    """Everything that is compiled for one machine."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.translation = Translation()
+        self.nesting = 0
+        self.entered: Version | None = None  # last, from Python
+        self.entered_depth = 0
+        self._flows: dict[Prototype, Flow] = {}
+        self._found: dict[tuple[Closure, Context], Version] = {}
+        self._looked = 0  # when exits were last counted
+        self._unavailable = False
+
+    def heated(self, heat: Heat, closure: Closure, regs: list[Any]) -> None:
+        """A place is hot: from now on it runs compiled code, or is an ordinary one again."""
+        prototype, pc = heat.prototype, heat.pc
+        number = prototype.code[pc][1]
+        site = Site(self, prototype, pc, self._flow(prototype).live[pc])
+        if not self._unavailable and site.prepare(closure, regs):
+            prototype.sites[number] = site
+            prototype.code[pc] = (RUN, number, 0, 0)
+        else:
+            cool(prototype, pc)
+
+    def _flow(self, prototype: Prototype) -> Flow:
+        if prototype not in self._flows:
+            self._flows[prototype] = Flow(prototype)
+        return self._flows[prototype]
+
+    def compile(self, closure: Closure, pc: int, context: Context) -> Version | None:
+        """The version that starts there, ready to run; None if it is none that is worth it."""
+        version = self._found.get((closure, context)) if pc == 0 else None
+        if version is None:
+            explorer = Explorer(self._flows, dict(self._found))
+            try:
+                version = explorer.explore(closure, pc, context)
+            except TooLarge:
+                return None
+            self._found = explorer.found
+            for each in explorer.made:
+                declare(each)
+            for each in explorer.made:
+                lower(each, self.leave, self._flows[each.prototype].live)
+        if version.result is None and not version.loops:
+            return None  # it would always leave
+        if version.compiled is None:
+            try:
+                version.compiled = version.function.compile()
+            except cnp.Unsupported:
+                self._unavailable = True  # no native code on this machine
+                return None
+        return version
+
+    # What runs.
+
+    def enter(self, version: Version, depth: int, arguments: list[Any]) -> Any:
+        """Run a version in place of the interpreter: the guest's result, or RESUMED."""
+        translation, before, before_depth = self.translation, self.entered, self.entered_depth
+        self.entered, self.entered_depth = version, depth
+        self.nesting += 1
+        try:
+            value = version.compiled(*arguments)  # type: ignore[misc]
+        finally:
+            self.nesting -= 1
+            self.entered, self.entered_depth = before, before_depth
+        return translation.take(version.result, value)
+
+    def leave(self, point: Point, values: tuple[Any, ...]) -> Any:
+        """Compiled code has left: what its caller gets, which has called for the result of this very call."""
+        version, translation = point.version, self.translation
+        regs = list(version.prototype.rest)
+        regs[:0] = [None] * version.prototype.arity
+        for number, value in point.known:
+            regs[number] = value
+        depth, *live = values
+        for (number, kind), value in zip(point.registers, live):
+            regs[number] = translation.outward(kind, value)
+        if point.target is not None:
+            regs[point.target] = translation.take(point.callee, math.nan if point.callee is FLOAT else SENTINEL)
+        self._count(version)
+        if depth == self.entered_depth:  # the interpreter is right below, and goes on with this frame itself
+            self.machine.resumed = regs, point.pc
+            translation.odd = RESUMED
+            return math.nan if version.result is FLOAT else SENTINEL
+        self.nesting += 1
+        try:
+            value = interpret(self.machine, version.closure, regs, point.pc, depth)
+        finally:
+            self.nesting -= 1
+        assert self.entered is not None
+        return translation.give(version.result, value, aside=self.entered.dead)
+
+    def _count(self, version: Version) -> None:
+        """Find out what leaves too often: the version itself, and the one that was entered and so pays for it."""
+        entered = self.entered
+        assert entered is not None
+        version.exits += 1
+        if entered is not version:
+            entered.exits += 1
+        if version.exits % _EXITS and entered.exits % _EXITS:
+            return
+        for each in (version, entered):
+            if each.exits % _EXITS == 0:
+                now = perf_counter_ns()
+                if now - each.since < _EXITS * _WORTH:
+                    each.dead = True
+                each.since = now
