@@ -22,7 +22,7 @@ EXACT = 1 << 53
 """Up to here, and from minus that, every integer is a float."""
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Point:
     """Where compiled code leaves. `registers` are those of the guest that are live and represented, in the order of the
     values after the depth; `known` the others. `target`: the register for the result of the call that was left."""
@@ -33,6 +33,9 @@ class Point:
     known: tuple[tuple[int, object], ...]
     target: int | None = None
     callee: Kind | None = None
+
+    def __repr__(self) -> str:  # cnp describes every way out by it
+        return f"{self.version.prototype.name}:{self.pc}"
 
 
 class Code:

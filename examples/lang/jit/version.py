@@ -16,7 +16,7 @@ Context: TypeAlias = "tuple[tuple[int, Kind], ...]"
 """The live registers whose kinds are known, in order."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Step:
     """An instruction and the kinds of the two operands that it computes with. `result` is that of what it writes;
     LEAVE steps are where the interpreter takes over."""
@@ -29,7 +29,7 @@ class Step:
     leaves: bool = False
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Block:
     """Instructions without a jump into them or between them. The same ones may be in several blocks, for other kinds.
 
@@ -42,7 +42,7 @@ class Block:
     after: list[Block] = field(default_factory=list)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Version:
     """`result`: the kind of what it returns, if it ever does; another kind is left to the interpreter."""
 
