@@ -44,16 +44,18 @@ class Builtin:
 
 
 class Array:
-    """`items` is a list, or an array.array of numbers once compiled code has taken to it: see jit/memory.py.
+    """`items` is a list; or, once compiled code has taken to it, an array.array of numbers or a jit.memory.Rows, which
+    are changed by the methods only.
 
-    What changes an array.array goes through the methods, which keep its header true."""
+    `header` is where compiled code finds the items, `past` what headers there were, with what they lead to."""
 
-    __slots__ = ("__weakref__", "header", "items", "turns")
+    __slots__ = ("__weakref__", "header", "items", "past", "refused")
 
     def __init__(self, items: list[Any]) -> None:
         self.items: Any = items
-        self.header: array[int] | None = None  # address and length, for compiled code
-        self.turns = 0  # back to a list
+        self.header: array[int] | None = None  # address, length
+        self.past: list[object] = []
+        self.refused = 0  # how often it could not be what compiled code takes
 
     def store(self, index: int, value: object) -> None:
         """items[index] = value."""
@@ -68,6 +70,8 @@ class Array:
 
     def pop(self) -> object:
         """Take off the last. IndexError if there is none."""
+        if type(self.items) is not list and type(self.items) is not array:
+            self._turn()
         value = self.items.pop()
         self._moved()
         return value
@@ -80,15 +84,22 @@ class Array:
         """Turn back to a list if the value is none that the storage holds."""
         if self.header is None:
             return
-        if self.items.typecode == "d":
+        if type(self.items) is not array:
+            fits = False
+        elif self.items.typecode == "d":
             fits = type(value) is float
         else:
             fits = type(value) is int and -(2**63) <= value < 2**63  # type: ignore[operator]
         if not fits:
-            self.header[1] = 0  # compiled code that knows it finds nothing in range, and leaves
-            self.header = None
-            self.items = list(self.items)
-            self.turns += 1
+            self._turn()
+
+    def _turn(self) -> None:
+        assert self.header is not None
+        self.header[1] = 0  # compiled code that knows it finds nothing in range, and leaves
+        self.past.append((self.header, self.items if type(self.items) is not array else None))
+        self.header = None
+        self.items = list(self.items)
+        self.refused += 1
 
 
 TYPE_NAMES = {int: "int", float: "float", bool: "bool", str: "string", type(None): "nil", Array: "array"}

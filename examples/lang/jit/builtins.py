@@ -9,7 +9,8 @@ import cnp
 from cnp import f64, i64
 
 from ..values import Builtin
-from .kinds import FLOAT, FLOATS, INT, INTS, NUMBERS, Kind
+from .kinds import ELEMENTS, FLOAT, INT, NUMBERS, Kind, Known
+from .memory import PUSH
 
 if TYPE_CHECKING:
     from .code import Code, Source
@@ -35,8 +36,10 @@ def result_of(callee: object, arguments: tuple[Kind, ...]) -> Kind | None:
             return INT
         case "floor" if a in NUMBERS:
             return INT
-        case "len" if a in (INTS, FLOATS):
+        case "len" if a in ELEMENTS:
             return INT
+        case "push" if a in PUSH and ELEMENTS[a] is arguments[1]:
+            return Known(None)
         case "min" | "max" if a is arguments[1] and (a is FLOAT or a is INT):
             return a
     return None
@@ -65,6 +68,8 @@ def call(code: Code, callee: Any, d: Any, first: int, kinds: Sequence[Kind]) -> 
             f.i64_load(length, code.value(first, kind), 8)
             f.branch_i64_eqz(length, code.out())  # it may have become a list
             f.move(d, length)
+        case "push":
+            f.call(None, PUSH[kind], code.value(first, kind), code.value(first + 1, kinds[1]))
         case "min" | "max":
             _choose(code, d, code.value(first, kind), code.value(first + 1, kind), kind, callee.name == "min")
 

@@ -25,10 +25,11 @@ BOOL = Kind("bool")  # 0 or 1
 FLOAT = Kind("float", cnp.f64)
 INTS = Kind("ints")  # the address of the header of an array of such ints
 FLOATS = Kind("floats")
+ROWS = {INTS: Kind("rows of ints"), FLOATS: Kind("rows of floats")}
 OTHER = Kind("other")  # the number of a value that Python keeps
 NUMBERS = frozenset((INT, BOOL, FLOAT))
 WHOLE = frozenset((INT, BOOL))
-ELEMENTS = {INTS: INT, FLOATS: FLOAT}
+ELEMENTS = {INTS: INT, FLOATS: FLOAT, **{rows: row for row, rows in ROWS.items()}}
 
 
 class Known(Kind):

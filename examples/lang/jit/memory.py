@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from array import array
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import cnp
-from cnp import i64
+from cnp import f64, i64
 
 from ..values import Array, Cell
-from .kinds import BOOL, FLOAT, FLOATS, INT, INTS, Kind
+from .kinds import BOOL, ELEMENTS, FLOAT, FLOATS, INT, INTS, ROWS, Kind
 
 if TYPE_CHECKING:
     from .code import Source
 
-_TURNS = 2  # that an array may have taken back to a list, and still become numbers
+_REFUSALS = 2  # of an array, after which it stays a list
+_arrays: WeakValueDictionary[int, Array] = WeakValueDictionary()
 _TAGS = {INT: 1, BOOL: 2, FLOAT: 3}
 _held = Cell.value  # type: ignore[misc]
 
@@ -22,27 +24,81 @@ _held = Cell.value  # type: ignore[misc]
 # Arrays. A header is two words: the address of the first element, and how many there are.
 
 
+class Rows(list[Array]):
+    """The items of an array of arrays of numbers. `addresses` are those of their headers: its elements in memory."""
+
+    __slots__ = ("addresses",)
+
+
 def pack(value: Array) -> Kind | None:
-    """Turn an array of numbers of one kind into memory, if it is not yet; None if it is no such array."""
-    if value.header is None:
-        if not value.items or value.turns >= _TURNS:
+    """Turn an array of numbers of one kind, or of such arrays, into memory, if it is not yet; None if it is neither."""
+    if value.header is not None:
+        return _packed_kind(value)
+    if not value.items or value.refused >= _REFUSALS:
+        return None
+    if type(value.items[0]) is Array:
+        return _pack_rows(value)
+    return _pack_numbers(value)
+
+
+def _packed_kind(value: Array) -> Kind:
+    items = value.items
+    if type(items) is Rows:
+        return ROWS[_packed_kind(items[0])]
+    return FLOATS if items.typecode == "d" else INTS
+
+
+def _pack_numbers(value: Array) -> Kind | None:
+    code = {int: "q", float: "d"}.get(type(value.items[0])) if value.items else None
+    if code is None:
+        return None
+    try:
+        if len(set(map(type, value.items))) > 1:
+            raise OverflowError
+        value.items = array(code, value.items)
+    except OverflowError:
+        value.refused += 1
+        return None
+    _give_header(value, value.items)
+    return FLOATS if code == "d" else INTS
+
+
+def _pack_rows(value: Array) -> Kind | None:
+    kinds = set()
+    for each in value.items:
+        kind = None
+        if type(each) is Array and type(each.items) is not Rows:
+            kind = _pack_numbers(each) if each.header is None else _packed_kind(each)
+        kinds.add(kind)
+        if kind is None or len(kinds) > 1:
+            value.refused += 1
             return None
-        code = {int: "q", float: "d"}.get(type(value.items[0]))
-        if code is None or any(type(each) is not type(value.items[0]) for each in value.items):
-            return None
-        try:
-            value.items = array(code, value.items)
-        except OverflowError:
-            value.turns = _TURNS
-            return None
-        value.header = array("q", value.items.buffer_info())
-    return FLOATS if value.items.typecode == "d" else INTS
+    rows = Rows(value.items)
+    rows.addresses = array("q", [address_of(each) for each in rows])
+    value.items = rows
+    _give_header(value, rows.addresses)
+    return ROWS[kinds.pop()]
+
+
+def _give_header(value: Array, elements: array[Any]) -> None:
+    value.header = array("q", elements.buffer_info())
+    _arrays[address_of(value)] = value
 
 
 def address_of(value: Array) -> int:
     """The address of a packed array's header."""
     assert value.header is not None
     return value.header.buffer_info()[0]
+
+
+def array_at(address: int) -> Array:
+    """The array whose header is, or once was, at an address."""
+    return _arrays[address]
+
+
+def push(address: int, value: float) -> None:
+    """What compiled code calls."""
+    _arrays[address].push(value)
 
 
 def _element(f: cnp.Function, base: cnp.Register, index: Source, out: cnp.Label) -> cnp.Register:
@@ -116,7 +172,10 @@ def share(cell: Cell) -> int:
 
 
 def get_cell(f: cnp.Function, d: cnp.Register, cell: Any, kind: Kind, out: cnp.Label) -> None:
-    """d = the number; leaves if it is of another kind."""
+    """d = the number; leaves if it is of another kind. An array is there to stay."""
+    if kind in ELEMENTS:
+        f.i64_const(d, address_of(cell.value))
+        return
     address, tag = share(cell), f.reg(i64)
     f.i64_load(tag, address)
     f.branch_i64_ne(tag, _TAGS[kind], out)
@@ -130,3 +189,9 @@ def set_cell(f: cnp.Function, cell: Any, value: Source, kind: Kind) -> None:
     f.i64_store(_TAGS[kind], address)
     store = f.f64_store if kind is FLOAT else f.i64_store
     store(value, address + 8)
+
+
+PUSH = {
+    INTS: cnp.callback(push, [i64, i64], name="push"),
+    FLOATS: cnp.callback(push, [i64, f64], name="push"),
+}

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from .. import bytecode as bc
-from ..values import Cell, Closure
-from .kinds import BOOL, ELEMENTS, FLOAT, FLOATS, INT, INTS, NUMBERS, WHOLE, Kind, Known, of_value
+from ..values import Array, Cell, Closure
+from .kinds import BOOL, ELEMENTS, FLOAT, INT, NUMBERS, WHOLE, Kind, Known, of_value
+from .memory import pack
 
 EXITS = Kind("exits")
 Rule: TypeAlias = "Callable[..., Kind | None]"
@@ -85,7 +86,7 @@ def _element(array: Kind, index: Kind) -> Kind:
 
 
 def _store(array: Kind, index: Kind, value: Kind) -> Kind | None:
-    return None if index is INT and array in ELEMENTS and value is ELEMENTS[array] else EXITS
+    return None if index is INT and value in NUMBERS and ELEMENTS.get(array) is value else EXITS
 
 
 def _get_cell(cell: Kind) -> Kind:
@@ -94,6 +95,8 @@ def _get_cell(cell: Kind) -> Kind:
     value = cell.value.value
     if cell.value.final and isinstance(value, Closure):
         return Known(value)
+    if cell.value.final and type(value) is Array:
+        return pack(value) or EXITS
     return of_value(value) or EXITS
 
 
@@ -145,4 +148,3 @@ _RULES: dict[int, Rule] = {
     bc.HOT: lambda: None,
     bc.RUN: lambda: None,
 }
-__all__ = ["EXITS", "FLOATS", "INTS", "result_of"]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from typing import Any
-from weakref import WeakValueDictionary
 
 from ..values import Array
 from . import memory
 from .code import SENTINEL
-from .kinds import BOOL, ELEMENTS, FLOAT, FLOATS, IDENTICAL, INT, INTS, OTHER, Kind, Known
+from .kinds import BOOL, ELEMENTS, FLOAT, IDENTICAL, INT, OTHER, Kind, Known
 
 NOTHING = object()
 """Python keeps no result."""
@@ -22,7 +21,6 @@ class Translation:
     def __init__(self) -> None:
         self.kept: list[Any] = []
         self.odd: Any = NOTHING
-        self._arrays: WeakValueDictionary[int, Array] = WeakValueDictionary()
 
     def inward(self, value: Any) -> tuple[Kind, Any]:
         """A value's kind, and how it is represented (None if it is not)."""
@@ -39,14 +37,9 @@ class Translation:
         elif cls is Array:
             kind = memory.pack(value)
             if kind is not None:
-                return kind, self._address(value)
+                return kind, memory.address_of(value)
         self.kept.append(value)
         return OTHER, len(self.kept) - 1
-
-    def _address(self, value: Array) -> int:
-        address = memory.address_of(value)
-        self._arrays[address] = value
-        return address
 
     def outward(self, kind: Kind, value: Any) -> Any:
         """What a represented value is to the guest."""
@@ -57,7 +50,7 @@ class Translation:
         if kind is OTHER:
             return self.kept[value]
         if kind in ELEMENTS:
-            return self._arrays[value]
+            return memory.array_at(value)
         assert isinstance(kind, Known)
         return kind.value
 
@@ -80,6 +73,3 @@ class Translation:
             return odd
         assert kind is not None
         return self.outward(kind, value)
-
-
-__all__ = ["FLOATS", "INTS", "NOTHING", "Translation"]
