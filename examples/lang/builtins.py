@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Callable
 from typing import Any
 
 from .faults import BadArgument
 from .values import Array, Builtin, show, type_name
+
+_LONG = 4000
 
 
 def _number(value: Any) -> Any:
@@ -45,6 +48,17 @@ def _filled(length: object, value: object) -> Array:
     if length < 0:
         raise BadArgument(f"array: the length is {length}")
     return Array([value] * length)
+
+
+def _filled_memory(length: object, value: object) -> Array:
+    """The same; a long one of numbers is what compiled code takes from the start, for it will be hot."""
+    code = {int: "q", float: "d"}.get(type(value))
+    if code is None or type(length) is not int or length < _LONG:
+        return _filled(length, value)
+    try:
+        return Array(array(code, [value]) * length)  # type: ignore[list-item]
+    except OverflowError:
+        return _filled(length, value)
 
 
 def _int(value: Any) -> int:
@@ -97,15 +111,15 @@ def _ord(value: object) -> int:
     return ord(_string(value))
 
 
-def make(write: Callable[[str], object]) -> dict[str, object]:
-    """The functions by name; print writes lines to `write`."""
+def make(write: Callable[[str], object], *, compiled: bool) -> dict[str, object]:
+    """The functions by name; print writes lines to `write`. `compiled`: there is a compiler."""
 
     def say(*values: object) -> None:
         write(" ".join(map(show, values)) + "\n")
 
     found: list[tuple[str, int | None, Callable[..., object]]] = [
         ("abs", 1, lambda value: abs(_number(value))),
-        ("array", 2, _filled),
+        ("array", 2, _filled_memory if compiled else _filled),
         ("chr", 1, _chr),
         ("float", 1, _float),
         ("floor", 1, _floor),

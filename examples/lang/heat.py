@@ -10,7 +10,7 @@ from .values import Closure
 if TYPE_CHECKING:
     from .machine import Machine
 
-ROUNDS = 1500
+ROUNDS = 600
 """Executions after which a place is hot."""
 
 

@@ -22,7 +22,7 @@ class Machine:
     """Where programs run. `write` takes what they print. Not `tiered`: everything is interpreted."""
 
     def __init__(self, write: Callable[[str], object] | None = None, *, tiered: bool = True) -> None:
-        self.builtins = builtins.make(write or sys.stdout.write)
+        self.builtins = builtins.make(write or sys.stdout.write, compiled=tiered)
         self.tiered = tiered
         self.resumed: tuple[list[Any], int] = ([], 0)  # the frame that compiled code has left
         self._tier: Tier | None = None

@@ -44,33 +44,36 @@ class Builtin:
 
 
 class Array:
-    """`items` is a list; or, once compiled code has taken to it, an array.array of numbers or a jit.memory.Rows, which
-    are changed by the methods only.
+    """`items` is a list; or an array.array of numbers or jit.memory.Rows, which only the methods change.
 
-    `header` is where compiled code finds the items, `past` what headers there were, with what they lead to."""
+    `header` is where compiled code finds items that are no list, `past` what headers there were, with what they lead
+    to."""
 
     __slots__ = ("__weakref__", "header", "items", "past", "refused")
 
-    def __init__(self, items: list[Any]) -> None:
-        self.items: Any = items
+    def __init__(self, items: Any) -> None:
+        self.items = items
         self.header: array[int] | None = None  # address, length
         self.past: list[object] = []
         self.refused = 0  # how often it could not be what compiled code takes
 
     def store(self, index: int, value: object) -> None:
         """items[index] = value."""
-        self._admit(value)
+        if type(self.items) is not array or not _fits(self.items, value):
+            self._turn()
         self.items[index] = value
 
     def push(self, value: object) -> None:
         """Append."""
-        self._admit(value)
+        items = self.items
+        if type(items) is not list and not (_fits(items, value) if type(items) is array else items.admits(value)):
+            self._turn()
         self.items.append(value)
         self._moved()
 
     def pop(self) -> object:
         """Take off the last. IndexError if there is none."""
-        if type(self.items) is not list and type(self.items) is not array:
+        if type(self.items) is not array:
             self._turn()
         value = self.items.pop()
         self._moved()
@@ -80,26 +83,22 @@ class Array:
         if self.header is not None:
             self.header[0], self.header[1] = self.items.buffer_info()
 
-    def _admit(self, value: object) -> None:
-        """Turn back to a list if the value is none that the storage holds."""
-        if self.header is None:
-            return
-        if type(self.items) is not array:
-            fits = False
-        elif self.items.typecode == "d":
-            fits = type(value) is float
-        else:
-            fits = type(value) is int and -(2**63) <= value < 2**63  # type: ignore[operator]
-        if not fits:
-            self._turn()
-
     def _turn(self) -> None:
-        assert self.header is not None
-        self.header[1] = 0  # compiled code that knows it finds nothing in range, and leaves
-        self.past.append((self.header, self.items if type(self.items) is not array else None))
-        self.header = None
+        """Back to a list."""
+        if type(self.items) is list:
+            return
+        if self.header is not None:
+            self.header[1] = 0  # compiled code that knows it finds nothing in range, and leaves
+            self.past.append((self.header, self.items if type(self.items) is not array else None))
+            self.header = None
         self.items = list(self.items)
         self.refused += 1
+
+
+def _fits(items: array[Any], value: Any) -> bool:
+    if items.typecode == "d":
+        return type(value) is float
+    return type(value) is int and -(2**63) <= value < 2**63
 
 
 TYPE_NAMES = {int: "int", float: "float", bool: "bool", str: "string", type(None): "nil", Array: "array"}

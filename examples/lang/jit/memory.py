@@ -29,10 +29,22 @@ class Rows(list[Array]):
 
     __slots__ = ("addresses",)
 
+    def admits(self, value: object) -> bool:
+        """Whether an array may follow."""
+        return type(value) is Array and _pack_row(value) is _packed_kind(self[0])
+
+    def append(self, value: Array) -> None:
+        super().append(value)
+        self.addresses.append(address_of(value))
+
+    def buffer_info(self) -> tuple[int, int]:
+        """Where the addresses are, and how many, as array.array says it."""
+        return self.addresses.buffer_info()
+
 
 def pack(value: Array) -> Kind | None:
     """Turn an array of numbers of one kind, or of such arrays, into memory, if it is not yet; None if it is neither."""
-    if value.header is not None:
+    if type(value.items) is not list:
         return _packed_kind(value)
     if not value.items or value.refused >= _REFUSALS:
         return None
@@ -43,6 +55,8 @@ def pack(value: Array) -> Kind | None:
 
 def _packed_kind(value: Array) -> Kind:
     items = value.items
+    if value.header is None:  # made as it is
+        _give_header(value)
     if type(items) is Rows:
         return ROWS[_packed_kind(items[0])]
     return FLOATS if items.typecode == "d" else INTS
@@ -59,29 +73,33 @@ def _pack_numbers(value: Array) -> Kind | None:
     except OverflowError:
         value.refused += 1
         return None
-    _give_header(value, value.items)
+    _give_header(value)
     return FLOATS if code == "d" else INTS
 
 
+def _pack_row(value: Array) -> Kind | None:
+    if type(value.items) is Rows:
+        return None
+    return _pack_numbers(value) if type(value.items) is list else _packed_kind(value)
+
+
 def _pack_rows(value: Array) -> Kind | None:
-    kinds = set()
+    kind = None
     for each in value.items:
-        kind = None
-        if type(each) is Array and type(each.items) is not Rows:
-            kind = _pack_numbers(each) if each.header is None else _packed_kind(each)
-        kinds.add(kind)
-        if kind is None or len(kinds) > 1:
+        before, kind = kind, _pack_row(each) if type(each) is Array else None
+        if kind is None or before not in (None, kind):
             value.refused += 1
             return None
     rows = Rows(value.items)
     rows.addresses = array("q", [address_of(each) for each in rows])
     value.items = rows
-    _give_header(value, rows.addresses)
-    return ROWS[kinds.pop()]
+    _give_header(value)
+    assert kind is not None
+    return ROWS[kind]
 
 
-def _give_header(value: Array, elements: array[Any]) -> None:
-    value.header = array("q", elements.buffer_info())
+def _give_header(value: Array) -> None:
+    value.header = array("q", value.items.buffer_info())
     _arrays[address_of(value)] = value
 
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from ..machine import Machine
 
 _FRAME = 256  # bytes of a recursive function's frame: DEPTH of them fit the stack that compiled code has
-_EXITS = 64
-_WORTH = 40_000  # nanoseconds between two exits that are few enough
 
 
 class Tier:
@@ -39,7 +37,7 @@ class Tier:
         self.entered_depth = 0
         self._flows: dict[Prototype, Flow] = {}
         self._found: dict[tuple[Closure, Context], Version] = {}
-        self._looked = 0  # when exits were last counted
+        self._crossed = 0  # nanoseconds, when compiled code was last entered or returned to
         self._unavailable = False
 
     def heated(self, heat: Heat, closure: Closure, regs: list[Any]) -> None:
@@ -89,6 +87,7 @@ class Tier:
         translation, before, before_depth = self.translation, self.entered, self.entered_depth
         self.entered, self.entered_depth = version, depth
         self.nesting += 1
+        self._crossed = perf_counter_ns()
         try:
             value = version.compiled(*arguments)  # type: ignore[misc]
         finally:
@@ -98,41 +97,27 @@ class Tier:
 
     def leave(self, point: Point, values: tuple[Any, ...]) -> Any:
         """Compiled code has left: what its caller gets, which has called for the result of this very call."""
-        version, translation = point.version, self.translation
-        regs = list(version.prototype.rest)
-        regs[:0] = [None] * version.prototype.arity
-        for number, value in point.known:
-            regs[number] = value
-        depth, *live = values
-        for (number, kind), value in zip(point.registers, live):
+        version, translation, entered = point.version, self.translation, self.entered
+        assert entered is not None
+        spent = perf_counter_ns() - self._crossed
+        version.left(spent)
+        if entered is not version:
+            entered.left(spent)
+        regs = [None] * version.prototype.arity + list(version.prototype.rest)
+        for number, known in point.known:
+            regs[number] = known
+        for (number, kind), value in zip(point.registers, values[1:]):
             regs[number] = translation.outward(kind, value)
         if point.target is not None:
             regs[point.target] = translation.take(point.callee, math.nan if point.callee is FLOAT else SENTINEL)
-        self._count(version)
-        if depth == self.entered_depth:  # the interpreter is right below, and goes on with this frame itself
+        if values[0] == self.entered_depth:  # the interpreter is right below, and goes on with this frame itself
             self.machine.resumed = regs, point.pc
             translation.odd = RESUMED
             return math.nan if version.result is FLOAT else SENTINEL
         self.nesting += 1
         try:
-            value = interpret(self.machine, version.closure, regs, point.pc, depth)
+            result = interpret(self.machine, version.closure, regs, point.pc, values[0])
         finally:
             self.nesting -= 1
-        assert self.entered is not None
-        return translation.give(version.result, value, aside=self.entered.dead)
-
-    def _count(self, version: Version) -> None:
-        """Find out what leaves too often: the version itself, and the one that was entered and so pays for it."""
-        entered = self.entered
-        assert entered is not None
-        version.exits += 1
-        if entered is not version:
-            entered.exits += 1
-        if version.exits % _EXITS and entered.exits % _EXITS:
-            return
-        for each in (version, entered):
-            if each.exits % _EXITS == 0:
-                now = perf_counter_ns()
-                if now - each.since < _EXITS * _WORTH:
-                    each.dead = True
-                each.since = now
+        self._crossed = perf_counter_ns()
+        return translation.give(version.result, result, aside=entered.dead)

@@ -12,6 +12,8 @@ from ..bytecode import Prototype
 from ..values import Closure
 from .kinds import Kind
 
+_EXITS = 32
+_WORTH = 2500  # nanoseconds of compiled code that are worth an entry and an exit
 Context: TypeAlias = "tuple[tuple[int, Kind], ...]"
 """The live registers whose kinds are known, in order."""
 
@@ -58,9 +60,17 @@ class Version:
     function: cnp.Function = field(init=False)
     compiled: Callable[..., Any] | None = None
     exits: int = 0
-    since: int = 0  # when the exits were last looked at, in nanoseconds
+    spent: int = 0  # nanoseconds in compiled code between those exits that have not been judged
     dead: bool = False  # not worth entering: it leaves too often
 
     @property
     def prototype(self) -> Prototype:
         return self.closure.prototype
+
+    def left(self, spent: int) -> None:
+        """Count a way out after so many nanoseconds in compiled code. One that is soon left each time dies."""
+        self.exits += 1
+        self.spent += spent
+        if self.exits % _EXITS == 0:
+            self.dead = self.spent < _EXITS * _WORTH
+            self.spent = 0
