@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
 
 class Machine:
-    """Where programs run. `write` takes what they print. Not `tiered`: everything is interpreted."""
+    """Where programs run. `write` takes what they print. Not `tiered`: everything is interpreted. `backend` is cnp's."""
 
-    def __init__(self, write: Callable[[str], object] | None = None, *, tiered: bool = True) -> None:
+    def __init__(
+        self, write: Callable[[str], object] | None = None, *, tiered: bool = True, backend: str = "native"
+    ) -> None:
+        self.backend = backend
         self.builtins = builtins.make(write or sys.stdout.write, compiled=tiered)
         self.tiered = tiered
         self.resumed: tuple[list[Any], int] = ([], 0)  # the frame that compiled code has left

@@ -32,20 +32,21 @@ class Tier:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.translation = Translation()
+        self.compiled: list[Version] = []
         self.nesting = 0
         self.entered: Version | None = None  # last, from Python
         self.entered_depth = 0
         self._flows: dict[Prototype, Flow] = {}
         self._found: dict[tuple[Closure, Context], Version] = {}
         self._crossed = 0  # nanoseconds, when compiled code was last entered or returned to
-        self._unavailable = False
+        self.unavailable = False  # no native code on this machine
 
     def heated(self, heat: Heat, closure: Closure, regs: list[Any]) -> None:
         """A place is hot: from now on it runs compiled code, or is an ordinary one again."""
         prototype, pc = heat.prototype, heat.pc
         number = prototype.code[pc][1]
         site = Site(self, prototype, pc, self._flow(prototype).live[pc])
-        if not self._unavailable and site.prepare(closure, regs):
+        if not self.unavailable and site.prepare(closure, regs):
             prototype.sites[number] = site
             prototype.code[pc] = (RUN, number, 0, 0)
         else:
@@ -74,10 +75,11 @@ class Tier:
             return None  # it would always leave
         if version.compiled is None:
             try:
-                version.compiled = version.function.compile()
+                version.compiled = version.function.compile(backend=self.machine.backend)
             except cnp.Unsupported:
-                self._unavailable = True  # no native code on this machine
+                self.unavailable = True
                 return None
+            self.compiled.append(version)
         return version
 
     # What runs.
