@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import signal
-import threading
 from pathlib import Path
 
 import pytest
@@ -88,7 +86,7 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
          "fn odd(n) { if n == 0 { return false }\nreturn even(n - 1) }\nprint(even(7))", "false"),
         ("print(abs(-3), sqrt(2.25), min(1, 2.0), max(1, 2.0), floor(-1.5), int(-1.5), float(2), int(\"12\"))",
          "3 1.5 1 2.0 -2 -1 2.0 12"),
-        ("print(chr(97), ord(\"b\"), array(2, nil), type(1), type([]), type(print))", "a b [nil, nil] int array function"),
+        ("print(chr(97), ord(\"b\"), array(2, nil), type(1), type([]), type(print))", "a 98 [nil, nil] int array function"),
         ('print("a\\tb\\"\\\\")  # a comment', 'a\tb"\\'),
         ("print(-2 * 3, 2 - -3, 1 - 2 - 3, not 1 == 2, 1 + 1 < 3 and 2 > 1)", "-6 5 -4 true true"),
         ("let a = [1]\npush(a, a)\nprint(a)", "[1, [...]]"),
@@ -116,7 +114,7 @@ def test_what_programs_print(text: str, expected: str) -> None:
         ("print(\"abc\"[3])", "line 1: index 3 is out of range for length 3"),
         ("print([1][0.5])", "line 1: an index is an int, not float"),
         ("print(1[0])", "line 1: cannot index int"),
-        ("let x = \"a\"\nx[0] = 1", "line 2: cannot index string"),
+        ("let x = \"a\"\nx[0] = 1", "line 2: cannot store into string"),
         ("nil()", "line 1: cannot call nil"),
         ("fn f(a) { }\nf()", "line 2: f takes 1 argument, not 0"),
         ("len(1, 2)", "line 1: len takes 1 argument, not 2"),
@@ -280,8 +278,8 @@ print(results)
 
 LEAVING = {
     "an int outgrows its word": "let x = 1\nfor i in 0..100 { x = x * 3 + i }\nprint(x)",
-    "an int comes back": "let x = 1\nfor i in 0..300 { x = x * 5 % 1000000000000000000007\n"
-    "if x > 4611686018427387904 { x = x // 1000000000 } }\nprint(x)",
+    "an int comes back": "let x = 1\nfor i in 0..300 { x = x * 5 + i\n"
+    "if i % 40 == 39 { x = x // 10000000000 // 10000000000 } }\nprint(x)",
     "an int becomes a float": "let x = 0\nfor i in 0..50 { if i == 20 { x += 0.5 } else { x += 1 } }\nprint(x)",
     "a float becomes a string": 'let x = 0.5\nfor i in 0..50 { if i < 40 { x *= 1.5 } else { x = "s" } }\nprint(x)',
     "a function returns another kind": "fn f(n) { if n % 7 == 3 { return 0.5 }\nif n % 11 == 5 { return nil }\nreturn n }\n"
@@ -296,11 +294,12 @@ LEAVING = {
     "an array that a callee makes mixed": "fn spoil(a, i) { if i == 30 { a[0] = nil } }\n"
     "let a = array(60, 1)\nlet n = 0\nfor i in 0..60 { spoil(a, i)\nn += a[i] + len(a) }\nprint(n, a[0], len(a))",
     "an array that grows": "let a = [1]\nlet n = 0\nfor i in 0..100 { push(a, i)\nn += a[i] + len(a) }\nprint(n, len(a), a)",
-    "an array of floats gets ints": "let a = array(40, 0.5)\nfor i in 0..40 { a[i] = i }\nprint(a)",
-    "an array that shrinks": "let a = [1, 2, 3, 4, 5, 6, 7, 8, 9]\nlet n = 0\nwhile len(a) > 0 { n += a[0]\npop(a) }\nprint(n, a)",
+    "an array of floats gets ints": "let a = array(40, 0.5)\nfor i in 0..40 { if i > 20 { a[i] = i } else { a[i] = 1.5 } }\nprint(a)",
+    "an array that shrinks": "let a = [1, 2, 3, 4, 5, 6, 7, 8, 9]\nlet n = 0\nlet i = 0\n"
+    "while len(a) > 0 { n += a[0]\ni += 1\nif i % 5 == 0 { pop(a) } }\nprint(n, a)",
     "rows": "let rows = [[1.5, 2.5], [3.5, 4.5]]\nlet sum = 0.0\nfor i in 0..40 { sum += rows[i % 2][i // 2 % 2]\n"
     "if i == 20 { rows[0] = [9.5, 9.5] }\nif i == 30 { rows[1][1] = nil\nrows[1][1] = 2.0 } }\nprint(sum, rows)",
-    "rows that come": "let rows = []\nlet n = 0\nfor i in 0..30 { push(rows, [i, i + 1])\nn += rows[i][1] }\nprint(n, len(rows))",
+    "rows that come": "let rows = []\nlet n = 0\nfor i in 0..60 { if i % 6 == 0 { push(rows, [i, i + 1]) }\nn += rows[i // 6][1] }\nprint(n, len(rows))",
     "an index from the end": "let a = [1, 2, 3]\nlet n = 0\nfor i in 0..60 { n += a[i % 6 - 3] }\nprint(n)",
     "captured variables": "let n = 0\nlet x = 0.5\nfn bump(by) { n += by\nx = x * 1.25\nreturn n }\n"
     "for i in 0..50 { bump(i)\nif i == 20 { n = 0.5 }\nif i == 30 { x = 1 } }\nprint(n, x, bump(1))",
@@ -350,7 +349,10 @@ def test_the_leaving_programs_are_compiled_and_left(eager: None) -> None:
         _, machine = ran(text)
         if not any(each.exits for each in compiled_versions(machine)):
             never.add(name)
-    assert never <= {"closures within compiled loops", "nested loops with breaks", "booleans", "many parameters"}
+    assert never == {
+        "functions as values", "a function that is assigned again", "strings that are carried", "many parameters",
+        "closures within compiled loops",
+    }  # fmt: skip
 
 
 def test_calls_within_one_another_end_at_the_same_depth(eager: None) -> None:
@@ -366,9 +368,10 @@ print(deep(1, %d))
     assert agree(text % (DEPTH + 1)) == ["RuntimeFault: line 4: too many calls within one another"]
 
 
-def test_large_frames_fit_the_stack(eager: None) -> None:
-    """A call that keeps forty values over it, as deep as can be."""
-    names = [f"v{n}" for n in range(40)]
+@pytest.mark.parametrize("count", [18, 40])
+def test_large_frames_fit_the_stack(count: int, eager: None) -> None:
+    """A call that keeps many values over it, as deep as can be."""
+    names = [f"v{n}" for n in range(count)]
     lets = "\n".join(f"let {each} = x + {n}" for n, each in enumerate(names))
     agree(f"""
 fn deep(n, x) {{
@@ -380,7 +383,7 @@ fn deep(n, x) {{
 for i in 0..30 {{ deep(3, i) }}
 print(deep({DEPTH - 1}, 1), deep({DEPTH - 1}, 0.5))
 print(deep({DEPTH}, 1))
-""")
+""", compiles=count < 20)
 
 
 def test_ways_out_at_every_level_of_a_recursion(eager: None) -> None:
@@ -408,12 +411,16 @@ print(deep({DEPTH - 10}), odd({DEPTH - 10}))
 ])  # fmt: skip
 def test_keyboard_interrupt(text: str, eager: None) -> None:
     machine = Machine()
-    process = os.getpid()
-    timer = threading.Timer(0.2, lambda: os.kill(process, signal.SIGINT))
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        machine.run(text)
-    timer.join()
+    machine.tier.flow(machine.load(""))  # so that everything is imported
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            machine.run(text)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert compiled_versions(machine)
     assert ran("print(1)")[0] == ["1"]
 
 

@@ -43,6 +43,8 @@ def _message(error: Exception, op: int, a: int, b: int, c: int, regs: list[Any])
     if isinstance(error, OverflowError):
         return "the number is too large"
     if op in (bc.INDEX, bc.STORE):
+        if op == bc.STORE and isinstance(regs[a], str):
+            return "cannot store into string"
         return _of_index(*((regs[b], regs[c]) if op == bc.INDEX else (regs[a], regs[b])))
     if isinstance(error, ValueError):
         return "negative shift"

@@ -17,6 +17,7 @@ from .results import EXITS, result_of
 from .version import Block, Context, Step, Version
 
 _BLOCKS = 4  # of one instruction
+_HELD = 20  # values over a call, so that the frames of DEPTH calls fit the stack of compiled code
 _STEPS = 4000  # of everything that is compiled together
 
 
@@ -142,7 +143,10 @@ class Explorer:
             return kinds[register]
 
         if op == bc.CALL:
-            return self._call(pc, kind(b), tuple([kind(each) for each in range(b + 1, b + 1 + c)]), version)
+            held = [each for each in self.flow(prototype).live[pc + 1] if each != a and kinds[each].type is not None]
+            if version.pc == 0 and len(held) > _HELD:
+                return Step(pc, op, (), leaves=True)
+            return self._call(pc, kind(b), tuple([kind(each) for each in range(b + 1, b + 1 + c)]))
         if op in (bc.GET_UP, bc.SET_UP):
             cell = Known(version.closure.cells[b if op == bc.GET_UP else a])
             operands = (cell,) if op == bc.GET_UP else (cell, kind(b))
@@ -158,7 +162,7 @@ class Explorer:
             return Step(pc, op, operands, leaves=True)
         return Step(pc, op, operands, result)
 
-    def _call(self, pc: int, callee: Kind, arguments: tuple[Kind, ...], caller: Version) -> Step:
+    def _call(self, pc: int, callee: Kind, arguments: tuple[Kind, ...]) -> Step:
         if isinstance(callee, Known) and isinstance(callee.value, Closure):
             target = callee.value
             if target.prototype.arity == len(arguments):

@@ -13,6 +13,7 @@ from ..heat import Heat, cool
 from ..interpreter import RESUMED, interpret
 from ..values import Closure
 from .blocks import Explorer, Flow, TooLarge
+from .builtins import PARAMETERS
 from .code import SENTINEL, Point
 from .kinds import FLOAT
 from .lower import declare, lower
@@ -23,7 +24,6 @@ from .version import Context, Version
 if TYPE_CHECKING:
     from ..machine import Machine
 
-_FRAME = 256  # bytes of a recursive function's frame: DEPTH of them fit the stack that compiled code has
 
 
 class Tier:
@@ -45,20 +45,23 @@ class Tier:
         """A place is hot: from now on it runs compiled code, or is an ordinary one again."""
         prototype, pc = heat.prototype, heat.pc
         number = prototype.code[pc][1]
-        site = Site(self, prototype, pc, self._flow(prototype).live[pc])
+        site = Site(self, prototype, pc, self.flow(prototype).live[pc])
         if not self.unavailable and site.prepare(closure, regs):
             prototype.sites[number] = site
             prototype.code[pc] = (RUN, number, 0, 0)
         else:
             cool(prototype, pc)
 
-    def _flow(self, prototype: Prototype) -> Flow:
+    def flow(self, prototype: Prototype) -> Flow:
+        """What is known of a prototype's code, computed once."""
         if prototype not in self._flows:
             self._flows[prototype] = Flow(prototype)
         return self._flows[prototype]
 
     def compile(self, closure: Closure, pc: int, context: Context) -> Version | None:
         """The version that starts there, ready to run; None if it is none that is worth it."""
+        if pc == 0 and sum(kind.type is not None for _, kind in context) > PARAMETERS:
+            return None
         version = self._found.get((closure, context)) if pc == 0 else None
         if version is None:
             explorer = Explorer(self._flows, dict(self._found))
