@@ -50,13 +50,13 @@ def _filled(length: object, value: object) -> Array:
     return Array([value] * length)
 
 
-def _filled_memory(length: object, value: object) -> Array:
+def _filled_memory(length: object, value: Any) -> Array:
     """The same; a long one of numbers is what compiled code takes from the start, for it will be hot."""
     code = {int: "q", float: "d"}.get(type(value))
     if code is None or type(length) is not int or length < _LONG:
         return _filled(length, value)
     try:
-        return Array(array(code, [value]) * length)  # type: ignore[list-item]
+        return Array(array(code, [value]) * length)
     except OverflowError:
         return _filled(length, value)
 
@@ -86,7 +86,8 @@ def _sqrt(value: Any) -> float:
 
 
 def _floor(value: Any) -> int:
-    return math.floor(_number(value))
+    floor: int = math.floor(_number(value))
+    return floor
 
 
 def _least(a: Any, b: Any) -> Any:

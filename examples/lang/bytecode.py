@@ -1,15 +1,12 @@
 """The instructions of the register machine, and the functions made of them.
 
-An instruction is `(op, a, b, c)`. A frame is one list: parameters, variables, temporaries, then the function's constants,
-so that an operand may be either. Numbers of ops are in order of use: the interpreter finds the first the soonest."""
+An instruction is `(op, a, b, c)`. A frame is one list: parameters, variables, temporaries, then the function's
+constants, so that an operand may be either. Numbers of ops are in order of use: the first are found the soonest."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
-
-if TYPE_CHECKING:
-    from .jit.site import Site
+from typing import Any, TypeAlias
 
 Instruction: TypeAlias = "tuple[int, int, int, int]"
 
@@ -85,7 +82,7 @@ class Prototype:
     constants: list[object] = field(default_factory=list)
     inner: list[Prototype] = field(default_factory=list)
     captures: list[tuple[bool, int]] = field(default_factory=list)
-    sites: list[Site] = field(default_factory=list)
+    sites: list[Any] = field(default_factory=list)  # Heat, or jit.site.Site once it runs
     rest: tuple[object, ...] = ()  # of a new frame, after the arguments
 
     def finish(self) -> None:

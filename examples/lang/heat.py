@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .bytecode import HOT, JUMP, JUMPS, OPERANDS, Prototype
+from .bytecode import JUMP, JUMPS, OPERANDS, Prototype
 from .values import Closure
 
 if TYPE_CHECKING:
@@ -41,6 +41,3 @@ def cool(prototype: Prototype, pc: int) -> None:
             if instruction[where] == pc:
                 code[number] = (*instruction[:where], pc + 1, *instruction[where + 1 :])  # type: ignore[assignment]
     code[pc] = (JUMP, pc + 1, 0, 0)
-
-
-__all__ = ["HOT", "ROUNDS", "Heat", "cool"]

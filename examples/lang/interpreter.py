@@ -1,7 +1,7 @@
 """Runs bytecode: one loop whose state is in Python's local variables, calls of the guest's on a list of its own.
 
-Operands mean what Python's operators make of them, so that an addition costs one. What is wrong is found out when Python
-refuses it, and said by faults.py."""
+Operators mean what Python's do, so that an addition costs one. What is wrong is found out when Python refuses it, and
+said by faults.py."""
 
 from __future__ import annotations
 

@@ -8,7 +8,26 @@ from typing import NamedTuple
 
 from .errors import SyntaxFault
 
-KEYWORDS = frozenset("and break continue else false fn for if in let nil not or return true while".split())
+KEYWORDS = frozenset(
+    [
+        "and",
+        "break",
+        "continue",
+        "else",
+        "false",
+        "fn",
+        "for",
+        "if",
+        "in",
+        "let",
+        "nil",
+        "not",
+        "or",
+        "return",
+        "true",
+        "while",
+    ]
+)
 _PATTERN = re.compile(
     r"""(?P<space>[ \t\r]+|\#[^\n]*)
       | (?P<newline>\n)
@@ -70,7 +89,7 @@ def _follow(brackets: list[str], sign: str) -> None:
 def _unescaped(text: str, line: int) -> str:
     def replace(match: re.Match[str]) -> str:
         if match[1] not in _ESCAPES:
-            raise SyntaxFault(line, f"there is no escape \\{match[1]}; accepted: \\n \\t \\\" \\\\")
+            raise SyntaxFault(line, f'there is no escape \\{match[1]}; accepted: \\n \\t \\" \\\\')
         return _ESCAPES[match[1]]
 
     return re.sub(r"\\(.)", replace, text)

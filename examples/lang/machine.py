@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Machine:
-    """Where programs run. `write` takes what they print. Not `tiered`: everything is interpreted. `backend` is cnp's."""
+    """Where programs run. `write` takes what they print. Not `tiered`: all is interpreted. `backend` is cnp's."""
 
     def __init__(
         self, write: Callable[[str], object] | None = None, *, tiered: bool = True, backend: str = "native"

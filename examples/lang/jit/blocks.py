@@ -1,9 +1,9 @@
 """Finds the blocks of a version: which instructions run for which kinds of operands, from where it starts on.
 
-Kinds are never joined. An instruction that is reached with other kinds is in another block (Chevalier-Boisvert and Feeley,
-"Simple and effective type check removal through lazy basic block versioning", 2015): a loop whose variable is an int in
-the first round and a float in all others becomes one round and a loop. What would be the fifth block of an instruction is
-left to the interpreter."""
+Kinds are never joined. An instruction that is reached with other kinds is in another block (Chevalier-Boisvert and
+Feeley, "Simple and effective type check removal through lazy basic block versioning", 2015): a loop whose variable is
+an int in the first round and a float in all others becomes one round and a loop. What would be the fifth block of an
+instruction is left to the interpreter."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ class Explorer:
             return self._call(pc, kind(b), tuple([kind(each) for each in range(b + 1, b + 1 + c)]))
         if op in (bc.GET_UP, bc.SET_UP):
             cell = Known(version.closure.cells[b if op == bc.GET_UP else a])
-            operands = (cell,) if op == bc.GET_UP else (cell, kind(b))
+            operands: tuple[Kind, ...] = (cell,) if op == bc.GET_UP else (cell, kind(b))
         else:
             roles = bc.OPERANDS[op]
             operands = tuple([kind(each) for role, each in zip(roles, instruction[1:]) if role == "r"])

@@ -13,7 +13,7 @@ from .kinds import ELEMENTS, FLOAT, INT, NUMBERS, Kind, Known
 from .memory import PUSH
 
 if TYPE_CHECKING:
-    from .code import Code, Source
+    from .code import Code
 
 PARAMETERS = 7
 """Represented arguments that a compiled function takes, besides the depth."""
@@ -74,7 +74,7 @@ def call(code: Code, callee: Any, d: Any, first: int, kinds: Sequence[Kind]) -> 
             _choose(code, d, code.value(first, kind), code.value(first + 1, kind), kind, callee.name == "min")
 
 
-def _abs(code: Code, d: cnp.Register, value: Source) -> None:
+def _abs(code: Code, d: cnp.Register, value: Any) -> None:
     f, sign, flipped = code.function, code.function.reg(i64), code.function.reg(i64)
     f.branch_i64_eq(value, -(2**63), code.out())
     f.i64_shr_s(sign, value, 63)
@@ -82,7 +82,7 @@ def _abs(code: Code, d: cnp.Register, value: Source) -> None:
     f.i64_sub(d, flipped, sign)
 
 
-def _to_int(code: Code, d: cnp.Register, value: Source, down: bool) -> None:
+def _to_int(code: Code, d: cnp.Register, value: Any, down: bool) -> None:
     """Towards zero, or down. Leaves if it may not fit, and for NaN."""
     f, inside, size = code.function, code.function.label(), code.function.reg(f64)
     f.f64_abs(size, value)
@@ -96,7 +96,7 @@ def _to_int(code: Code, d: cnp.Register, value: Source, down: bool) -> None:
         f.i64_trunc_sat_f64_s(d, value)
 
 
-def _choose(code: Code, d: cnp.Register, a: Source, b: Source, kind: Kind, least: bool) -> None:
+def _choose(code: Code, d: cnp.Register, a: Any, b: Any, kind: Kind, least: bool) -> None:
     """The second if it is the better one, else the first, which settles NaN and zeros."""
     f, better = code.function, code.function.reg(cnp.i32)
     if kind is FLOAT:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 import cnp
 from cnp import f64, i64
@@ -12,10 +12,8 @@ from cnp import f64, i64
 from .kinds import FLOAT, Kind, Known
 from .version import Version
 
-if TYPE_CHECKING:
-    Number = int | float
-    Source = cnp.Register | Number
-
+Source: TypeAlias = Any
+"""A register, or a number in its place: an int or a float, as the kind says."""
 SENTINEL = -0x6A7B2C1D
 """An i64 result that says: look whether Python keeps another. NaN says so of floats."""
 EXACT = 1 << 53
@@ -41,7 +39,9 @@ class Point:
 class Code:
     """One version's function under construction. `leave` is what is called with a Point and values on a way out."""
 
-    def __init__(self, version: Version, leave: Callable[[Any, tuple[Any, ...]], Any], live: Sequence[list[int]]) -> None:
+    def __init__(
+        self, version: Version, leave: Callable[[Any, tuple[Any, ...]], Any], live: Sequence[list[int]]
+    ) -> None:
         self.version = version
         self.prototype = version.prototype
         self.function = version.function
@@ -80,7 +80,7 @@ class Code:
         if constant < 0:
             return self.register(number, kind)
         value = self.prototype.constants[constant]
-        return value if kind is FLOAT else int(value)  # type: ignore[call-overload, return-value]
+        return value if kind is FLOAT else int(value)  # type: ignore[call-overload]
 
     def real(self, number: int, kind: Kind) -> Source:
         """A number as a float, rounded if it has to be."""

@@ -12,7 +12,7 @@ from .. import bytecode as bc
 from ..interpreter import DEPTH
 from . import arithmetic, builtins, memory
 from .code import SENTINEL, Code
-from .kinds import BOOL, FLOAT, WHOLE, Kind, Known
+from .kinds import BOOL, FLOAT, Kind, Known
 from .version import Block, Step, Version
 
 _WHOLE = {
@@ -142,13 +142,13 @@ class _Lowering:
             if kinds[0] is FLOAT:
                 f.f64_neg(d, code.value(b, FLOAT))
             else:
-                arithmetic.sub(f, d, 0, code.value(b, kinds[0]), code.out())  # type: ignore[arg-type]
+                arithmetic.sub(f, d, 0, code.value(b, kinds[0]), code.out())
         elif op == bc.DIV:
             self.divide(d, b, c, kinds)
         elif step.result is FLOAT:
             getattr(f, _FLOATS[op])(d, code.real(b, kinds[0]), code.real(c, kinds[1]))
         else:
-            _WHOLE[op](f, d, code.value(b, kinds[0]), code.value(c, kinds[1]), code.out())  # type: ignore[arg-type]
+            _WHOLE[op](f, d, code.value(b, kinds[0]), code.value(c, kinds[1]), code.out())
 
     def divide(self, d: cnp.Register, b: int, c: int, kinds: Sequence[Kind]) -> None:
         code, f = self.code, self.f
@@ -238,6 +238,3 @@ class _Lowering:
             f.branch_i64_eq(d, SENTINEL, back)
         else:
             f.branch_i64_lt_s(d, 0, back)
-
-
-__all__ = ["WHOLE", "declare", "lower"]

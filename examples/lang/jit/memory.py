@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakValueDictionary
 
 import cnp
@@ -12,13 +12,10 @@ from cnp import f64, i64
 from ..values import Array, Cell
 from .kinds import BOOL, ELEMENTS, FLOAT, FLOATS, INT, INTS, ROWS, Kind
 
-if TYPE_CHECKING:
-    from .code import Source
-
 _REFUSALS = 2  # of an array, after which it stays a list
 _arrays: WeakValueDictionary[int, Array] = WeakValueDictionary()
 _TAGS = {INT: 1, BOOL: 2, FLOAT: 3}
-_held = Cell.value  # type: ignore[misc]
+_held: Any = Cell.__dict__["value"]
 
 
 # Arrays. A header is two words: the address of the first element, and how many there are.
@@ -28,6 +25,7 @@ class Rows(list[Array]):
     """The items of an array of arrays of numbers. `addresses` are those of their headers: its elements in memory."""
 
     __slots__ = ("addresses",)
+    addresses: array[int]
 
     def admits(self, value: object) -> bool:
         """Whether an array may follow."""
@@ -119,7 +117,7 @@ def push(address: int, value: float) -> None:
     _arrays[address].push(value)
 
 
-def _element(f: cnp.Function, base: cnp.Register, index: Source, out: cnp.Label) -> cnp.Register:
+def _element(f: cnp.Function, base: cnp.Register, index: Any, out: cnp.Label) -> cnp.Register:
     length, at = f.reg(i64), f.reg(i64)
     f.i64_load(length, base, 8)
     f.branch_i64_ge_u(index, length, out)
@@ -133,15 +131,13 @@ def _element(f: cnp.Function, base: cnp.Register, index: Source, out: cnp.Label)
     return at
 
 
-def load_element(f: cnp.Function, d: cnp.Register, base: cnp.Register, index: Source, kind: Kind, out: cnp.Label) -> None:
+def load_element(f: cnp.Function, d: cnp.Register, base: cnp.Register, index: Any, kind: Kind, out: cnp.Label) -> None:
     """d = the element; leaves if the index is out of range, from the end too."""
     load = f.f64_load if kind is FLOAT else f.i64_load
     load(d, _element(f, base, index, out))
 
 
-def store_element(
-    f: cnp.Function, value: Source, kind: Kind, base: cnp.Register, index: Source, out: cnp.Label
-) -> None:
+def store_element(f: cnp.Function, value: Any, kind: Kind, base: cnp.Register, index: Any, out: cnp.Label) -> None:
     """The element = value; leaves as a load does."""
     store = f.f64_store if kind is FLOAT else f.i64_store
     store(value, _element(f, base, index, out))
@@ -201,7 +197,7 @@ def get_cell(f: cnp.Function, d: cnp.Register, cell: Any, kind: Kind, out: cnp.L
     load(d, address + 8)
 
 
-def set_cell(f: cnp.Function, cell: Any, value: Source, kind: Kind) -> None:
+def set_cell(f: cnp.Function, cell: Any, value: Any, kind: Kind) -> None:
     """The variable = value."""
     address = share(cell)
     f.i64_store(_TAGS[kind], address)

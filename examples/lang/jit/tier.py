@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ..machine import Machine
 
 
-
 class Tier:
     """Everything that is compiled for one machine."""
 
@@ -94,7 +93,7 @@ class Tier:
         self.nesting += 1
         self._crossed = perf_counter_ns()
         try:
-            value = version.compiled(*arguments)  # type: ignore[misc]
+            value = version.compiled(*arguments)
         finally:
             self.nesting -= 1
             self.entered, self.entered_depth = before, before_depth

@@ -15,8 +15,8 @@ NOTHING = object()
 
 
 class Translation:
-    """`kept`: values that compiled code knows by number, or that must not die before it ends. `odd`: a result of another
-    kind than the callee was compiled for, on its way to the caller."""
+    """`kept`: values that compiled code knows by number, or that must not die before it ends. `odd`: a result of
+    another kind than the callee was compiled for, on its way to the caller."""
 
     def __init__(self) -> None:
         self.kept: list[Any] = []

@@ -1,8 +1,7 @@
-"""One piece of compiled code to be: a function from one of its instructions on, for given kinds of what is live there."""
+"""One piece of compiled code to be: a function from an instruction on, for given kinds of what is live there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -58,7 +57,7 @@ class Version:
     loops: bool = False  # it comes back to where it starts
 
     function: cnp.Function = field(init=False)
-    compiled: Callable[..., Any] | None = None
+    compiled: Any = None  # what cnp made of the function, if it did
     exits: int = 0
     spent: int = 0  # nanoseconds in compiled code between those exits that have not been judged
     dead: bool = False  # not worth entering: it leaves too often
