@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from examples.lang import JotError, Machine, SyntaxFault, bytecode, heat
+from examples.lang import JotError, Machine, SyntaxFault, bytecode, demo, heat, suite
 from examples.lang.interpreter import DEPTH
 from examples.lang.jit import site, version
 
-PROGRAMS = sorted((Path(__file__).parent.parent / "examples" / "lang" / "programs").glob("*.jot"))
+PROGRAMS = (*suite.NUMERIC, *suite.OTHERS)
 EDGES = (0, 1, -1, 2, -2, 3, 7, 62, 63, 64, 2**31, 2**32 - 1, 2**53, 2**53 + 1, 2**62, -(2**62), 2**63 - 1, -(2**63))
 FLOATS = ("0.0", "-0.0", "0.5", "-1.5", "1e300", "9007199254740993.0", "9.3e18", "inf", "nan")
 
@@ -181,29 +181,36 @@ def test_arithmetic_is_pythons(expression: str) -> None:
 # Compiled code.
 
 
-def at_test_size(program: Path) -> str:
-    text, count = re.subn(r"(let size = )\d+(\s+# test: )(\d+)", r"\g<1>\3", program.read_text())
-    return text if count else program.read_text()
-
-
 NEVER_COMPILED = {"short", "strings"}
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda each: each.stem)
-def test_programs_agree(program: Path, eager: None) -> None:
-    agree(at_test_size(program), compiles=program.stem not in NEVER_COMPILED)
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs_agree(name: str, eager: None) -> None:
+    agree(suite.text(name, small=True), compiles=name not in NEVER_COMPILED)
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda each: each.stem)
-def test_programs_agree_as_they_are_tiered(program: Path) -> None:
-    agree(at_test_size(program), compiles=False)
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs_agree_as_they_are_tiered(name: str) -> None:
+    agree(suite.text(name, small=True), compiles=False)
 
 
 @pytest.mark.parametrize("name", ["fib", "mandelbrot", "counter", "parity", "matrix"])
 def test_programs_agree_on_the_reference_back_end(name: str, eager: None) -> None:
-    program = next(each for each in PROGRAMS if each.stem == name)
-    text = re.sub(r"let size = \d+", "let size = 6", program.read_text())
-    agree(text, backend="reference")
+    agree(re.sub(r"let size = \d+", "let size = 6", suite.text(name)), backend="reference")
+
+
+def test_every_program_is_in_the_suite() -> None:
+    assert sorted(PROGRAMS) == sorted(each.stem for each in suite.DIRECTORY.glob("*.jot"))
+
+
+def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    program = tmp_path / "program.jot"
+    program.write_text("print(6 * 7)\nprint(nil + 1)")
+    assert demo.main([str(program), "--show"]) == 2
+    shown, error = capsys.readouterr()
+    assert "mul" in shown and shown.endswith("42\n")
+    assert error == "error: line 2: cannot add nil and int\n"
+    assert demo.main([str(tmp_path / "missing.jot")]) == 2
 
 
 _BINARY = ("+", "-", "*", "/", "//", "%", "&", "|", "^", "<<", ">>", "<", "<=", "==", "!=")

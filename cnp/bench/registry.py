@@ -21,6 +21,7 @@ MODULES = (
     "library",
     "bpf",
     "ebpf",
+    "lang",
 )
 """Modules of this package that define a BENCH, in the order in which they run."""
 

@@ -78,6 +78,7 @@ class Prototype:
     arity: int
     code: list[Instruction] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
+    start: int = 0  # the first instruction of a call
     registers: int = 0
     constants: list[object] = field(default_factory=list)
     inner: list[Prototype] = field(default_factory=list)

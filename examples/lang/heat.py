@@ -41,3 +41,5 @@ def cool(prototype: Prototype, pc: int) -> None:
             if instruction[where] == pc:
                 code[number] = (*instruction[:where], pc + 1, *instruction[where + 1 :])  # type: ignore[assignment]
     code[pc] = (JUMP, pc + 1, 0, 0)
+    if pc == prototype.start:
+        prototype.start = pc + 1

@@ -77,7 +77,7 @@ def interpret(machine: Machine, closure: Closure, regs: list[Any], pc: int, dept
                         if len(frames) > room:
                             raise RecursionError
                         regs = [*regs[b + 1 : b + 1 + c], *prototype.rest]
-                        closure, code, cells, pc = callee, prototype.code, callee.cells, 0
+                        closure, code, cells, pc = callee, prototype.code, callee.cells, prototype.start
                     elif type(callee) is Builtin and callee.arity in (c, None):
                         regs[a] = callee.call(*regs[b + 1 : b + 1 + c])
                     else:

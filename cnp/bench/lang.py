@@ -1,0 +1,47 @@
+"""Bench: programs in the language of examples/lang, interpreted in Python, against the same compiled where hot."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from cnp.bench.figure import Recorder, Unavailable
+from cnp.bench.measure import Ratio, interleaved, median
+from cnp.bench.registry import Bench
+from cnp.errors import InternalError
+
+NUMERIC = 30.0
+OTHERS = 0.95  # what is not for compiled code must not suffer from it
+_ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def _example(module: str) -> Any:
+    if not (_ROOT / "examples" / "lang").is_dir():
+        raise Unavailable("examples/lang is not there: this is not a checkout")
+    if str(_ROOT) not in sys.path:
+        sys.path.insert(0, str(_ROOT))
+    return importlib.import_module(f"examples.lang.{module}")
+
+
+def run(recorder: Recorder) -> None:
+    """Time of each program in a new machine, from its text on; what they print is compared first."""
+    suite = _example("suite")
+    for names, target in ((suite.NUMERIC, NUMERIC), (suite.OTHERS, OTHERS)):
+        for name in names:
+            _program(recorder, name, suite.text(name, small=recorder.quick), None if recorder.quick else target)
+
+
+def _program(recorder: Recorder, name: str, text: str, target: float | None) -> None:
+    timed = _example("demo").timed
+    _, expected = timed(text, tiered=False)
+    if timed(text, tiered=True)[1] != expected:
+        raise InternalError(f"lang: program {name!r}: compiled code makes it print something else")
+    works = {each: lambda tiered=each == "tiered": timed(text, tiered=tiered) for each in ("tiered", "interpreted")}
+    samples = interleaved(works, recorder.rounds(5))
+    note = f"{median(samples['interpreted']) * 1e3:.1f} against {median(samples['tiered']) * 1e3:.2f} ms"
+    recorder.ratio(f"speed.{name}", Ratio(samples["interpreted"], samples["tiered"]), at_least=target, note=note)
+
+
+BENCH = Bench("lang", "a language's programs: its interpreter against what is compiled when it is hot", run)
