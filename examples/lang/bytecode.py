@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-Instruction: TypeAlias = "tuple[int, int, int, int]"
+Instruction: TypeAlias = "tuple[int, Any, int, int]"
 
 # What operands are, in order: d a register that is written, r one that is read, j the number of an instruction,
-# n a number, f first of three registers of a for loop (next value, end, variable), b first of registers that are read.
+# n a number, f first of three registers of a for loop (next value, end, variable), b first of registers that are read,
+# s an object that counts (heat.py) or runs (jit/site.py).
 OPERANDS: dict[int, str] = {}
 NAMES: dict[int, str] = {}
 
@@ -63,8 +64,8 @@ FOR_PREPARE = _op("for_prepare", "fj")  # to j if there is no round at all
 ARRAY = _op("array", "dbn")
 CLOSURE = _op("closure", "dn")  # of inner function n
 NEW_CELL = _op("new_cell", "drn")  # n: whether only the declaration assigns it
-HOT = _op("hot", "n")  # a place where compiled code may take over: n is its site
-RUN = _op("run", "n")  # a place where it does
+HOT = _op("hot", "s")  # a place where compiled code may take over, once it is hot
+RUN = _op("run", "s")  # a place where it does
 
 JUMPS = frozenset(op for op, operands in OPERANDS.items() if "j" in operands)
 
@@ -83,7 +84,6 @@ class Prototype:
     constants: list[object] = field(default_factory=list)
     inner: list[Prototype] = field(default_factory=list)
     captures: list[tuple[bool, int]] = field(default_factory=list)
-    sites: list[Any] = field(default_factory=list)  # Heat, or jit.site.Site once it runs
     rest: tuple[object, ...] = ()  # of a new frame, after the arguments
 
     def finish(self) -> None:
@@ -95,6 +95,6 @@ def listing(prototype: Prototype) -> str:
     """The code as text, functions within it after it."""
     lines = [f"{prototype.name}({prototype.arity}): {prototype.registers} registers, constants {prototype.constants}"]
     for number, (op, *operands) in enumerate(prototype.code):
-        shown = [str(each) for each, role in zip(operands, OPERANDS[op])]
+        shown = [str(each) for each, role in zip(operands, OPERANDS[op]) if role != "s"]
         lines.append(f"{number:4} {NAMES[op]:12} {' '.join(shown)}  ; line {prototype.lines[number]}")
     return "\n".join([*lines, *map(listing, prototype.inner)])

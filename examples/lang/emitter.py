@@ -51,7 +51,8 @@ class Emitter:
             prototype.captures.append(self._capture(variable))
         for variable in function.parameters:
             self.registers[variable] = self._register()
-        self._hot(function.line)
+        if self.outer is not None:  # the program itself runs once
+            self._hot(function.line)
         for variable in function.parameters:
             if variable.captured:
                 register = self.registers[variable]

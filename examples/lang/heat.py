@@ -1,21 +1,15 @@
-"""A place that counts until it is hot."""
+"""A place that counts until it is hot, and what becomes of it if nothing is to be compiled there."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from .bytecode import JUMP, JUMPS, OPERANDS, Prototype
-from .values import Closure
-
-if TYPE_CHECKING:
-    from .machine import Machine
 
 ROUNDS = 600
 """Executions after which a place is hot."""
 
 
 class Heat:
-    """The start of a function, or of a loop's round."""
+    """The start of a function, or of a loop's round. The interpreter counts `left` down to zero."""
 
     __slots__ = ("left", "pc", "prototype")
 
@@ -23,12 +17,6 @@ class Heat:
         self.prototype = prototype
         self.pc = pc
         self.left = ROUNDS
-
-    def heat(self, machine: Machine, closure: Closure, regs: list[Any]) -> None:
-        """Count once; compile when it is time."""
-        self.left -= 1
-        if self.left <= 0:
-            machine.tier.heated(self, closure, regs)
 
 
 def cool(prototype: Prototype, pc: int) -> None:

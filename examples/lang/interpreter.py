@@ -166,9 +166,11 @@ def interpret(machine: Machine, closure: Closure, regs: list[Any], pc: int, dept
             elif op == 39:  # new_cell
                 regs[a] = Cell(regs[b], c)
             elif op == 40:  # hot
-                closure.prototype.sites[a].heat(machine, closure, regs)
+                a.left -= 1
+                if not a.left:
+                    machine.tier.heated(a, closure, regs)
             else:  # run
-                value = closure.prototype.sites[a].run(closure, regs, depth + len(frames))
+                value = a.run(closure, regs, depth + len(frames))
                 if value is RESUMED:
                     regs, pc = machine.resumed
                 elif value is not NOT_RUN:

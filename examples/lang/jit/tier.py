@@ -43,11 +43,9 @@ class Tier:
     def heated(self, heat: Heat, closure: Closure, regs: list[Any]) -> None:
         """A place is hot: from now on it runs compiled code, or is an ordinary one again."""
         prototype, pc = heat.prototype, heat.pc
-        number = prototype.code[pc][1]
         site = Site(self, prototype, pc, self.flow(prototype).live[pc])
         if not self.unavailable and site.prepare(closure, regs):
-            prototype.sites[number] = site
-            prototype.code[pc] = (RUN, number, 0, 0)
+            prototype.code[pc] = (RUN, site, 0, 0)
         else:
             cool(prototype, pc)
 
