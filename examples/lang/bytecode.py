@@ -38,6 +38,7 @@ JUMP_EQ = _op("jump_eq", "jrr")
 JUMP_NE = _op("jump_ne", "jrr")
 CALL = _op("call", "dbn")  # callee, then n arguments
 RETURN = _op("return", "r")
+HOT = _op("hot", "s")  # a place where compiled code may take over, once it is hot
 GET_UP = _op("get_up", "dn")  # a captured variable
 SET_UP = _op("set_up", "nr")
 STORE = _op("store", "rrr")  # array, index, value
@@ -64,7 +65,6 @@ FOR_PREPARE = _op("for_prepare", "fj")  # to j if there is no round at all
 ARRAY = _op("array", "dbn")
 CLOSURE = _op("closure", "dn")  # of inner function n
 NEW_CELL = _op("new_cell", "drn")  # n: whether only the declaration assigns it
-HOT = _op("hot", "s")  # a place where compiled code may take over, once it is hot
 RUN = _op("run", "s")  # a place where it does
 
 JUMPS = frozenset(op for op, operands in OPERANDS.items() if "j" in operands)

@@ -93,82 +93,82 @@ def interpret(machine: Machine, closure: Closure, regs: list[Any], pc: int, dept
                         pc = a
                 elif regs[b] != regs[c]:  # jump_ne
                     pc = a
-            elif op < 25:
-                if op < 20:
-                    if op == 14:  # get_up
+            elif op < 26:
+                if op < 21:
+                    if op == 14:  # hot
+                        a.left -= 1
+                        if not a.left:
+                            machine.tier.heated(a, closure, regs)
+                    elif op == 15:  # get_up
                         regs[a] = cells[b].value
-                    elif op == 16:  # store
+                    elif op == 17:  # store
                         items = regs[a].items
                         if type(items) is list:
                             items[regs[b]] = regs[c]
                         else:
                             regs[a].store(regs[b], regs[c])
-                    elif op == 17:  # mod
+                    elif op == 18:  # mod
                         left = regs[b]
                         if type(left) is str:
                             raise TypeError
                         regs[a] = left % regs[c]
-                    elif op == 15:  # set_up
+                    elif op == 16:  # set_up
                         cells[a].value = regs[b]
-                    elif op == 18:  # floor_div
+                    elif op == 19:  # floor_div
                         regs[a] = regs[b] // regs[c]
                     else:  # div
                         regs[a] = regs[b] / regs[c]
-                elif op == 20:  # jump
+                elif op == 21:  # jump
                     pc = a
-                elif op == 22:  # jump_if_not
+                elif op == 23:  # jump_if_not
                     if not regs[b]:
                         pc = a
-                elif op == 21:  # jump_if
+                elif op == 22:  # jump_if
                     if regs[b]:
                         pc = a
-                elif op == 23:  # get_cell
+                elif op == 24:  # get_cell
                     regs[a] = regs[b].value
                 else:  # set_cell
                     regs[a].value = regs[b]
-            elif op < 36:
-                if op < 30:
-                    if op == 25:  # and
+            elif op < 37:
+                if op < 31:
+                    if op == 26:  # and
                         regs[a] = regs[b] & regs[c]
-                    elif op == 26:  # or
+                    elif op == 27:  # or
                         regs[a] = regs[b] | regs[c]
-                    elif op == 27:  # xor
+                    elif op == 28:  # xor
                         regs[a] = regs[b] ^ regs[c]
-                    elif op == 28:  # shl
+                    elif op == 29:  # shl
                         regs[a] = regs[b] << regs[c]
                     else:  # shr
                         regs[a] = regs[b] >> regs[c]
-                elif op == 30:  # lt
+                elif op == 31:  # lt
                     regs[a] = regs[b] < regs[c]
-                elif op == 31:  # le
+                elif op == 32:  # le
                     regs[a] = regs[b] <= regs[c]
-                elif op == 32:  # eq
+                elif op == 33:  # eq
                     regs[a] = regs[b] == regs[c]
-                elif op == 33:  # ne
+                elif op == 34:  # ne
                     regs[a] = regs[b] != regs[c]
-                elif op == 34:  # neg
+                elif op == 35:  # neg
                     regs[a] = -regs[b]
                 else:  # not
                     regs[a] = not regs[b]
-            elif op == 36:  # for_prepare
+            elif op == 37:  # for_prepare
                 if type(regs[a]) is not int or type(regs[a + 1]) is not int:
                     raise TypeError
                 if regs[a] < regs[a + 1]:
                     regs[a + 2] = regs[a]
                 else:
                     pc = b
-            elif op == 37:  # array
+            elif op == 38:  # array
                 regs[a] = Array(regs[b : b + c])
-            elif op == 38:  # closure
+            elif op == 39:  # closure
                 prototype = closure.prototype.inner[b]
                 captured = [regs[each] if own else cells[each] for own, each in prototype.captures]
                 regs[a] = Closure(prototype, captured)
-            elif op == 39:  # new_cell
+            elif op == 40:  # new_cell
                 regs[a] = Cell(regs[b], c)
-            elif op == 40:  # hot
-                a.left -= 1
-                if not a.left:
-                    machine.tier.heated(a, closure, regs)
             else:  # run
                 value = a.run(closure, regs, depth + len(frames))
                 if value is RESUMED:
