@@ -12,7 +12,7 @@ from .bytecode import Prototype
 class Cell:
     """A variable that functions within its own have captured. `final`: only its declaration assigns it.
 
-    `memory` is set once compiled code has taken to it: see jit/memory.py."""
+    `memory` is set once compiled code has taken to it: see jit/cells.py."""
 
     __slots__ = ("final", "memory", "value")
     memory: array[int]
@@ -44,7 +44,7 @@ class Builtin:
 
 
 class Array:
-    """`items` is a list; or an array.array of numbers or jit.memory.Rows, which only the methods change.
+    """`items` is a list; or an array.array of numbers or jit.arrays.Rows, which only the methods change.
 
     `header` is where compiled code finds items that are no list, `past` what headers there were, with what they lead
     to."""

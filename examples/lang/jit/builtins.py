@@ -9,8 +9,8 @@ import cnp
 from cnp import f64, i64
 
 from ..values import Builtin
+from .arrays import PUSH
 from .kinds import ELEMENTS, FLOAT, INT, NUMBERS, Kind, Known
-from .memory import PUSH
 
 if TYPE_CHECKING:
     from .code import Code

@@ -10,7 +10,7 @@ from cnp import f64, i64
 
 from .. import bytecode as bc
 from ..interpreter import DEPTH
-from . import arithmetic, builtins, memory
+from . import arithmetic, arrays, builtins, cells
 from .code import SENTINEL, Code
 from .kinds import BOOL, FLOAT, Kind, Known
 from .version import Block, Step, Version
@@ -106,14 +106,14 @@ class _Lowering:
         elif op == bc.INDEX:
             array, index = code.register(b, step.kinds[0]), code.value(c, step.kinds[1])
             assert step.result is not None
-            memory.load_element(f, code.register(a, step.result), array, index, step.result, code.out())
+            arrays.load_element(f, code.register(a, step.result), array, index, step.result, code.out())
         elif op == bc.STORE:
             array, index = code.register(a, step.kinds[0]), code.value(b, step.kinds[1])
-            memory.store_element(f, code.value(c, step.kinds[2]), step.kinds[2], array, index, code.out())
+            arrays.store_element(f, code.value(c, step.kinds[2]), step.kinds[2], array, index, code.out())
         elif op in (bc.SET_UP, bc.SET_CELL):
             cell, kind = step.kinds
             assert isinstance(cell, Known)
-            memory.set_cell(f, cell.value, code.value(b, kind), kind)
+            cells.set_cell(f, cell.value, code.value(b, kind), kind)
         elif step.result is not None and step.result.type is not None:
             self.compute(step, code.register(a, step.result), b, c)
 
@@ -124,7 +124,7 @@ class _Lowering:
             f.move(d, code.value(b, kinds[0]))
         elif op in (bc.GET_UP, bc.GET_CELL):
             assert isinstance(kinds[0], Known) and step.result is not None
-            memory.get_cell(f, d, kinds[0].value, step.result, code.out())
+            cells.get_cell(f, d, kinds[0].value, step.result, code.out())
         elif op in _COMPARISONS:
             made = f.reg(cnp.i32)
             self.compare(op, made, b, c, kinds)

@@ -7,8 +7,8 @@ from typing import TypeAlias
 
 from .. import bytecode as bc
 from ..values import Array, Cell, Closure
+from .arrays import pack
 from .kinds import BOOL, ELEMENTS, FLOAT, INT, NUMBERS, WHOLE, Kind, Known, of_value
-from .memory import pack
 
 EXITS = Kind("exits")
 Rule: TypeAlias = "Callable[..., Kind | None]"

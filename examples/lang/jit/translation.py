@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ..values import Array
-from . import memory
+from . import arrays
 from .code import SENTINEL
 from .kinds import BOOL, ELEMENTS, FLOAT, IDENTICAL, INT, OTHER, Kind, Known
 
@@ -35,9 +35,9 @@ class Translation:
         elif value is None or isinstance(value, IDENTICAL):
             return Known(value), None
         elif cls is Array:
-            kind = memory.pack(value)
+            kind = arrays.pack(value)
             if kind is not None:
-                return kind, memory.address_of(value)
+                return kind, arrays.address_of(value)
         self.kept.append(value)
         return OTHER, len(self.kept) - 1
 
@@ -50,7 +50,7 @@ class Translation:
         if kind is OTHER:
             return self.kept[value]
         if kind in ELEMENTS:
-            return memory.array_at(value)
+            return arrays.array_at(value)
         assert isinstance(kind, Known)
         return kind.value
 

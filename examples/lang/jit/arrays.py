@@ -1,4 +1,6 @@
-"""Elements of arrays and captured variables, where compiled code finds them: their layout, and the ops for them."""
+"""Arrays where compiled code finds them: what they become in memory, and the ops for their elements.
+
+A header is two words: the address of the first element, and how many there are."""
 
 from __future__ import annotations
 
@@ -9,16 +11,11 @@ from weakref import WeakValueDictionary
 import cnp
 from cnp import f64, i64
 
-from ..values import Array, Cell
-from .kinds import BOOL, ELEMENTS, FLOAT, FLOATS, INT, INTS, ROWS, Kind
+from ..values import Array
+from .kinds import FLOAT, FLOATS, INTS, ROWS, Kind
 
 _REFUSALS = 2  # of an array, after which it stays a list
 _arrays: WeakValueDictionary[int, Array] = WeakValueDictionary()
-_TAGS = {INT: 1, BOOL: 2, FLOAT: 3}
-_held: Any = Cell.__dict__["value"]
-
-
-# Arrays. A header is two words: the address of the first element, and how many there are.
 
 
 class Rows(list[Array]):
@@ -141,68 +138,6 @@ def store_element(f: cnp.Function, value: Any, kind: Kind, base: cnp.Register, i
     """The element = value; leaves as a load does."""
     store = f.f64_store if kind is FLOAT else f.i64_store
     store(value, _element(f, base, index, out))
-
-
-# Captured variables. Memory is two words: the kind of the number that the second is, 0 if it is with Python.
-
-
-class SharedCell(Cell):
-    """A cell whose number is in memory. A cell becomes one, and stays it."""
-
-    __slots__ = ()
-
-    @property
-    def value(self) -> Any:
-        tag, bits = self.memory
-        if tag == 0:
-            return _held.__get__(self)
-        if tag == _TAGS[FLOAT]:
-            return array("d", array("q", [bits]).tobytes())[0]
-        return bits if tag == _TAGS[INT] else bool(bits)
-
-    @value.setter
-    def value(self, value: Any) -> None:
-        put(self.memory, value)
-        _held.__set__(self, value)
-
-
-def put(memory: array[int], value: Any) -> None:
-    """Write a number and what kind it is, or that it is none."""
-    if type(value) is float:
-        memory[0], memory[1] = _TAGS[FLOAT], array("q", array("d", [value]).tobytes())[0]
-    elif type(value) is bool or (type(value) is int and -(2**63) <= value < 2**63):
-        memory[0], memory[1] = _TAGS[BOOL if type(value) is bool else INT], value
-    else:
-        memory[0] = 0
-
-
-def share(cell: Cell) -> int:
-    """Have a cell's number in memory: the address."""
-    if type(cell) is not SharedCell:
-        cell.memory = array("q", [0, 0])
-        put(cell.memory, cell.value)
-        cell.__class__ = SharedCell
-    return cell.memory.buffer_info()[0]
-
-
-def get_cell(f: cnp.Function, d: cnp.Register, cell: Any, kind: Kind, out: cnp.Label) -> None:
-    """d = the number; leaves if it is of another kind. An array is there to stay."""
-    if kind in ELEMENTS:
-        f.i64_const(d, address_of(cell.value))
-        return
-    address, tag = share(cell), f.reg(i64)
-    f.i64_load(tag, address)
-    f.branch_i64_ne(tag, _TAGS[kind], out)
-    load = f.f64_load if kind is FLOAT else f.i64_load
-    load(d, address + 8)
-
-
-def set_cell(f: cnp.Function, cell: Any, value: Any, kind: Kind) -> None:
-    """The variable = value."""
-    address = share(cell)
-    f.i64_store(_TAGS[kind], address)
-    store = f.f64_store if kind is FLOAT else f.i64_store
-    store(value, address + 8)
 
 
 PUSH = {
