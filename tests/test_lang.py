@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import re
 import signal
+import weakref
 from pathlib import Path
 
 import pytest
@@ -401,6 +403,18 @@ def test_a_machine_goes_on_after_errors(eager: None) -> None:
     assert lines == ["2450\n"]
     tier = machine._tier
     assert tier is not None and (tier.nesting, tier.translation.kept, tier.entered) == (0, [], None)
+
+
+def test_machines_are_collected_with_their_code(eager: None) -> None:
+    tiers = []
+    for name in ("fib", "sort", "counter"):
+        machine = Machine(lambda line: None)
+        machine.run(suite.text(name, small=True))
+        assert compiled_versions(machine)
+        tiers.append(weakref.ref(machine.tier))
+    del machine
+    gc.collect()
+    assert [each() for each in tiers] == [None] * 3
 
 
 # What is not worth compiling, or not any more.

@@ -32,21 +32,23 @@ class Point:
     target: int | None = None
     callee: Kind | None = None
 
-    def __repr__(self) -> str:  # cnp describes every way out by it
-        return f"{self.version.prototype.name}:{self.pc}"
-
 
 class Code:
-    """One version's function under construction. `leave` is what is called with a Point and values on a way out."""
+    """One version's function under construction. `leave` is called with a point's number in `points`, and values."""
 
     def __init__(
-        self, version: Version, leave: Callable[[Any, tuple[Any, ...]], Any], live: Sequence[list[int]]
+        self,
+        version: Version,
+        leave: Callable[[int, tuple[Any, ...]], Any],
+        points: list[Point],
+        live: Sequence[list[int]],
     ) -> None:
         self.version = version
         self.prototype = version.prototype
         self.function = version.function
         self.kinds: dict[int, Kind] = {}  # before the present step
         self._leave = leave
+        self._points = points
         self._live = live
         self._registers: dict[tuple[int, bool], cnp.Register] = {}
         self._ways_out: dict[int, cnp.Label] = {}
@@ -120,7 +122,7 @@ class Code:
             live = [(each, self.kinds[each]) for each in self._live[pc] if each in self.kinds and each != target]
             registers = tuple([(each, kind) for each, kind in live if kind.type is not None])
             known = tuple([(each, kind.value) for each, kind in live if isinstance(kind, Known)])
-            point = Point(self.version, pc, registers, known, target, callee)
+            self._points.append(Point(self.version, pc, registers, known, target, callee))
             values = [self.depth, *(self.register(each, kind) for each, kind in registers)]
-            self._ways_out[pc] = self.function.exit(self._leave, point, values)
+            self._ways_out[pc] = self.function.exit(self._leave, len(self._points) - 1, values)
         return self._ways_out[pc]

@@ -11,7 +11,7 @@ from cnp import f64, i64
 from .. import bytecode as bc
 from ..interpreter import DEPTH
 from . import arithmetic, arrays, builtins, cells
-from .code import SENTINEL, Code
+from .code import SENTINEL, Code, Point
 from .kinds import BOOL, FLOAT, Kind, Known
 from .version import Block, Step, Version
 
@@ -37,9 +37,11 @@ def declare(version: Version) -> None:
     version.function = cnp.Function(version.prototype.name, params=params, result=result)
 
 
-def lower(version: Version, leave: Callable[[Any, tuple[Any, ...]], Any], live: Sequence[list[int]]) -> None:
-    """Fill in a version's function, the callees' being declared."""
-    _Lowering(version, Code(version, leave, live)).run()
+def lower(
+    version: Version, leave: Callable[[int, tuple[Any, ...]], Any], points: list[Point], live: Sequence[list[int]]
+) -> None:
+    """Fill in a version's function, the callees being declared. Its ways out call `leave` and are added to `points`."""
+    _Lowering(version, Code(version, leave, points, live)).run()
 
 
 def _layout(version: Version) -> list[Block]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import cnp
 
@@ -25,6 +27,18 @@ if TYPE_CHECKING:
     from ..machine import Machine
 
 
+def _weakly(tier: Tier) -> Callable[[int, tuple[Any, ...]], Any]:
+    """What compiled code calls to leave. It must not keep the tier alive, which keeps the code alive."""
+    found = ref(tier)
+
+    def leave(number: int, values: tuple[Any, ...]) -> Any:
+        tier = found()
+        assert tier is not None  # it has called the code
+        return tier.leave(number, values)
+
+    return leave
+
+
 class Tier:
     """Everything that is compiled for one machine."""
 
@@ -37,6 +51,8 @@ class Tier:
         self.entered_depth = 0
         self._flows: dict[Prototype, Flow] = {}
         self._found: dict[tuple[Closure, Context], Version] = {}
+        self._points: list[Point] = []
+        self._leave = _weakly(self)
         self._crossed = 0  # nanoseconds, when compiled code was last entered or returned to
         self.unavailable = False  # no native code on this machine
 
@@ -70,7 +86,7 @@ class Tier:
             for each in explorer.made:
                 declare(each)
             for each in explorer.made:
-                lower(each, self.leave, self._flows[each.prototype].live)
+                lower(each, self._leave, self._points, self._flows[each.prototype].live)
         if version.result is None and not version.loops:
             return None  # it would always leave
         if version.compiled is None:
@@ -97,8 +113,9 @@ class Tier:
             self.entered, self.entered_depth = before, before_depth
         return translation.take(version.result, value)
 
-    def leave(self, point: Point, values: tuple[Any, ...]) -> Any:
+    def leave(self, number: int, values: tuple[Any, ...]) -> Any:
         """Compiled code has left: what its caller gets, which has called for the result of this very call."""
+        point = self._points[number]
         version, translation, entered = point.version, self.translation, self.entered
         assert entered is not None
         spent = perf_counter_ns() - self._crossed
@@ -106,10 +123,10 @@ class Tier:
         if entered is not version:
             entered.left(spent)
         regs = [None] * version.prototype.arity + list(version.prototype.rest)
-        for number, known in point.known:
-            regs[number] = known
-        for (number, kind), value in zip(point.registers, values[1:]):
-            regs[number] = translation.outward(kind, value)
+        for register, known in point.known:
+            regs[register] = known
+        for (register, kind), value in zip(point.registers, values[1:]):
+            regs[register] = translation.outward(kind, value)
         if point.target is not None:
             regs[point.target] = translation.take(point.callee, math.nan if point.callee is FLOAT else SENTINEL)
         if values[0] == self.entered_depth:  # the interpreter is right below, and goes on with this frame itself
