@@ -15,19 +15,41 @@ from cnp.types import Type
 MEMORY = 16  # words that programs read
 
 
+def _scribbler() -> Any:
+    """Compiled code that writes all over the frame stack behind the innermost frame, and all over the registers."""
+    f = Function("scribble", [i64], i64)
+    (depth,) = f.params
+    values, done = [f.reg(i64) for _ in range(30)], f.label()
+    for number, each in enumerate(values):
+        f.i64_add(each, depth, 0x5555_0000 + number)
+    f.branch_i64_eqz(depth, done)
+    f.i64_sub(depth, depth, 1)
+    f.call(depth, f, depth)
+    for each in values:
+        f.i64_xor(depth, depth, each)
+    f.place(done)
+    f.ret(depth)
+    return f.compile()
+
+
 class Log:
-    """What handlers were given, and the results they gave."""
+    """What Python code was given, and the results it gave; it runs compiled code of its own."""
 
     def __init__(self) -> None:
         self.calls: list[Any] = []
+        self._scribble = _scribbler()
+
+    def answer(self, point: Any, values: tuple[Any, ...], result: Type) -> Any:
+        self._scribble(3)
+        self.calls.append((point, tuple(shown(each) for each in values)))
+        number = (point * 7919 + len(self.calls)) % 1000
+        return float(number) if result.is_float else number
 
     def handler(self, result: Type) -> Any:
-        def handle(point: Any, values: tuple[Any, ...]) -> Any:
-            self.calls.append((point, tuple(shown(each) for each in values)))
-            number = (point * 7919 + len(self.calls)) % 1000
-            return float(number) if result.is_float else number
+        return lambda point, values: self.answer(point, values, result)
 
-        return handle
+    def callback(self, point: int, params: list[Type], result: Type) -> cnp.Callback:
+        return cnp.callback(lambda *values: self.answer(point, values, result), params, result)
 
 
 def shown(value: Any) -> Any:
@@ -61,6 +83,7 @@ class Generator:
                 self.constant(d, type)
                 self.registers[type].append(d)
         self.fixed: set[int] = {depth.code}
+        self.begin()
         for _ in range(size):
             self.statement(2)
         f.ret(r.choice(self.registers[f.result]))
@@ -79,18 +102,19 @@ class Generator:
 
     def statement(self, loops: int) -> None:
         r = self.r
-        kinds = [self.arithmetic] * 8 + [self.load] * 3 + [self.guard] * 4 + [self.test, self.table, self.condition]
+        kinds = [self.arithmetic] * 8 + [self.load] * 3 + [self.guard] * 4 + [self.passed_on] * 2
+        kinds += [self.test, self.table, self.condition]
         if loops:
             kinds += [lambda: self.loop(loops - 1)] * 2
-        if self.callees or r.random() < 0.3:
-            kinds += [self.call]
+        kinds += [self.call, self.call_python]
         r.choice(kinds)()
 
     def arithmetic(self) -> None:
         r, f = self.r, self.f
         type = r.choice(list(Type))
         op = r.choice(["add", "sub", "mul"] + (["and", "xor", "shl", "shr_s"] if type.is_integer else ["min", "div"]))
-        b: Any = self.any(type) if r.random() < 0.7 else float(r.randrange(9)) if type.is_float else r.choice([1, 3, 5, 99])
+        b: Any = float(r.randrange(9)) if type.is_float else r.choice([1, 3, 5, 99])
+        b = self.any(type) if r.random() < 0.7 else b
         getattr(f, f"{type}_{op}")(self.destination(type), self.any(type), b)
 
     def load(self) -> None:
@@ -105,6 +129,12 @@ class Generator:
         if r.random() < 0.3:
             self.guard(extra=[index] if r.random() < 0.5 else [])
         f.i64_load(self.destination(i64), address, r.choice([0, 8]))
+
+    def passed_on(self) -> None:
+        """What nothing but an exit needs: mostly the same in every round of a loop."""
+        value = self.f.reg(i64)
+        self.f.i64_mul(value, self.any(i64), self.r.choice([12345, 7]))
+        self.guard(extra=[value])
 
     def exit(self, extra: Any = ()) -> Any:
         r = self.r
@@ -163,6 +193,7 @@ class Generator:
         self.registers[i64].append(counter)
         self.fixed.add(counter.code)
         f.place(again)
+        self.head(again)
         tests_first = r.random() < 0.5
         if tests_first:
             f.branch_i64_le_s(counter, 0, self.exit() if r.random() < 0.2 else done)
@@ -178,6 +209,21 @@ class Generator:
         f.place(done)
         self.registers = outside
 
+    def begin(self) -> None:
+        """What is done where a function begins."""
+
+    def head(self, again: Any) -> None:
+        """What is done where a loop begins."""
+
+    def call_python(self) -> None:
+        r, f = self.r, self.f
+        self.points += 1
+        params = [type for type in Type for _ in range(r.randrange(5))]
+        r.shuffle(params)
+        result = r.choice(list(Type))
+        callee = self.log.callback(self.points, params, result)
+        f.call(self.destination(result), callee, *[self.any(each) for each in params])
+
     def call(self) -> None:
         r, f = self.r, self.f
         callee = r.choice([*self.callees, f])
@@ -187,6 +233,42 @@ class Generator:
         result = callee.result
         f.call(self.destination(result), callee, less, self.memory, self.any(f64), self.any(i32))
         f.place(on)
+
+
+class Entering(Generator):
+    """The same programs, whose main function is left in round `when` of its loops, to go on in the same place."""
+
+    def __init__(self, seed: int, log: Log, when: int, backend: str) -> None:
+        super().__init__(seed, log)
+        self.when = when
+        self.backend = backend
+        self.entries = 0
+
+    def begin(self) -> None:
+        self.trip = self.f.reg(i64)
+        self.f.i64_const(self.trip, 0)
+
+    def guard(self, extra: Any = ()) -> None:
+        if self.r.random() < 0.3:  # else few programs come as far as to their loops
+            super().guard(extra)
+
+    test = Generator.arithmetic
+
+    def head(self, again: Any) -> None:
+        if self.f.name != "main":
+            return
+        f = self.f
+        own = [each for type in Type for each in self.registers[type] if each not in f.params]
+        live = [*f.params, self.trip, *own]
+
+        def enter(point: Any, values: tuple[Any, ...]) -> Any:
+            self.entries += 1
+            entered = f.entered_at(again, live)
+            return entered.compile(backend=self.backend)(entered.pack(values))
+
+        f.i64_add(self.trip, self.trip, 1)
+        leave = f.exit(enter, 0, live)
+        f.branch_i64_eq(self.trip, self.when, leave)
 
 
 def run(function: Function, log: Log, arguments: tuple[Any, ...], **options: Any) -> Any:

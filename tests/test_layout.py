@@ -39,6 +39,9 @@ MIRRORED: Mapping[str, type[ctypes.Structure]] = {
     "interval": layout.Interval,
     "trace": layout.Trace,
     "request": layout.Request,
+    "callback": layout.Callback,
+    "side_exit": layout.SideExit,
+    "side_exit_value": layout.SideExitValue,
 }
 _HOST = [each[0] for each in layout.Host._fields_]
 IN_STRUCT_PYTHON = frozenset(_HOST[: _HOST.index(layout.LIBC_FUNCTIONS[0])])

@@ -8,7 +8,6 @@ from cnp.errors import InternalError, Unsupported
 from cnp.ir.callback import Callback
 from cnp.ir.function import Extern, Function, callee_signature, unlinked
 from cnp.runtime.code import Code, Part
-from cnp.runtime.outward import SideExits, entry_of
 from cnp.runtime.core import MISSING_STENCIL, NEED_SCRATCH
 from cnp.runtime.layout import (
     CALLEE_C,
@@ -20,6 +19,7 @@ from cnp.runtime.layout import (
     External,
     Request,
 )
+from cnp.runtime.outward import SideExits, entry_of
 from cnp.types import NO_TYPE
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
@@ -155,7 +155,7 @@ class Group:
             pinned = ctypes.create_string_buffer(self._pins.ljust(len(function._types), b"\xff"))
             request.pins = ctypes.addressof(pinned)
         if function._exits:
-            self._check_python(function, "side exits")
+            self._check_python(function, "side exits, which lead")
             exits = part.exits = SideExits(self._core, function)
             request.exits, request.n_exits, request.leave = ctypes.addressof(exits.rows), len(exits.rows), exits.routine
         if function._callees:
@@ -191,7 +191,7 @@ class Group:
             if isinstance(callee, Extern):
                 row.kind, row.address = self._describe_extern(function, callee)
             elif isinstance(callee, Callback):
-                self._check_python(function, f"a call of {callee.described}")
+                self._check_python(function, f"a call of {callee.described}, which leads")
                 entry = entry_of(self._core, callee)
                 self._keeps.append(entry)
                 row.kind, row.address = CALLEE_C, entry.address
@@ -207,7 +207,7 @@ class Group:
         """Unsupported for code that will run where this Python is not."""
         if self._tables is not None:
             raise Unsupported(
-                f"function {function.name!r} has {what}, which leads to this Python; accepted in code for another machine "
+                f"function {function.name!r} has {what} to this Python; accepted in code for another machine "
                 "or an object file: calls of cnp.extern(...)"
             )
 

@@ -44,8 +44,8 @@ def callback(
 ) -> Callback:
     """A Python callable for `f.call`. Pointers are i64.
 
-    It is called with an int or a float for each parameter, integers signed, holding the GIL, on the thread that runs the
-    compiled code. What it returns must fit `result`: an int in the type's signed range, a float (or int), or None
+    It is called with an int or a float for each parameter, integers signed, with the GIL held, on the thread that runs
+    the compiled code. What it returns must fit `result`: an int in the type's signed range, a float (or int), or None
     where there is no result; TypeError and OverflowError otherwise. That or any exception it raises ends the compiled
     code, and is what the call from Python raises.
 

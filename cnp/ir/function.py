@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol, SupportsFloat, SupportsIndex, TypeAlias
 
     from cnp.ir.optable import OpTable
+    from cnp.ir.osr import Live
     from cnp.types import ParameterType
 
 _SERIALS = 2**28
@@ -187,6 +188,7 @@ class Function(OpMethods):
         "_known_callees",
         "_label_count",
         "_label_names",
+        "_live",
         "_ops",
         "_register_names",
         "_serial",
@@ -217,6 +219,7 @@ class Function(OpMethods):
         self._callees: list[Callee] = []
         self._known_callees: dict[int, _KnownCallee] = {}
         self._exits: dict[int, SideExit] = {}
+        self._live: Live | None = None
         self._register_names: dict[int, str] = {}
         self._label_names: dict[int, str] = {}
         self._taken_names: set[tuple[str, str]] = set()
@@ -295,19 +298,22 @@ class Function(OpMethods):
         """A label that leads out of compiled code: to `handler(point, (values...))`, whose result is the function's.
 
         Jumps, branches and branch tables may lead there; it is placed nowhere. `point` says where in the guest that is:
-        any object. `values` are registers, which are read where the jump is, or numbers, which are passed on as they are.
-        The handler gets ints, signed, and floats, with the GIL held. What it returns and raises is treated as that of a
+        any object. `values` are registers, which are read where the jump is, or numbers, passed on as they are. The
+        handler gets ints, signed, and floats, with the GIL held. What it returns and raises is treated as that of a
         callback is: see `cnp.callback`. UserError if the handler cannot be called, or a value is neither a number nor a
         register of this function.
         """
+        start = f"function {self.name!r}: exit {point!r}"
         if not callable(handler):
-            raise UserError(f"function {self.name!r}: exit handler {handler!r} cannot be called; accepted: any callable")
+            raise UserError(f"{start}: its handler {handler!r} cannot be called; accepted: any callable")
         live = tuple(values)
         for each in live:
-            own = each.__class__ is Register and 0 <= each.code - self._first_code < len(self._types)
-            if not own and (each.__class__ is Register or not hasattr(each, "__index__") and not hasattr(each, "__float__")):
-                accepted = "a register of this function, or a number"
-                raise UserError(f"function {self.name!r}: exit {point!r} cannot pass on {each!r}; accepted: {accepted}")
+            if each.__class__ is Register:
+                accepted = 0 <= each.code - self._first_code < len(self._types)
+            else:
+                accepted = hasattr(each, "__index__") or hasattr(each, "__float__")
+            if not accepted:
+                raise UserError(f"{start} cannot pass on {each!r}; accepted: a register of this function, or a number")
         label = self.label()
         self._exits[self._label_count - 1] = SideExit(handler, point, live)
         return label
@@ -400,6 +406,29 @@ class Function(OpMethods):
             f"function {self.name!r} has {_ops_of(mine)} and cannot call {name!r}, which has {_ops_of(other)}; "
             "accepted: a Function of the same library, or the other's address: cnp.extern(g.address, params, result)"
         )
+
+    def entered_at(self, label: Label, live: Sequence[Register], name: str = "") -> Function:
+        """A function that goes on at `label` of this one (on-stack replacement), made of the ops so far.
+
+        Its one parameter is a ptr: an address or buffer of the values of the `live` registers, 8 bytes each, in this
+        order, an i32 or f32 in the first four of them; `pack` makes one of Python numbers. What is not reached from the
+        label is not in it. Registers that are read and not among the live ones are reported when it is compiled or
+        verified.
+        UserError for a label that is placed nowhere, or for what is no register of this function.
+        """
+        from cnp.ir import osr  # it is built on what is built on this module
+
+        return osr.entered_at(self, label, live, name)
+
+    def pack(self, values: Iterable[Number]) -> bytes:
+        """The buffer that a function made by `entered_at` takes: a number for each live register, integers signed.
+
+        UserError for another number of values, or for a function that was not made so; OverflowError for a value that
+        does not fit its register, TypeError for one of another kind.
+        """
+        if self._live is None:
+            raise UserError(f"function {self.name!r} takes arguments; accepted here: one that Function.entered_at made")
+        return self._live.pack(self.name, values)
 
     def compile(self, backend: str = "native", target: str | None = None, **options: Any) -> Any:
         """Compile for `target` (None: this machine) with one of the back ends native, gadget, switch, reference.

@@ -75,8 +75,8 @@ Step = Callable[[Registers], int | _Call | _Outward | _Return | None]
 
 
 class Program(NamedTuple):
-    """A decoded function: a step an op, then one a side exit. Constants live in registers past the function's own, so that
-    every source is an index."""
+    """A decoded function: a step an op, then one a side exit. Constants live in registers past the function's own, so
+    that every source is an index."""
 
     function: Function
     steps: list[Step]

@@ -200,7 +200,7 @@ class Core:
         return error
 
     def make_entry(self, which: int, description: int) -> Block:
-        """A way from C to compiled code, 0 for an integer result and 1 for a float, or from there to a callback, 2 and 3.
+        """A way from C to compiled code, 0 for an integer result, 1 for a float; or from there to a callback, 2 or 3.
 
         `description` is the address of the signature, or callback.
         """

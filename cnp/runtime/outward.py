@@ -19,10 +19,11 @@ if TYPE_CHECKING:
         """What the run time must know of a callback."""
 
         function: Any
-        params: Sequence[Type]
         result: Type | None
         native: dict[Any, Any]
 
+        @property
+        def params(self) -> Sequence[Type]: ...
         @property
         def described(self) -> str: ...
 
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
 
         handler: Any
         point: Any
-        values: Sequence[Any]
 
+        @property
+        def values(self) -> Sequence[Any]: ...
         def described(self, function: str) -> str: ...
 
     class Leaving(Protocol):
@@ -40,8 +42,9 @@ if TYPE_CHECKING:
 
         name: str
         result: Type | None
-        register_types: Sequence[Type]
 
+        @property
+        def register_types(self) -> Sequence[Type]: ...
         @property
         def exits(self) -> Mapping[int, Left]: ...
 
@@ -96,11 +99,7 @@ class SideExits:
             name = each.described(function.name)
             values = (SideExitValue * len(each.values))()
             for to, value in zip(values, each.values):
-                if value.__class__ is core.register_type:
-                    to.reg = value.code & 0xFFFFFFFF
-                    to.type = types[to.reg]
-                else:
-                    to.constant = id(value)
+                _fill_in(to, value, types, core.register_type)
             self._values.append(values)
             self._kept.append((each, name))
             row.host, row.handler, row.point, row.name = core.host_address, id(each.handler), id(each.point), id(name)
@@ -114,6 +113,14 @@ class SideExits:
             for row, values, (each, _) in zip(self.rows, self._values, self._kept)
             if row.position != NO_POSITION
         ]
+
+
+def _fill_in(row: SideExitValue, value: Any, types: Sequence[Type], register_type: Any) -> None:
+    if value.__class__ is register_type:
+        row.reg = value.code & 0xFFFFFFFF
+        row.type = types[row.reg]
+    else:
+        row.constant = id(value)
 
 
 def _place(row: SideExitValue, value: Any) -> tuple[Any, Type | None, Any]:

@@ -52,7 +52,7 @@ class Row:
     stencil: str  # its op and placement
     holes: tuple[str, ...]  # `value=what it was patched with`, in the order of the code
     instructions: tuple[Instruction, ...]
-    out_of_line: bool = False  # behind the code: reached by a trap, or when a safepoint's count has run out
+    out_of_line: bool = False  # behind the code: reached by traps, side exits, and safepoints whose count has run out
 
 
 def rows(made: Made, decode: bool = True) -> list[Row]:
@@ -75,9 +75,11 @@ def rows(made: Made, decode: bool = True) -> list[Row]:
     result: list[Row] = []
     ends = [offset for _, _, offset in part.traces[1:]] + [part.code_end]
     cold = False
+    left_at = {each.position for each in part.exits.rows} if part.exits else set()
     for (op, index, offset), end in zip(part.traces, ends):
         control = namer.control(index)
-        cold = cold or control in _POLLS or (control == "trap_exit" and made.function.ops[op][0] != Code.TRAP)
+        cold = cold or offset in left_at or control in _POLLS
+        cold = cold or (control == "trap_exit" and made.function.ops[op][0] != Code.TRAP)
         stencil = _form_in_use(library, index, code[offset:end])
         serves = None if op == NO_OP_NUMBER or control == "trap" or (cold and control != "trap_exit") else op
         name = control or namer.name(made.function, None if cold else serves, index)

@@ -132,17 +132,19 @@ static int spread(struct compilation *c, const struct mentions *m, s32 reg, u32 
     return into_entry;
 }
 
-/* The values of the side exits where an op may lead count as operands behind its own, in the order of its labels. */
+/* The registers of the side exits where an op may lead count as operands behind its own, in the order of its labels. */
 static void note_undefined_in_side_exits(const struct compilation *c, const struct block *block, s32 reg, u32 *lowest, u32 *operand) {
     const struct instruction *last = &c->instructions[block->end - 1];
     u32 number = last->n + (last->kind == TABLE_OP ? (u32)last->operand[1] + 1 : 1u);
     for (u32 k = 0, n = n_successors(c, block); k < n; k++) {
         const struct side_exit *exit = side_exit_behind(c, block, k);
-        for (u32 i = 0; exit && i < exit->n_values; i++, number++)
+        for (u32 i = 0; exit && i < exit->n_values; i++) {
             if (!exit->values[i].constant && exit->values[i].reg == (u32)reg && last->number < *lowest) {
                 *lowest = last->number;
                 *operand = number;
             }
+            number += !exit->values[i].constant;
+        }
     }
 }
 

@@ -42,6 +42,9 @@ class Body:
             self._declare_registers(line)
         elif line.accept("label"):
             self._declare_labels(line)
+        elif first.text == "exit":
+            reason = "a side exit leads to a Python object, which a text cannot name: Function.exit makes one"
+            line.refuse(reason, first.column)
         elif line.accept("call"):
             self._emit(line, self._call(line))
         elif line.accept("branch_table"):

@@ -80,6 +80,8 @@ def _split(module: Module, text: str, functions: type[Function]) -> Iterator[_So
             callee = _extern(line)
             _declare(module, line, callee.name)
             module.externs[callee.name] = callee
+        elif line.peek().text == "callback":
+            line.refuse("a callback is a Python object, which a text cannot name: cnp.callback makes one", 1)
         else:
             line.unexpected("'func' or 'extern'")
     if current is not None:

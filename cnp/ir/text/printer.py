@@ -1,4 +1,7 @@
-"""Turns functions into the text form, from which `parse` gives back the same functions."""
+"""Turns functions into the text form, from which `parse` gives back the same functions.
+
+Side exits and callbacks are printed, for people: `parse` refuses them, since text has no name for a Python object.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from cnp.ir.callback import Callback
 from cnp.ir.function import Extern, Function, Label, Register, callee_function, callee_signature
 from cnp.ir.optable import Code, Operand, Role
 from cnp.ir.signature import label_name, op_name, operands_of, register_index, register_name
@@ -45,7 +49,10 @@ def print_module(functions: Iterable[Function] | Mapping[str, Function]) -> str:
             continue
         names[_key(callee)] = name = _unique(callee.name, taken)
         taken.add(name)
-    parts = ["".join(f"{_extern_line(each, names[each])}\n" for each in externs)] if externs else []
+    lines = [_extern_line(each, names[each]) for each in externs]
+    callbacks = {id(each): each for f in order for each in f.callees if isinstance(each, Callback)}
+    lines += map(_callback_line, callbacks.values())
+    parts = ["".join(f"{each}\n" for each in lines)] if lines else []
     parts += ["\n".join(_Printer(each, names).lines()) + "\n" for each in order]
     return "\n".join(parts)
 
@@ -64,7 +71,9 @@ def _add_callees(order: list[Function], externs: list[Extern]) -> None:
 
 
 def _key(callee: Callee) -> int | Extern:
-    """Functions are the same if they are one object, externs if they are equal."""
+    """Functions and callbacks are the same if they are one object, externs if they are equal."""
+    if isinstance(callee, Callback):
+        return id(callee)
     return callee if isinstance(callee, Extern) else id(callee_function(callee))
 
 
@@ -78,6 +87,11 @@ def _unique(name: str, taken: set[str]) -> str:
 
 def _quoted(name: str) -> str:
     return name if is_plain_name(name) else json.dumps(name)
+
+
+def _callback_line(callee: Callback) -> str:
+    result = f" -> {callee.result}" if callee.result is not None else ""
+    return f"callback {_quoted(callee.name)}({', '.join(map(str, callee.params))}){result}"
 
 
 def _extern_line(callee: Extern, name: str) -> str:
@@ -102,6 +116,9 @@ class _Printer:
         yield f"func {_quoted(name)}({params}){result}"
         yield from self._registers()
         yield from self._labels()
+        for index, each in function.exits.items():
+            point = repr(each.point).replace("\n", " ")
+            yield f"  exit {label_name(function, index)} ({', '.join(map(self._value, each.values))}) ; {point}"
         for op in function.ops:
             yield self._op(op)
         yield "end"
