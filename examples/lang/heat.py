@@ -11,11 +11,10 @@ ROUNDS = 600
 class Heat:
     """The start of a function, or of a loop's round. The interpreter counts `left` down to zero."""
 
-    __slots__ = ("left", "pc", "prototype")
+    __slots__ = ("left", "pc")
 
-    def __init__(self, prototype: Prototype, pc: int) -> None:
-        self.prototype = prototype
-        self.pc = pc
+    def __init__(self, pc: int) -> None:
+        self.pc = pc  # of its instruction; whose it is, it does not know: programs are freed without a collection
         self.left = ROUNDS
 
 

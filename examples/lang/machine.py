@@ -61,6 +61,6 @@ class Machine:
     def _place_sites(self, prototype: Prototype) -> None:
         for pc, (op, *_) in enumerate(prototype.code):
             if op == HOT:
-                prototype.code[pc] = (HOT, Heat(prototype, pc), 0, 0)
+                prototype.code[pc] = (HOT, Heat(pc), 0, 0)
         for each in prototype.inner:
             self._place_sites(each)

@@ -58,7 +58,7 @@ class Tier:
 
     def heated(self, heat: Heat, closure: Closure, regs: list[Any]) -> None:
         """A place is hot: from now on it runs compiled code, or is an ordinary one again."""
-        prototype, pc = heat.prototype, heat.pc
+        prototype, pc = closure.prototype, heat.pc
         site = Site(self, prototype, pc, self.flow(prototype).live[pc])
         if not self.unavailable and site.prepare(closure, regs):
             prototype.code[pc] = (RUN, site, 0, 0)
