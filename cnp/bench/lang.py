@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from cnp.bench import startup
 from cnp.bench.figure import Recorder, Unavailable
 from cnp.bench.measure import Ratio, interleaved, median
 from cnp.bench.registry import Bench
@@ -16,6 +17,12 @@ NUMERIC = 30.0
 OTHERS = 0.95  # what is not for compiled code must not suffer from it
 SHORTEST = 0.1  # seconds: what a short program is repeated for, so that what else goes on does not decide
 _ROOT = Path(__file__).resolve().parent.parent.parent
+_FIRST = """
+from examples.lang import demo, suite
+text = suite.text("sum", small=True)
+first, second = [demo.timed(text, tiered=True)[0] for _ in range(2)]
+print((first - second) * 1e3)
+"""
 
 
 def _example(module: str) -> Any:
@@ -27,11 +34,20 @@ def _example(module: str) -> Any:
 
 
 def run(recorder: Recorder) -> None:
-    """Time of each program in a new machine, from its text on; what they print is compared first."""
+    """Time of each program in a new machine, from its text on; what they print is compared first.
+
+    Importing cnp and the compiler, which the first hot place of a process does, is a figure of its own.
+    """
     suite = _example("suite")
+    recorder.sampled("first_ms", [_first() for _ in range(1 + recorder.rounds(9))][1:], "ms", note="once a process")
     for names, target in ((suite.NUMERIC, NUMERIC), (suite.OTHERS, OTHERS)):
         for name in names:
             _program(recorder, name, suite.text(name, small=recorder.quick), None if recorder.quick else target)
+
+
+def _first() -> float:
+    """Milliseconds by which the first run of a small program in a process takes longer than the second."""
+    return float(startup.start(_FIRST).stdout)
 
 
 def _program(recorder: Recorder, name: str, text: str, target: float | None) -> None:
