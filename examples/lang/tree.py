@@ -84,7 +84,6 @@ class Function(Node):
     body: list[Node]
     parameters: list[Variable] = field(default_factory=list)
     captures: list[Variable] = field(default_factory=list)
-    hoisted: list[Variable] = field(default_factory=list)  # captured functions that the body declares
 
 
 # Statements.

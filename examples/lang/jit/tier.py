@@ -20,7 +20,7 @@ from .code import SENTINEL, Point
 from .kinds import FLOAT
 from .lower import declare, lower
 from .site import Site
-from .translation import Translation
+from .translation import NOTHING, Translation
 from .version import Context, Version
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ class Tier:
         translation, before, before_depth = self.translation, self.entered, self.entered_depth
         self.entered, self.entered_depth = version, depth
         self.nesting += 1
+        translation.odd = NOTHING  # Ctrl-C may have come before somebody took it
         self._crossed = perf_counter_ns()
         try:
             value = version.compiled(*arguments)
