@@ -68,20 +68,20 @@ class Array:
         items = self.items
         if type(items) is not list and not (_fits(items, value) if type(items) is array else items.admits(value)):
             self._turn()
-        self.items.append(value)
-        self._moved()
+            items = self.items
+        items.append(value)
+        header = self.header
+        if header is not None:
+            header[0], header[1] = items.buffer_info()
 
     def pop(self) -> object:
         """Take off the last. IndexError if there is none."""
         if type(self.items) is not array:
             self._turn()
         value = self.items.pop()
-        self._moved()
-        return value
-
-    def _moved(self) -> None:
         if self.header is not None:
             self.header[0], self.header[1] = self.items.buffer_info()
+        return value
 
     def _turn(self) -> None:
         """Back to a list."""

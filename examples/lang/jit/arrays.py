@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from array import array
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import ref
 
 import cnp
 from cnp import f64, i64
@@ -15,7 +15,7 @@ from ..values import Array
 from .kinds import FLOAT, FLOATS, INTS, ROWS, Kind
 
 _REFUSALS = 2  # of an array, after which it stays a list
-_arrays: WeakValueDictionary[int, Array] = WeakValueDictionary()
+_arrays: dict[int, ref[Array]] = {}  # by the address of the header; arrays take themselves out
 
 
 class Rows(list[Array]):
@@ -95,7 +95,13 @@ def _pack_rows(value: Array) -> Kind | None:
 
 def _give_header(value: Array) -> None:
     value.header = array("q", value.items.buffer_info())
-    _arrays[address_of(value)] = value
+    address = address_of(value)
+
+    def forget(dead: ref[Array]) -> None:
+        if _arrays.get(address) is dead:
+            del _arrays[address]
+
+    _arrays[address] = ref(value, forget)
 
 
 def address_of(value: Array) -> int:
@@ -106,12 +112,16 @@ def address_of(value: Array) -> int:
 
 def array_at(address: int) -> Array:
     """The array whose header is, or once was, at an address."""
-    return _arrays[address]
+    found = _arrays[address]()
+    assert found is not None  # whoever knows the address keeps it
+    return found
 
 
 def push(address: int, value: float) -> None:
     """What compiled code calls."""
-    _arrays[address].push(value)
+    found = _arrays[address]()
+    assert found is not None
+    found.push(value)
 
 
 def _element(f: cnp.Function, base: cnp.Register, index: Any, out: cnp.Label) -> cnp.Register:
