@@ -435,7 +435,7 @@ def test_what_leaves_too_often_dies(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "let n = 0\nfor i in 0..500 { n += i\nif i % 2 == 0 { print(n) } }\nprint(n)"
     _, machine = ran(text)
     assert interpreted(text) == ran(text)[0]
-    assert [(each.dead, each.exits) for each in compiled_versions(machine)] == [(True, 32)]
+    assert [(each.dead, each.exits) for each in compiled_versions(machine)] == [(True, 16)]
 
 
 def test_the_dead_are_left_by_all_their_callers(monkeypatch: pytest.MonkeyPatch) -> None:

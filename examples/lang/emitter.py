@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from . import bytecode as bc
 from . import tree
 from .bytecode import Prototype
+from .heat import Heat
 from .tree import Function, Node, Variable
 
 _ARITHMETIC = {
@@ -40,7 +42,7 @@ class Emitter:
         self.prototype = Prototype(function.name, len(function.parameters))
         self.registers: dict[Variable, int] = {}  # a captured variable's holds its cell
         self.constants: dict[tuple[type, str, object], int] = {}
-        self.code: list[tuple[int, int | _Label, int | _Label, int]] = []
+        self.code: list[tuple[int, int | _Label | Heat, int | _Label, int]] = []
         self.free = 0
         self.loops: list[tuple[_Label, _Label]] = []  # where continue and break go
 
@@ -67,19 +69,21 @@ class Emitter:
         prototype = self.prototype
         for op, *operands in self.code:
             settled = [self._settled(each, role) for each, role in zip(operands, bc.OPERANDS[op])]
-            prototype.code.append((op, *settled))  # type: ignore[arg-type]
+            prototype.code.append((op, *settled))
         prototype.finish()
 
-    def _settled(self, operand: int | _Label, role: str) -> int:
+    def _settled(self, operand: Any, role: str) -> Any:
         if isinstance(operand, _Label):
             return operand.at
+        if role == "s":
+            return operand
         if operand < 0 and role != "n":  # constants follow the registers, which are counted only now
             return self.prototype.registers - 1 - operand
         return operand
 
     # Small things.
 
-    def _add(self, line: int, op: int, a: int | _Label = 0, b: int | _Label = 0, c: int = 0) -> None:
+    def _add(self, line: int, op: int, a: int | _Label | Heat = 0, b: int | _Label = 0, c: int = 0) -> None:
         self.code.append((op, a, b, c))
         self.prototype.lines.append(line)
 
@@ -88,7 +92,7 @@ class Emitter:
 
     def _hot(self, line: int) -> None:
         if self.hot:
-            self._add(line, bc.HOT)
+            self._add(line, bc.HOT, Heat(len(self.code)))
 
     def _register(self, count: int = 1) -> int:
         first = self.free

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import builtins, parser, scope
-from .bytecode import HOT, Prototype
+from .bytecode import Prototype
 from .emitter import Emitter
 from .errors import SyntaxFault
-from .heat import Heat
 from .interpreter import interpret
 from .values import Closure
 
@@ -35,11 +34,9 @@ class Machine:
         try:
             program = parser.parse(text)
             scope.resolve(program, self.builtins)
-            prototype = Emitter(program, self.builtins, self.tiered).emit()
+            return Emitter(program, self.builtins, self.tiered).emit()
         except RecursionError:
             raise SyntaxFault(1, "an expression is nested too deep") from None
-        self._place_sites(prototype)
-        return prototype
 
     def run(self, text: str) -> None:
         """Run a program. SyntaxFault or RuntimeFault with its line if it is wrong."""
@@ -57,10 +54,3 @@ class Machine:
 
             self._tier = Tier(self)
         return self._tier
-
-    def _place_sites(self, prototype: Prototype) -> None:
-        for pc, (op, *_) in enumerate(prototype.code):
-            if op == HOT:
-                prototype.code[pc] = (HOT, Heat(pc), 0, 0)
-        for each in prototype.inner:
-            self._place_sites(each)
