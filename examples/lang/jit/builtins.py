@@ -1,0 +1,106 @@
+"""The built-in functions that compiled code does itself, or calls Python for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import cnp
+from cnp import f64, i64
+
+from ..values import Builtin
+from .arrays import PUSH
+from .kinds import ELEMENTS, FLOAT, INT, NUMBERS, Kind, Known
+
+if TYPE_CHECKING:
+    from .code import Code
+
+PARAMETERS = 7
+"""Represented arguments that a compiled function takes, besides the depth."""
+_SAFE = 2.0**62
+
+
+def result_of(callee: object, arguments: tuple[Kind, ...]) -> Kind | None:
+    """The kind of the result, or None if this call is the interpreter's."""
+    if not isinstance(callee, Builtin) or callee.arity != len(arguments):
+        return None
+    a = arguments[0]
+    match callee.name:
+        case "sqrt" if a in NUMBERS:
+            return FLOAT
+        case "abs" if a in NUMBERS:
+            return FLOAT if a is FLOAT else INT
+        case "float" if a in NUMBERS:
+            return FLOAT
+        case "int" if a in NUMBERS:
+            return INT
+        case "floor" if a in NUMBERS:
+            return INT
+        case "len" if a in ELEMENTS:
+            return INT
+        case "push" if a in PUSH and ELEMENTS[a] is arguments[1]:
+            return Known(None)
+        case "min" | "max" if a is arguments[1] and (a is FLOAT or a is INT):
+            return a
+    return None
+
+
+def call(code: Code, callee: Any, d: Any, first: int, kinds: Sequence[Kind]) -> None:
+    """d = callee(registers from `first` on)."""
+    f, kind = code.function, kinds[0]
+    match callee.name:
+        case "sqrt":
+            argument = code.real(first, kind)
+            f.branch_f64_lt(argument, 0.0, code.out())
+            f.f64_sqrt(d, argument)
+        case "abs" if kind is FLOAT:
+            f.f64_abs(d, code.value(first, kind))
+        case "abs":
+            _abs(code, d, code.value(first, kind))
+        case "float":
+            f.move(d, code.real(first, kind))
+        case "int" | "floor" if kind is FLOAT:
+            _to_int(code, d, code.value(first, kind), callee.name == "floor")
+        case "int" | "floor":
+            f.move(d, code.value(first, kind))
+        case "len":
+            length = f.reg(i64)
+            f.i64_load(length, code.value(first, kind), 8)
+            f.branch_i64_eqz(length, code.out())  # it may have become a list
+            f.move(d, length)
+        case "push":
+            f.call(None, PUSH[kind], code.value(first, kind), code.value(first + 1, kinds[1]))
+        case "min" | "max":
+            _choose(code, d, code.value(first, kind), code.value(first + 1, kind), kind, callee.name == "min")
+
+
+def _abs(code: Code, d: cnp.Register, value: Any) -> None:
+    f, sign, flipped = code.function, code.function.reg(i64), code.function.reg(i64)
+    f.branch_i64_eq(value, -(2**63), code.out())
+    f.i64_shr_s(sign, value, 63)
+    f.i64_xor(flipped, value, sign)
+    f.i64_sub(d, flipped, sign)
+
+
+def _to_int(code: Code, d: cnp.Register, value: Any, down: bool) -> None:
+    """Towards zero, or down. Leaves if it may not fit, and for NaN."""
+    f, inside, size = code.function, code.function.label(), code.function.reg(f64)
+    f.f64_abs(size, value)
+    f.branch_f64_lt(size, _SAFE, inside)
+    f.jump(code.out())
+    f.place(inside)
+    if down:
+        f.f64_floor(size, value)
+        f.i64_trunc_sat_f64_s(d, size)
+    else:
+        f.i64_trunc_sat_f64_s(d, value)
+
+
+def _choose(code: Code, d: cnp.Register, a: Any, b: Any, kind: Kind, least: bool) -> None:
+    """The second if it is the better one, else the first, which settles NaN and zeros."""
+    f, better = code.function, code.function.reg(cnp.i32)
+    if kind is FLOAT:
+        (f.f64_lt if least else f.f64_gt)(better, b, a)
+    else:
+        (f.i64_lt_s if least else f.i64_gt_s)(better, b, a)
+    f.select(d, b, a, better)

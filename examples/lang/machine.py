@@ -1,0 +1,56 @@
+"""A machine: runs programs with one set of built-in functions, with compiled code or without."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from . import builtins, parser, scope
+from .bytecode import Prototype
+from .emitter import Emitter
+from .errors import SyntaxFault
+from .interpreter import interpret
+from .values import Closure
+
+if TYPE_CHECKING:
+    from .jit.tier import Tier
+
+
+class Machine:
+    """Where programs run. `write` takes what they print. Not `tiered`: all is interpreted. `backend` is cnp's."""
+
+    def __init__(
+        self, write: Callable[[str], object] | None = None, *, tiered: bool = True, backend: str = "native"
+    ) -> None:
+        self.backend = backend
+        self.builtins = builtins.make(write or sys.stdout.write, compiled=tiered)
+        self.tiered = tiered
+        self.resumed: tuple[list[Any], int] = ([], 0)  # the frame that compiled code has left
+        self._tier: Tier | None = None
+
+    def load(self, text: str) -> Prototype:
+        """The program's code. SyntaxFault if it is none."""
+        try:
+            program = parser.parse(text)
+            scope.resolve(program, self.builtins)
+            return Emitter(program, self.builtins, self.tiered).emit()
+        except RecursionError:
+            raise SyntaxFault(1, "an expression is nested too deep") from None
+
+    def run(self, text: str) -> None:
+        """Run a program. SyntaxFault or RuntimeFault with its line if it is wrong."""
+        self.execute(self.load(text))
+
+    def execute(self, prototype: Prototype) -> None:
+        """Run a loaded program, once: what became hot stays compiled in it."""
+        interpret(self, Closure(prototype, []), list(prototype.rest), 0, 0)
+
+    @property
+    def tier(self) -> Tier:
+        """What compiles. It is made when the first place is hot, since importing cnp takes some 20 ms."""
+        if self._tier is None:
+            from .jit.tier import Tier
+
+            self._tier = Tier(self)
+        return self._tier
