@@ -75,8 +75,8 @@ def test_a_c_program_has_the_ops_too(path: Path, tmp_path: Path) -> None:
         pytest.skip("NOT TESTED: there is no gcc, nor clang")
     assert cli.main(["export-c", str(path), "-o", str(tmp_path)]) == 0
     sources = [ROOT / "tests" / "c_host" / "own_ops.c", tmp_path / "cnp.c"]
-    warnings = ("-Wall", "-Wextra", "-Werror")
-    succeed([compiler, *warnings, f"-I{tmp_path}", f"-I{EXAMPLE}", *sources, "-o", tmp_path / "main", "-lpthread", "-lm"])
+    flags = ("-Wall", "-Wextra", "-Werror", f"-I{tmp_path}", f"-I{EXAMPLE}")
+    succeed([compiler, *flags, *sources, "-o", tmp_path / "main", "-lpthread", "-lm"])
     assert succeed([tmp_path / "main"]) == "9223372036854775553, 0, unreachable in item at op 0\n"
 
 

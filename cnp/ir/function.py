@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from typing import Any, Protocol, SupportsFloat, SupportsIndex, TypeAlias
 
     from cnp.ir.optable import OpTable
-    from cnp.ir.packed import Packed
     from cnp.ir.osr import Live
+    from cnp.ir.packed import Packed
     from cnp.types import ParameterType
 
 _SERIALS = 2**28
