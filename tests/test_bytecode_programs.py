@@ -146,7 +146,7 @@ int main(void) {
 """
 
 
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc and its sanitizers")
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="NOT TESTED: there is no gcc")
 @GUESTS
 def test_the_walker_under_sanitizers(guest: Guest, tmp_path: Path) -> None:
     (tmp_path / "driver.c").write_text(DRIVER)
@@ -155,7 +155,7 @@ def test_the_walker_under_sanitizers(guest: Guest, tmp_path: Path) -> None:
     command += ['-DCNP_TARGET_HEADER="/dev/null"', f"-I{stencils_directory()}", str(tmp_path / "driver.c")]
     built = subprocess.run([*command, "-o", str(program)], capture_output=True, text=True, check=False)
     if "libasan" in built.stderr or "libubsan" in built.stderr:
-        pytest.skip("gcc has no sanitizers here")
+        pytest.skip("NOT TESTED: gcc has no sanitizers here")
     assert not built.returncode, built.stderr
     encoder = guest.table._encoder
     codes = [damaged(guest, random.Random(seed)) for seed in range(4000)]

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import guest_machines
 import pytest
-from ahead_support import command_for, find_tool, run, succeed
+from ahead_support import command_for, run, succeed
 from conftest import LIBRARY
+from toolchain import find_tool
 
 import cnp
 from cnp import cli, i64

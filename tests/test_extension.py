@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ahead_support import find_tool, succeed
+from ahead_support import succeed
 from conftest import LIBRARY
+from toolchain import find_tool
 
 import cnp
 from cnp import Trap, TrapKind, Unsupported, UserError, cli, f64, i32, i64
@@ -204,9 +205,7 @@ def test_ops_may_be_functions_of_c_that_call_others(ops: OpLibrary, backend: str
 
 
 def test_called_ops_have_a_text_form(ops: OpLibrary) -> None:
-    text = (
-        "func root(x: f64) -> f64\n  reg y: f64\n  call y, f64.polynomial(x, 1, 2, 3, 4, 5, 6, 7)\n  ret y\nend\n"
-    )
+    text = "func root(x: f64) -> f64\n  reg y: f64\n  call y, f64.polynomial(x, 1, 2, 3, 4, 5, 6, 7)\n  ret y\nend\n"
     module = ops.parse(text)
     assert print_module(module.values()) == text
     assert module["root"].compile()(1.0) == 28

@@ -38,7 +38,7 @@ from cnp.types import NO_TYPE, Type
 ROWS = default_ops().by_name
 KEEPS_NAN = ("neg", "abs", "copysign", "reinterpret", "load", "move", "select", "const")
 DIVISIONS = [f"i{bits}.{op}_{sign}" for bits in (32, 64) for op in ("div", "rem") for sign in "su"]
-DIVISORS = [3, 5, 6, 7, 9, 10, 11, 12, 25, 60, 100, 125, 625, 641, 1000, 65535, 65537, 10**9, 0x7FFFFFFF, 0x7FFFFFFD]
+DIVISORS = [2, 3, 5, 6, 7, 9, 10, 11, 12, 25, 60, 100, 125, 625, 641, 1000, 65535, 65537, 10**9, 0x7FFFFFFF, 0x7FFFFFFD]
 MORE_DIVISORS = [*range(1, 70), *DIVISORS, *(1 << n for n in range(7, 31)), *(0x55555555, 0x3FFFFFFF, 0x40000001)]
 OFFSETS = [0, 8, 127, -127, 128, -128, 0x12345678, 0x7FFFFFFF, -0x7FFFFFFF]
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cnp.bench.figure import Recorder
-from cnp.bench.guests import GUESTS, Guest
 from cnp.bench.measure import Ratio, interleaved
 from cnp.bench.registry import Bench
 from cnp.errors import InternalError
+
+if TYPE_CHECKING:
+    from cnp.bench.guests import Guest
 
 LIMIT = 0.1  # us a guest instruction
 SIZES = (100, 1_000, 10_000)
@@ -15,6 +19,8 @@ _ARGUMENT = 12345
 
 def run(recorder: Recorder) -> None:
     """us a guest instruction, from bytes to a callable, by size; the results of both functions are compared first."""
+    from cnp.bench.guests import GUESTS  # late: tables open the library, and which one that is can be said
+
     for name, guest in GUESTS.items():
         for size in SIZES[:2] if recorder.quick else SIZES:
             _measure(recorder, name, guest, size)

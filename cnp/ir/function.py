@@ -467,6 +467,7 @@ class Function(OpMethods):
     def _where(self, op: int) -> str:
         """What messages call an op by its number."""
         return f"op {op}"
+
     def entered_at(self, label: Label, live: Sequence[Register], name: str = "") -> Function:
         """A function that goes on at `label` of this one (on-stack replacement), made of the ops so far.
 
