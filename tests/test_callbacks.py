@@ -17,7 +17,7 @@ from cnp import f32, f64, i32, i64
 from cnp.ir.text import parse, print_module
 from cnp.types import Type
 
-pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="no stencil library is built for this machine")
+pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="NOT TESTED: no stencil library is built for this machine")
 
 WAYS: list[dict[str, Any]] = [{"backend": "reference"}, {}, {"nogil": True}]
 each_way = pytest.mark.parametrize("options", WAYS, ids=["reference", "native", "nogil"])

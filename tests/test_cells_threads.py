@@ -187,7 +187,7 @@ def test_what_waits_for_a_thread_is_freed_when_that_leaves() -> None:
     assert live()[1] == before[1] - 1
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_child_of_a_fork_waits_for_nobody() -> None:
     """The thread that was inside is not there."""
     fallback = general()

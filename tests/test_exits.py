@@ -20,7 +20,7 @@ from cnp.ir.text import parse, print_function
 from cnp.ir.verifier import find
 from cnp.types import Type
 
-pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="no stencil library is built for this machine")
+pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="NOT TESTED: no stencil library is built for this machine")
 
 WAYS: list[dict[str, Any]] = [{"backend": "reference"}, {}, {"nogil": True}]
 each_way = pytest.mark.parametrize("options", WAYS, ids=["reference", "native", "nogil"])

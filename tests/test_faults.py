@@ -243,7 +243,7 @@ def test_a_handler_that_was_there_before_goes_on(tmp_path: Path) -> None:
     """One of another library, which mends what was at fault; and one that ignores a signal which somebody sends."""
     compiler = next(iter(compilers()), None)
     if compiler is None:
-        pytest.skip("no C compiler")
+        pytest.skip("NOT TESTED: there is no C compiler")
     source, library = tmp_path / "mend.c", tmp_path / "mend.so"
     source.write_text(MENDING)
     subprocess.run([*compiler, "-shared", "-fPIC", source, "-o", library], check=True)
