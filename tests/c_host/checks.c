@@ -428,6 +428,31 @@ static void polls(void) {
     cnp_close(session);
 }
 
+/* Counts its rounds in memory, where they can be seen when it has been stopped. */
+static void fuel(void) {
+    cnp_session *session = open_session();
+    cnp_function *f = cnp_new(session, "count", CNP_VOID);
+    cnp_value at = cnp_parameter(f, CNP_I64), n = cnp_register(f, CNP_I64);
+    cnp_label again = cnp_new_label(f);
+    int64_t rounds = 0;
+    cnp_any argument;
+    cnp_trap trap;
+    cnp_code *code;
+    cnp_place(f, again);
+    cnp_i64_load(f, n, at, 0);
+    cnp_i64_add(f, n, n, cnp_const_i64(1));
+    cnp_i64_store(f, n, at, 0);
+    cnp_jump(f, again);
+    code = compile_one(session, f);
+    argument.address = &rounds;
+    CHECK(cnp_fuel(session, 100000) == CNP_UNLIMITED_FUEL);
+    CHECK(cnp_call(code, 0, &argument, NULL, &trap) == CNP_TRAP_OUT_OF_FUEL && !strcmp(trap.reason, "out of fuel"));
+    CHECK(rounds > 100000 && rounds <= 200002); /* one round or two a tick */
+    CHECK(cnp_fuel(session, CNP_UNLIMITED_FUEL) == 0);
+    cnp_free(code);
+    cnp_close(session);
+}
+
 /* A C function that guest code calls compiles and runs guest code itself. */
 static cnp_session *inner_session;
 static int64_t compile_and_run(int64_t n) {
@@ -738,6 +763,7 @@ static const struct {
     {"traps_in_callees", traps_in_callees},
     {"stack_overflow", stack_overflow},
     {"polls", polls},
+    {"fuel", fuel},
     {"nested", nested},
     {"threads", threads},
     {"nothing_is_left", nothing_is_left},
