@@ -18,6 +18,7 @@ from cnp.ir import set_default_ops
 from cnp.ir.semantics import LOADS, SEMANTICS, STORES
 from cnp.stencil.library import Library
 from cnp.stencil.model import OpFlag, Shape
+from cnp.target import TARGETS
 from cnp.types import NO_TYPE, Type
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ LOUD = ("NOT TESTED: ", "could not import ")
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Says once, where everybody looks, what was not tested at all."""
+    for each in sorted(set(TARGETS) - {platform.machine(), *machine_names()}):
+        terminalreporter.write_line(f"WARNING: {LOUD[0]}{each} has no library, or no runner", red=True, bold=True)
     skipped = terminalreporter.getreports("skipped")
     reasons = {report.longrepr[2].removeprefix("Skipped: ") for report in skipped if report.longrepr}
     for each in sorted(reason for reason in reasons if reason.startswith(LOUD)):

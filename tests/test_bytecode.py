@@ -357,3 +357,31 @@ def test_bad_tables(case: str) -> None:
     make, text = BAD_TABLES[case]
     with pytest.raises(UserError, match=text):
         make()
+
+
+def test_a_loop_of_bytecode_is_entered_by_its_offset() -> None:
+    """What its ops are called stays: messages and traps of the entry are in terms of the bytecode."""
+    files = Registers(i64, 3)
+    first = files[Field(1)]
+    made = table(
+        {
+            1: Instruction("add", ("i64_add", first, first, Field(2, signed=True)), length=3),
+            2: Instruction("loop", ("branch_i64_nez", first, Target(Field(2, signed=True))), length=3),
+            3: Instruction("divide", ("i64_div_s", first, files[Field(2)], files[Field(3)]), length=4),
+            4: Instruction("return", ("ret", first), length=2),
+        },
+        parameters=[files],
+    )
+    code = bytes([1, 2, 0, 1, 1, 5, 1, 0, 0xFF, 2, 0, 0x100 - 6, 3, 1, 1, 2, 4, 1])
+    f = made.function("f", [i64] * 3, i64, code)
+    assert f.compile()(3, 0, 5) == 3
+    entry = f.entered_at(f.label_at(3), list(f.params))
+    for backend in ("native", "reference"):
+        assert entry.compile(backend=backend)(entry.pack([3, 85, 10])) == 10
+        with pytest.raises(cnp.Trap) as caught:
+            entry.compile(backend=backend)(entry.pack([1, 0, 0]))
+        assert entry.offset_of(caught.value.op) == 12  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match=r"function 'f': no jump leads to offset 4; accepted: 3$"):
+        f.label_at(4)
+    with pytest.raises(VerifyError, match=r"offset 12, op \d+ .*is read where some path has not"):
+        f.entered_at(f.label_at(3), list(f.params[:2])).compile()

@@ -293,6 +293,31 @@ def test_helpers_are_python_functions() -> None:
             getattr(Program([*arguments, call(9), EXIT], helpers={9: fails}), run)()
 
 
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_helper_that_raises_ends_the_run_where_it_stands(error: type[BaseException]) -> None:
+    """Nothing behind the call is done; what was done before it is there, and the program can be run again."""
+    native_or_skip()
+    fails = True
+
+    def helper(*_: int) -> int:
+        if fails:
+            raise error("no")
+        return 7
+
+    def store(imm: int, offset: int) -> Instruction:
+        return insn(bpf.ST | bpf.MEM | bpf.B, 6, 0, offset, imm)
+
+    program = Program([copy(6, 1), store(1, 0), call(9), store(2, 1), EXIT], helpers={9: helper})
+    for run in (program.run, program.interpret):
+        context = bytearray(2)
+        fails = True
+        with pytest.raises(error, match="no"):
+            run(context)
+        assert context == b"\x01\x00"
+        fails = False
+        assert run(context) == 7 and context == b"\x01\x02"
+
+
 # Maps.
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from cnp.bench.emission_targets import SIZE, emission
 from cnp.bench.figure import Recorder, Unavailable
 from cnp.bench.kernel_cnp import parsed
 from cnp.bench.kernel_guest import clang_code, cnp_code, run
@@ -58,6 +59,9 @@ def _target(recorder: Recorder, name: str) -> None:
     recorder.value(f"bytes_vs_clang_O2.{name}", geometric_mean(sizes), "x", at_most=1.5, note=note)
     recorder.value(f"instructions_vs_clang_O2.{name}", geometric_mean(counts), "x", at_most=1.4, note=note)
     _compile_time(recorder, name)
+    ratio, there, here = emission(name, recorder.rounds(51))
+    note = f"cnp_emit, {SIZE:,} ops: {there:,} bytes there, {here:,} here"
+    recorder.ratio(f"emission_vs_this_machine.{name}", ratio, at_most=1.0, note=note)
     _library(recorder, library)
 
 

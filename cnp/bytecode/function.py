@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from sys import byteorder
+
+from cnp.errors import UserError
+from cnp.ir.optable import Code
 from cnp.ir.packed import PackedFunction
 from cnp.runtime.guest_layout import NO_OFFSET
+
+TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cnp.ir.function import Function, Label
+    from cnp.types import ParameterType, Type
 
 
 class GuestFunction(PackedFunction):
@@ -13,12 +24,34 @@ class GuestFunction(PackedFunction):
 
     _offsets: bytes  # of each op, 32 bits
 
+    def __init__(self, name: str, params: Iterable[ParameterType] = (), result: Type | None = None) -> None:
+        super().__init__(name, params, result)
+        self._offsets = b""
+
+    def _take_places(self, function: Function, first: int, numbers: Sequence[int]) -> None:
+        offsets = memoryview(function._offsets).cast("I")  # type: ignore[attr-defined]
+        taken = [NO_OFFSET] * first + [offsets[each] if each < len(offsets) else NO_OFFSET for each in numbers]
+        self._offsets = b"".join(each.to_bytes(4, byteorder) for each in taken)
+
     def offset_of(self, op: int) -> int | None:
         """The offset in the bytecode of the instruction, its prefixes included, that an op is part of; `op` is its
         number, as in cnp.Trap. None for those that set registers first, and for what was added later."""
         offsets = memoryview(self._offsets).cast("I")
         found = offsets[op] if 0 <= op < len(offsets) else NO_OFFSET
         return None if found == NO_OFFSET else found
+
+    def label_at(self, offset: int) -> Label:
+        """The label of the instruction at an offset that jumps lead to: where `entered_at` may begin.
+
+        UserError if none leads there.
+        """
+        labels: dict[int | None, Label] = {
+            self.offset_of(number): op[1] for number, op in enumerate(self.ops) if op[0] == Code.PLACE
+        }
+        if offset in labels:
+            return labels[offset]
+        accepted = ", ".join(str(each) for each in labels if each is not None) or "none"
+        raise UserError(f"function {self.name!r}: no jump leads to offset {offset}; accepted: {accepted}")
 
     def _where(self, op: int) -> str:
         offset = self.offset_of(op)

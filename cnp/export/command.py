@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnp.errors import UserError
+from cnp.errors import Unsupported, UserError
 from cnp.export import bytecode, called, ops, tables
 from cnp.export.expand import expand
 from cnp.runtime.abi import ABI_HASH
@@ -15,6 +15,7 @@ from cnp.runtime.default import default_library, library_for
 from cnp.stencil.library import Library
 from cnp.stencil.sources import stencils_directory
 from cnp.stencil.writer import write_file
+from cnp.target import TARGETS
 
 if TYPE_CHECKING:
     from cnp.bytecode import Table
@@ -28,6 +29,9 @@ def export(library: Library, directory: Path, guests: Mapping[str, Table] | None
     UserError if an op's name cannot be one in C, or if a table cannot be exported.
     """
     guests = guests or {}
+    if not (HOST / f"{library.target}.h").is_file():
+        accepted = ", ".join(sorted(each.name for each in TARGETS.values() if (HOST / f"{each.name}.h").is_file()))
+        raise Unsupported(f"C programs cannot have {library.target} yet; accepted: {accepted}")
     header = (HOST / "cnp.h").read_text(encoding="utf-8")
     texts = {
         "ops.h": ops.declarations(library.ops, header) + called.declarations(library),

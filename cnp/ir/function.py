@@ -464,6 +464,9 @@ class Function(OpMethods):
             "accepted: a Function of the same library, or the other's address: cnp.extern(g.address, params, result)"
         )
 
+    def _take_places(self, function: Function, first: int, numbers: Sequence[int]) -> None:
+        """The ops from `first` on are going to be those of another function that have these numbers."""
+
     def _where(self, op: int) -> str:
         """What messages call an op by its number."""
         return f"op {op}"

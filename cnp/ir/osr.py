@@ -76,6 +76,7 @@ def entered_at(function: Function, label: Label, live: Sequence[Register], name:
     reached = _reached(function, start)
     if reached[0] != start:
         made.jump(copy.operand(label))
+    made._take_places(function, len(made._ops), reached)
     for index in reached:
         made._emit(tuple([copy.operand(each) for each in function.ops[index]]))
     made._live = Live(names, types)
@@ -92,6 +93,7 @@ class _Copy:
         made._label_names = dict(function._label_names)
         made._taken_names = set(function._taken_names)
         made._callees = list(function._callees)
+        made._cells = list(function._cells)
         made._known_callees = dict(function._known_callees)
         for index, each in function.exits.items():
             made._exits[index] = SideExit(each.handler, each.point, tuple([self.operand(v) for v in each.values]))

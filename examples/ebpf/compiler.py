@@ -6,10 +6,8 @@ that says where and at what address. cnp has no atomics: on one thread a load, a
 
 from __future__ import annotations
 
-import ctypes
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import cnp
 from cnp import Label, Register, i32, i64
@@ -24,11 +22,16 @@ from .map_code import MapCode, load, store
 from .maps import ARRAY, DELETE, LOOKUP, UPDATE, Map
 from .memory import CONTEXT, CONTEXT_BASE, CONTEXT_LENGTH, FAULT_ADDRESS, FAULT_PLACE, MASK, Memory
 
-_HELPER_TYPE = ctypes.CFUNCTYPE(ctypes.c_uint64, *[ctypes.c_uint64] * 5)
 _SIGNED_LOADS = {1: "i64_load8_s", 2: "i64_load16_s", 4: "i64_load32_s"}
 _ATOMICS = {bpf.ADD: "i64_add", bpf.OR: "i64_or", bpf.AND: "i64_and", bpf.XOR: "i64_xor"}
 _INLINE_KEY = 16  # bytes of a key up to which a lookup is no call, before which registers would have to be saved
 _ARGUMENT = 8  # what a fault's place adds, in units of 2^32, to the register of a helper's argument
+
+
+def _call(helper: Helper, *arguments: int) -> int:
+    """Compiled code has signed numbers, helpers unsigned ones."""
+    result = helper(*[each & MASK for each in arguments]) & MASK
+    return result - (result >> 63 << 64)
 
 
 class Compiler:
@@ -39,24 +42,12 @@ class Compiler:
         self.memory = memory
         self.maps = maps
         self.map_code = [MapCode(each) for each in maps]
-        self.externs: dict[int, cnp.Extern] = {}
-        self.raised: list[BaseException] = []  # by helpers
-        self.keep: list[Any] = []  # what ctypes would let go of
-        for number, helper in helpers.items():
-            callback = _HELPER_TYPE(functools.partial(self._guarded, helper))
-            address = ctypes.cast(callback, ctypes.c_void_p).value or 0
-            self.keep.append(callback)
-            self.externs[number] = cnp.extern(address, [i64] * 5, i64, name=f"helper_{number}")
+        self.helpers = {
+            number: cnp.callback(functools.partial(_call, helper), [i64] * 5, i64, name=f"helper_{number}")
+            for number, helper in helpers.items()
+        }
         self.functions: dict[int, cnp.Function] = {}
         self._anywhere: dict[bool, cnp.Function] = {}
-
-    def _guarded(self, helper: Helper, *arguments: int) -> int:
-        """What C calls: an exception has no way through compiled code, so it waits here for the end of the run."""
-        try:
-            return helper(*arguments) & MASK
-        except BaseException as error:
-            self.raised.append(error)
-            return 0
 
     def lower(self) -> cnp.Function:
         """The function `(context, length) -> r0` of the program."""
@@ -338,7 +329,7 @@ class _Lowering:
         elif number in self.verified.maps:
             self._map_helper(number, instruction.imm)
         else:
-            f.call(registers[0], self.compiler.externs[instruction.imm], *registers[1:6])
+            f.call(registers[0], self.compiler.helpers[instruction.imm], *registers[1:6])
 
     def _map_helper(self, number: int, helper: int) -> None:
         f, registers = self.function, self.registers

@@ -88,10 +88,6 @@ class Memory:
         """A word of the state."""
         return self.read(self.state.address + offset, 8)
 
-    def set_state(self, offset: int, value: int) -> None:
-        """Write a word of the state."""
-        self.write(self.state.address + offset, 8, value)
-
     # Faults, the same whoever finds them.
 
     def access_fault(self, program: list[Instruction], number: int, address: int, region: int | None) -> Fault:

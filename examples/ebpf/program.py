@@ -78,20 +78,15 @@ class Program:
         """r0 (64 bits, unsigned) of compiled code; r1 is the context's address, r2 its length.
 
         Programs may write to the context, which a bytearray shows. Raises Fault, a kind of EbpfError, for an access
-        outside of the memory there is. What a helper raises is raised when the run has ended; until then it gave 0."""
+        outside of the memory there is. What a helper raises ends the run."""
         import cnp
 
         from .compiler import fault_of
 
         buffer, region = self._enter(context)
         compiled = self.compiled
-        raised: list[BaseException] = self._keep.raised
-        raised.clear()
         try:
-            result = int(compiled(region.address, region.length)) & (1 << 64) - 1
-            if raised:
-                raise raised[0]
-            return result
+            return int(compiled(region.address, region.length)) & (1 << 64) - 1
         except cnp.Trap as trap:
             if trap.kind is not cnp.TrapKind.UNREACHABLE:
                 raise
