@@ -550,6 +550,17 @@ def test_tables_of_guest_instructions_may_have_them(ops: OpLibrary) -> None:
     assert f.compile()(2**63 - 1, 1) == f.compile(backend="reference")(2**63 - 1, 1) == 2**63 - 1
     with pytest.raises(cnp.UserError, match="there is no such op"):
         Table(Page(Field(0), {1: instruction}, length=1), parameters=[r])
+    find = Instruction("find", ("vm_forget", r[0]), ("vm_find", r[1], r[0], r[1]), ("ret", r[1]))
+    table = Table(Page(Field(0), {2: find}, length=1), parameters=[r], functions=ops.Function)
+    f = table.function("f", [cnp.writable_ptr, i64], i64, b"\x02")
+    vm = Vm(7, ITEMS, len(ITEMS))
+    place = MEANINGS["vm.find"](ctypes.addressof(vm), ITEMS[2])
+    assert f.compile()(vm, ITEMS[2]) == place == 2 and vm.executed == 0
+    short = Instruction("find", ("vm_find", r[1], r[0]))
+    with pytest.raises(
+        cnp.UserError, match=r"\(vm_find\): 3 operands; accepted: 4 \(d, callee, argument 0, argument 1\)"
+    ):
+        Table(Page(Field(0), {2: short}, length=1), parameters=[r], functions=ops.Function)
 
 
 # ---- the documentation

@@ -27,10 +27,11 @@ from cnp.runtime.guest_layout import (
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from cnp.bytecode.instruction import Page
+    from cnp.ir.function import CalledOp
     from cnp.ir.optable import OpRow, OpTable
 
 
@@ -54,7 +55,8 @@ class Encoder:
         for file in first:
             self.bank(file)
         every = pages(page)
-        self.callees = _callees(every)
+        self.called = {name.replace(".", "_", 1): each for name, each in op_table.called.items()}
+        self.callees = _callees(every, self.called)
         self.callee_base = len(self.callees)
         for each in every:
             self._add_page(each, every)
@@ -150,15 +152,16 @@ class Encoder:
         return GuestBank(file.type, True, 0, self.constant(bits_of(file.type, file.initial)))
 
 
-def _callees(every: Sequence[Page]) -> list[Any]:
-    """What the templates call, each once."""
+def _callees(every: Sequence[Page], called: Mapping[str, CalledOp]) -> list[Any]:
+    """What the templates call, each once: by call ops, or by ops that are called."""
     found: list[Any] = []
     for page in every:
         for instruction in page.instructions.values():
             for op in instruction.ops if isinstance(instruction, Instruction) else ():
                 is_call = len(op) > 2 and op[0] == "call" and not isinstance(op[2], Field)
-                if is_call and not any(each is op[2] for each in found):
-                    found.append(op[2])
+                callee = op[2] if is_call else called.get(op[0]) if op and isinstance(op[0], str) else None
+                if callee is not None and not any(each is callee for each in found):
+                    found.append(callee)
     return found
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from cnp.bytecode.encode import Encoder
     from cnp.bytecode.instruction import Instruction
+    from cnp.ir.function import CalledOp
 
 Word = tuple[OperandKind, int, int, int]
 """Kind, type, field and value of a `struct guest_operand`."""
@@ -27,6 +28,12 @@ _METHODS = {name.replace(".", "_"): code for code, name in CODE_NAMES.items()}
 _LABEL = Operand(Role.LABEL, "label")
 _CONSTANTS = {Code.CONST32: Type.i32, Code.CONST64: Type.i64, Code.CONSTF32: Type.f32, Code.CONSTF64: Type.f64}
 _DEPTH = 32767
+
+
+def _call_of(called: CalledOp, operands: Sequence[Any]) -> list[Any]:
+    """The operands of the call op that an op which is called stands for: those of its method."""
+    d = [None] if called.result is None else [*operands[:1]] or [None]
+    return [*d, called, *operands[called.result is not None :]]
 
 
 class Template:
@@ -46,10 +53,11 @@ class Template:
         for number, op in enumerate(instruction.ops):
             name = op[0] if op else None
             self._place = f"{place}, op {number} ({name})"
-            code = self._code(name)
+            called = encoder.called.get(name) if isinstance(name, str) else None
+            code = Code.CALL if called else self._code(name)
             if code == Code.PLACE and len(op) == 2 and isinstance(op[1], str):
                 placed.append(op[1])
-            self._add(code, list(op[1:]))
+            self._add(code, list(op[1:] if called is None else _call_of(called, op[1:])))
         self._place = place
         if sorted(placed) != sorted(self._labels):
             wrong = sorted({*placed} ^ {*self._labels} or {each for each in placed if placed.count(each) > 1})
