@@ -20,7 +20,7 @@ from cnp.target.record import Target, arguments
 from cnp.types import Type
 
 RESERVED = frozenset(
-    ("branch_table", "f32_const", "f64_const", "i32_const", "i64_const", "load_cell", "name_register")
+    ("branch_table", "entered_at", "f32_const", "f64_const", "i32_const", "i64_const", "load_cell", "name_register")
     + ("op_table", "parameter_types", "register_types")
 )
 """Of the names that an op may have, those that `Function` uses for something else."""

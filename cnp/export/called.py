@@ -20,7 +20,7 @@ def definitions(library: Library) -> str:
     """The functions, and `fill_imports`, which puts the addresses of what a linker finds into a copy of the blob."""
     externs, stores = [], []
     for name, offsets in library.imports.items():
-        externs.append(f'extern const char import_{name}[] __asm__("{name}");')
+        externs.append(f'extern void import_{name}(void) __asm__("{name}");')
         stores += [f"    address = (u64)(uintptr_t)import_{name}, memcpy(blob + {at}, &address, 8);" for at in offsets]
     functions = (_function(method, row) for method, row in _rows(library).items())
     body = ["    u64 address;", *stores] if stores else ["    (void)blob;"]
