@@ -43,6 +43,8 @@ class Program:
         known = dict.fromkeys(self.helpers, 0)
         self.verified = verify(list(program), entry, maps, known, frames)
         self.maps = [Map(spec) for spec in maps]
+        for each in self.maps:
+            each.link(self.maps)
         self.memory = Memory([each.values for each in self.maps], frames)
         self.backend = backend
         self._compiled: Any = None
