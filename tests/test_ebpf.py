@@ -632,7 +632,10 @@ _MAP = 'struct map { int a[4]; void *p; } m __attribute__((section("maps"))) = {
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (f"{_MAP}, 0}};\nvoid *p = &m;", "section '.data', offset 0: a pointer to 'm'; pointers to data of the object are"),
+        (
+            f"{_MAP}, 0}};\nvoid *p = &m;",
+            "section '.data', offset 0: a pointer to 'm'; pointers to data of",
+        ),
         ("extern int there; void *p = &there;", "a pointer to 'there'; pointers to data of"),
         ("int f(void) { return 1; }\nint (*p)(void) = f;", "a pointer to 'f'; pointers to data of"),
         (f"{_MAP}, &m}};", 'a map of section "maps" refers to something; numbers alone are accepted'),

@@ -6,6 +6,7 @@ that says where and at what address. cnp has no atomics: on one thread a load, a
 
 from __future__ import annotations
 
+import ctypes
 import functools
 from collections.abc import Callable, Mapping, Sequence
 
@@ -17,7 +18,7 @@ from .analysis import Access, Check, Verified
 from .arithmetic import Arithmetic
 from .flow import Block, blocks_of, narrow_before
 from .instruction import FRAME_POINTER, FRAME_SIZE, Instruction, Kind, kind_of, target_of
-from .interpreter import Helper, wide_value
+from .interpreter import C_HELPER, Helper, wide_value
 from .map_code import MapCode, load, store
 from .maps import ARRAY, DELETE, LOOKUP, UPDATE, Map
 from .memory import CONTEXT, CONTEXT_BASE, CONTEXT_LENGTH, FAULT_ADDRESS, FAULT_PLACE, MASK, Memory
@@ -34,6 +35,14 @@ def _call(helper: Helper, *arguments: int) -> int:
     return result - (result >> 63 << 64)
 
 
+def _callee(number: int, helper: Helper) -> cnp.Callback | cnp.Extern:
+    """What compiled code calls: a C function as it is, anything else through Python."""
+    name = f"helper_{number}"
+    if isinstance(helper, C_HELPER):
+        return cnp.extern(ctypes.cast(helper, ctypes.c_void_p).value or 0, [i64] * 5, i64, name)
+    return cnp.callback(functools.partial(_call, helper), [i64] * 5, i64, name=name)
+
+
 class Compiler:
     """The functions of one program, which refer to the machine's memory and maps and must not outlive them."""
 
@@ -42,10 +51,7 @@ class Compiler:
         self.memory = memory
         self.maps = maps
         self.map_code = [MapCode(each) for each in maps]
-        self.helpers = {
-            number: cnp.callback(functools.partial(_call, helper), [i64] * 5, i64, name=f"helper_{number}")
-            for number, helper in helpers.items()
-        }
+        self.helpers = {number: _callee(number, helper) for number, helper in helpers.items()}
         self.functions: dict[int, cnp.Function] = {}
         self._anywhere: dict[bool, cnp.Function] = {}
 
