@@ -1,5 +1,5 @@
-"""The guests of examples/ebpf and examples/lang when they are stopped: Ctrl-C in a compiled loop, a fault in a helper, an
-exception of Python's that compiled code has called. What the guest has done is there, whole, and it can be run again."""
+"""The guests of examples/ebpf and examples/lang when they are stopped: Ctrl-C in a compiled loop, a fault in a helper,
+an exception of Python's amid compiled code. What the guest has done is there, whole, and it can be run again."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ D, SLOW = bpf.MEM | bpf.DW, 1 << 60
 
 def counting(*middle: Instruction) -> list[Instruction]:
     """As many rounds as word 0 of the context says, or more to come, of: word 1 of the context, which counts them, the
-    only value of the map `counts`, and after `middle` what the key 0 of `kept` has, which is deleted and put in again."""
+    only value of the map `counts`, and after `middle` the value of key 0 of `kept`, which is deleted and put in again."""
     loop = [
         insn(bpf.LDX | D, 8, 6, 8), insn(ADD | bpf.K, 8, imm=1), insn(bpf.STX | D, 6, 8, 8),
         insn(MOVE | bpf.K, 0, imm=1), insn(bpf.STX | bpf.ATOMIC | bpf.DW, 7, 0, 0, bpf.ADD),
@@ -107,7 +107,6 @@ def test_interrupt_in_a_compiled_ebpf_loop() -> None:
     native_or_skip()
     program = Program(counting(), maps=MAPS)
     context = bytearray(16)
-    goes_on_from = 0
     for _ in range(3):
         program.reset()
         struct.pack_into("<QQ", context, 0, SLOW, 0)
@@ -147,7 +146,7 @@ def test_exception_in_a_helper_amid_a_compiled_ebpf_loop(error: type[BaseExcepti
 
 
 def a_fault_in_a_helper() -> None:
-    """Word 2 of the context is an address for a helper that is C's memcpy. In a process of its own: handlers of faults stay."""
+    """Word 2 of the context is where a helper, C's memcpy, copies from. For a process of its own: handlers stay."""
     cnp.catch_faults()
     copy = C_HELPER(ctypes.cast(ctypes.CDLL(None).memcpy, ctypes.c_void_p).value or 0)
     arguments = [
@@ -188,8 +187,8 @@ def test_fault_in_a_helper_amid_a_compiled_ebpf_loop() -> None:
 
 
 class Host:
-    """A machine whose programs hand over what they compute with, by `keep(a, b)`, and get it back by `kept(i)`; `check(n)`
-    raises for the `last` n."""
+    """A machine whose programs hand over what they compute with by `keep(a, b)`, and get it back by `kept(i)`;
+    `check(n)` raises for the `last` n."""
 
     def __init__(self) -> None:
         self.values: list[Any] = []
@@ -248,9 +247,12 @@ fn outer() { while true { a[0] = a[0] + 1; inner(10); a[2] = a[0]; a[3] = a[1] }
 keep([a, x], fn() { return n - a[1] })
 outer()
 """
-AFTER = (
-    "let state = kept(1)\nlet a = kept(0)[0]\nfor i in 0..50 { a[1] = a[1] + 1; a[1] = a[1] - 1 }\nprint(state(), a[1])"
-)
+AFTER = """
+let state = kept(1)
+let a = kept(0)[0]
+for i in 0..50 { a[1] = a[1] + 1; a[1] = a[1] - 1 }
+print(state(), a[1])
+"""
 
 
 @pytest.mark.parametrize("text", [FLAT, NESTED])
