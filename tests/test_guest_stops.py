@@ -55,8 +55,8 @@ D, SLOW = bpf.MEM | bpf.DW, 1 << 60
 
 
 def counting(*middle: Instruction) -> list[Instruction]:
-    """As many rounds as word 0 of the context says, or more to come, of: word 1 of the context, which counts them, the
-    only value of the map `counts`, and after `middle` the value of key 0 of `kept`, which is deleted and put in again."""
+    """As many rounds as word 0 of the context says, of: word 1 of the context, which counts them, the only value of the
+    map `counts`, and after `middle` the value of key 0 of `kept`, which is deleted and put in again."""
     loop = [
         insn(bpf.LDX | D, 8, 6, 8), insn(ADD | bpf.K, 8, imm=1), insn(bpf.STX | D, 6, 8, 8),
         insn(MOVE | bpf.K, 0, imm=1), insn(bpf.STX | bpf.ATOMIC | bpf.DW, 7, 0, 0, bpf.ADD),
