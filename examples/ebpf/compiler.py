@@ -16,6 +16,7 @@ from cnp import Label, Register, i32, i64
 from . import instruction as bpf
 from .analysis import Access, Check, Verified
 from .arithmetic import Arithmetic
+from .carries import find_carries
 from .flow import Block, blocks_of, narrow_before
 from .instruction import FRAME_POINTER, FRAME_SIZE, Instruction, Kind, kind_of, target_of
 from .interpreter import C_HELPER, Helper, wide_value
@@ -114,6 +115,7 @@ class _Lowering:
         self.start, self.end = start, compiler.verified.structure.end_of(start)
         self.blocks = blocks_of(self.program, self.start, self.verified.reached, self.end)
         self.narrow = narrow_before(self.program, self.blocks)
+        self.carries = find_carries(self.program, self.blocks)
         self.registers = [function.reg(i64) for _ in range(bpf.REGISTERS)]
         self.arithmetic = Arithmetic(function, self.registers)
         self.labels: dict[int, Label] = {}
@@ -154,7 +156,8 @@ class _Lowering:
         f, target = self.function, target_of(number, instruction)
         if block.choice is not None:
             register = self.program[block.slots[-2]].dst
-            self.arithmetic.choose(instruction, self.registers[register], *block.choice)
+            if number not in self.carries.done:
+                self.arithmetic.choose(instruction, self.registers[register], *block.choice)
             if target != after:
                 f.jump(self.labels[target])
             return
@@ -228,7 +231,12 @@ class _Lowering:
     def _instruction(self, number: int, instruction: Instruction) -> None:
         f, registers, kind = self.function, self.registers, kind_of(instruction)
         self.arithmetic.narrow = self.narrow[number]
-        if kind is Kind.ARITHMETIC:
+        if number in self.carries.done:
+            return
+        if number in self.carries.sums:
+            total = registers[instruction.dst]
+            f.i64_add_end_around(total, total, registers[instruction.src])
+        elif kind is Kind.ARITHMETIC:
             self.arithmetic.compute(instruction)
         elif kind is Kind.SWAP:
             self.arithmetic.swap(instruction)
