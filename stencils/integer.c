@@ -1,4 +1,4 @@
-/* i32 and i64: arithmetic, bits and comparisons, as WebAssembly defines them; bswap and nez besides.
+/* i32 and i64: arithmetic, bits and comparisons, as WebAssembly defines them; bswap, nez and add_end_around besides.
  * An i32 or i64 carries no sign and wraps, so an op whose name ends in _s casts to s32 or s64. */
 #include "cnp.h"
 
@@ -13,6 +13,8 @@
 
 OP(i32_add, COMMUTATIVE, i32, i32 a, i32 b) { return a + b; }
 OP(i64_add, COMMUTATIVE, i64, i64 a, i64 b) { return a + b; }
+/* Ones' complement: the carry out of the top goes in at the bottom. */
+OP(i64_add_end_around, COMMUTATIVE, i64, i64 a, i64 b) { i64 sum = a + b; return sum + (sum < a); }
 OP(i32_sub, PLAIN, i32, i32 a, i32 b) { return a - b; }
 OP(i64_sub, PLAIN, i64, i64 a, i64 b) { return a - b; }
 OP(i32_mul, COMMUTATIVE, i32, i32 a, i32 b) { return a * b; }

@@ -18,7 +18,7 @@ from examples.ebpf import EbpfError, Fault, Instruction, Map, MapSpec, Program, 
 from examples.ebpf import instruction as bpf
 from examples.ebpf.analysis import Check
 from examples.ebpf.map_code import MapCode
-from examples.ebpf.maps import ARRAY, HASH, LOOKUP
+from examples.ebpf.maps import ARRAY, HASH, LOOKUP, Pointer
 
 Code = list[Instruction]
 EDGES = (0, 1, 2, 7, 31, 63, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF, 1 << 63, (1 << 64) - 1)
@@ -589,3 +589,61 @@ def test_sections_data_and_local_calls_of_an_object(tmp_path: Path) -> None:
         quotient = total // abs(divisor) * (1 if divisor > 0 else -1) if divisor else 0
         expected = total + deep * 1000 + (3, 5, 7, 11)[length & 3] * 10**6 + 41 * 7 + quotient
         assert agree(program, bytes(length)) == expected
+
+
+POINTING = """
+typedef unsigned long long u64;
+static u64 counts[3] = {1, 2, 3};
+static const u64 odd[4] = {3, 5, 7, 9};
+u64 zeros[2];
+static const u64 *const tables[] = {odd, &odd[2], counts};
+u64 *where[3] = {counts + 1, zeros, (u64 *)odd};
+static const char *names[] = {"one", "three", "sixteen"};
+const char **all = names;
+u64 pointing(const void *data, u64 length) {
+    const char *name = all[length % 3];
+    u64 n = !data;
+    while (name[n])
+        n++;
+    *where[length >> 3] += n;
+    return tables[length % 3][0] * 1000 + n + zeros[0] * 100000;
+}
+"""
+
+
+def test_data_that_points_at_data(tmp_path: Path) -> None:
+    clang_or_skip()
+    source = tmp_path / "pointing.c"
+    source.write_text(POINTING)
+    program = Program.read(toolchain.compile_object(source, tmp_path / "pointing.o"))
+    for length in range(8):
+        n = (3, 5, 7)[length % 3]
+        assert agree(program, bytes(length)) == (3, 7, 1)[length % 3] * 1000 + n
+        assert program.map(".data")[bytes(4)].startswith(struct.pack("<3Q", 1, 2 + n, 3))
+    assert agree(program, bytes(8)) == 1000 + 7 + 700000
+    assert "of map '.rodata', which is read-only" in str(agree(program, bytes(16)))
+    with pytest.raises(EbpfError, match="map 'x': a pointer to map 1; there are 1"):
+        Program([mov(0, 1), EXIT], maps=[MapSpec("x", ARRAY, 4, 8, 1, bytes(8), pointers=(Pointer(0, 1, 0),))])
+
+
+_MAP = 'struct map { int a[4]; void *p; } m __attribute__((section("maps"))) = {{2, 4, 8, 1}'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            f"{_MAP}, 0}};\nvoid *p = &m;",
+            "section '.data', offset 0: a pointer to 'm'; pointers to data of",
+        ),
+        ("extern int there; void *p = &there;", "a pointer to 'there'; pointers to data of"),
+        ("int f(void) { return 1; }\nint (*p)(void) = f;", "a pointer to 'f'; pointers to data of"),
+        (f"{_MAP}, &m}};", 'a map of section "maps" refers to something; numbers alone are accepted'),
+    ],
+)
+def test_what_data_may_not_point_at(text: str, message: str, tmp_path: Path) -> None:
+    clang_or_skip()
+    source = tmp_path / "pointing.c"
+    source.write_text(f"{text}\nint go(void) {{ return 1; }}\n")
+    with pytest.raises(EbpfError, match=message):
+        Program.read(toolchain.compile_object(source, tmp_path / "pointing.o"), "go")

@@ -191,6 +191,8 @@ class OpMethods:
         """i32.add"""
     def i64_add(self, d: Register, a: Integer, b: Integer) -> None:
         """i64.add"""
+    def i64_add_end_around(self, d: Register, a: Integer, b: Integer) -> None:
+        """i64.add_end_around"""
     def i32_sub(self, d: Register, a: Integer, b: Integer) -> None:
         """i32.sub"""
     def i64_sub(self, d: Register, a: Integer, b: Integer) -> None:

@@ -55,6 +55,12 @@ def _wrapped(bits: int, operation: Callable[[int, int], int]) -> Meaning:
     return lambda a, b: signed(operation(a, b), bits)
 
 
+def _end_around(a: int, b: int) -> int:
+    """Ones' complement addition, as RFC 1071 has it: 2^64 counts as 1. Only two zeros make a zero."""
+    total = unsigned(a, 64) + unsigned(b, 64)
+    return signed(total + (total >> 64), 64)
+
+
 def _quotient(bits: int, a: int, b: int) -> int:
     """Of two numbers, rounded towards zero; traps if there is none, or if it does not fit in bits as signed."""
     if b == 0:
@@ -270,6 +276,7 @@ def _conversions() -> dict[str, Meaning]:
 SEMANTICS: Final[dict[str, Meaning]] = {
     **{f"i32.{name}": meaning for name, meaning in _integer_ops(32).items()},
     **{f"i64.{name}": meaning for name, meaning in _integer_ops(64).items()},
+    "i64.add_end_around": _end_around,
     **{f"f32.{name}": meaning for name, meaning in _float_ops(to_f32).items()},
     **{f"f64.{name}": meaning for name, meaning in _float_ops(float).items()},
     **_conversions(),

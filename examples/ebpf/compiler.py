@@ -6,6 +6,7 @@ that says where and at what address. cnp has no atomics: on one thread a load, a
 
 from __future__ import annotations
 
+import ctypes
 import functools
 from collections.abc import Callable, Mapping, Sequence
 
@@ -15,9 +16,10 @@ from cnp import Label, Register, i32, i64
 from . import instruction as bpf
 from .analysis import Access, Check, Verified
 from .arithmetic import Arithmetic
+from .carries import find_carries
 from .flow import Block, blocks_of, narrow_before
 from .instruction import FRAME_POINTER, FRAME_SIZE, Instruction, Kind, kind_of, target_of
-from .interpreter import Helper, wide_value
+from .interpreter import C_HELPER, Helper, wide_value
 from .map_code import MapCode, load, store
 from .maps import ARRAY, DELETE, LOOKUP, UPDATE, Map
 from .memory import CONTEXT, CONTEXT_BASE, CONTEXT_LENGTH, FAULT_ADDRESS, FAULT_PLACE, MASK, Memory
@@ -34,6 +36,14 @@ def _call(helper: Helper, *arguments: int) -> int:
     return result - (result >> 63 << 64)
 
 
+def _callee(number: int, helper: Helper) -> cnp.Callback | cnp.Extern:
+    """What compiled code calls: a C function as it is, anything else through Python."""
+    name = f"helper_{number}"
+    if isinstance(helper, C_HELPER):
+        return cnp.extern(ctypes.cast(helper, ctypes.c_void_p).value or 0, [i64] * 5, i64, name)
+    return cnp.callback(functools.partial(_call, helper), [i64] * 5, i64, name=name)
+
+
 class Compiler:
     """The functions of one program, which refer to the machine's memory and maps and must not outlive them."""
 
@@ -42,10 +52,7 @@ class Compiler:
         self.memory = memory
         self.maps = maps
         self.map_code = [MapCode(each) for each in maps]
-        self.helpers = {
-            number: cnp.callback(functools.partial(_call, helper), [i64] * 5, i64, name=f"helper_{number}")
-            for number, helper in helpers.items()
-        }
+        self.helpers = {number: _callee(number, helper) for number, helper in helpers.items()}
         self.functions: dict[int, cnp.Function] = {}
         self._anywhere: dict[bool, cnp.Function] = {}
 
@@ -108,6 +115,7 @@ class _Lowering:
         self.start, self.end = start, compiler.verified.structure.end_of(start)
         self.blocks = blocks_of(self.program, self.start, self.verified.reached, self.end)
         self.narrow = narrow_before(self.program, self.blocks)
+        self.carries = find_carries(self.program, self.blocks)
         self.registers = [function.reg(i64) for _ in range(bpf.REGISTERS)]
         self.arithmetic = Arithmetic(function, self.registers)
         self.labels: dict[int, Label] = {}
@@ -148,7 +156,8 @@ class _Lowering:
         f, target = self.function, target_of(number, instruction)
         if block.choice is not None:
             register = self.program[block.slots[-2]].dst
-            self.arithmetic.choose(instruction, self.registers[register], *block.choice)
+            if number not in self.carries.done:
+                self.arithmetic.choose(instruction, self.registers[register], *block.choice)
             if target != after:
                 f.jump(self.labels[target])
             return
@@ -222,7 +231,12 @@ class _Lowering:
     def _instruction(self, number: int, instruction: Instruction) -> None:
         f, registers, kind = self.function, self.registers, kind_of(instruction)
         self.arithmetic.narrow = self.narrow[number]
-        if kind is Kind.ARITHMETIC:
+        if number in self.carries.done:
+            return
+        if number in self.carries.sums:
+            total = registers[instruction.dst]
+            f.i64_add_end_around(total, total, registers[instruction.src])
+        elif kind is Kind.ARITHMETIC:
             self.arithmetic.compute(instruction)
         elif kind is Kind.SWAP:
             self.arithmetic.swap(instruction)

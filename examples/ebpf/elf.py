@@ -2,7 +2,8 @@
 
 Code sections follow one another in the program; calls between them and references to maps and data are relocated
 here. Maps are variables of section "maps", each a struct of the 32-bit numbers type, key_size, value_size,
-max_entries (and flags, 0). Data sections become arrays of one entry, .rodata one that cannot be written."""
+max_entries (and flags, 0). Data sections become arrays of one entry, .rodata one that cannot be written; where data
+points at data, the address is put in when the maps are made."""
 
 from __future__ import annotations
 
@@ -10,13 +11,14 @@ import io
 import os
 import struct
 import zlib
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .instruction import LOCAL, MAP, MAP_VALUE, SLOT, EbpfError, Instruction, decode, is_wide
-from .maps import ARRAY, MapSpec
+from .maps import ARRAY, MapSpec, Pointer
 
-R_BPF_64_64, R_BPF_64_32 = 1, 10
+R_BPF_64_64, R_BPF_64_ABS64, R_BPF_64_32 = 1, 2, 10
 _EM_BPF = 247
 _DATA = (".rodata", ".data", ".bss")
 _DEFINITION = struct.Struct("<IIII")
@@ -88,9 +90,8 @@ class _Reader:
             if symbol["st_info"]["type"] == "STT_FUNC" and symbol["st_shndx"] in self.starts:
                 self.functions[symbol.name] = self.starts[symbol["st_shndx"]] + self._slot(symbol["st_value"])
         for section in self.elf.iter_sections():
-            if section["sh_type"] == "SHT_REL" and section["sh_info"] in self.starts:
-                for relocation in section.iter_relocations():
-                    self._relocate(self.starts[section["sh_info"]], relocation)
+            if section["sh_type"] == "SHT_REL":
+                self._relocate_section(section["sh_info"], section.iter_relocations())
         return Object(self.program, self.functions, self.maps)
 
     def _symbol_table(self) -> list[Any]:
@@ -137,13 +138,45 @@ class _Reader:
             raise EbpfError(f"offset {offset} is inside an instruction; multiples of {SLOT} are accepted")
         return int(offset) // SLOT
 
+    def _relocate_section(self, section: int, relocations: Iterable[Any]) -> None:
+        """Relocations of code, data or maps; what describes the program, such as for debuggers, is not read."""
+        if section in self.starts:
+            for relocation in relocations:
+                self._relocate(self.starts[section], relocation)
+        elif section in self.data:
+            spec = self.maps[self.data[section]]
+            pointers = tuple(self._pointer(spec, relocation) for relocation in relocations)
+            self.maps[self.data[section]] = replace(spec, pointers=pointers)
+        elif any(section == each for each, _ in self.map_at) and any(True for _ in relocations):
+            raise EbpfError('a map of section "maps" refers to something; numbers alone are accepted there')
+
+    def _symbol(self, relocation: Any) -> tuple[Any, str]:
+        """The symbol that a relocation is by, and what to call it."""
+        index = relocation["r_info_sym"]
+        if index >= len(self.symbols):
+            raise EbpfError(f"a relocation by symbol {index}; there are {len(self.symbols)}")
+        symbol = self.symbols[index]
+        return symbol, symbol.name or f"section {symbol['st_shndx']}"
+
+    def _pointer(self, spec: MapSpec, relocation: Any) -> Pointer:
+        """What a data section has a pointer to; the word itself says how far behind the symbol."""
+        offset, kind = relocation["r_offset"], relocation["r_info_type"]
+        symbol, name = self._symbol(relocation)
+        where = f"section {spec.name!r}, offset {offset}"
+        if kind != R_BPF_64_ABS64 or not 0 <= offset <= spec.value_size - 8:
+            accepted = f"{R_BPF_64_ABS64} (R_BPF_64_ABS64) of 8 bytes inside it is accepted"
+            raise EbpfError(f"{where}: a relocation of type {kind}; {accepted}")
+        if symbol["st_shndx"] not in self.data:
+            raise EbpfError(f"{where}: a pointer to {name!r}; pointers to data of the object are accepted in data")
+        behind = int.from_bytes(spec.initial[offset : offset + 8], "little")
+        return Pointer(offset, self.data[symbol["st_shndx"]], symbol["st_value"] + behind)
+
     def _relocate(self, start: int, relocation: Any) -> None:
         number, kind = start + self._slot(relocation["r_offset"]), relocation["r_info_type"]
-        index = relocation["r_info_sym"]
-        if number >= len(self.program) or index >= len(self.symbols):
-            raise EbpfError(f"a relocation of slot {number} by symbol {index}: there are no such")
-        symbol, instruction = self.symbols[index], self.program[number]
-        name = symbol.name or f"section {symbol['st_shndx']}"
+        symbol, name = self._symbol(relocation)
+        if number >= len(self.program):
+            raise EbpfError(f"a relocation of slot {number}; the program has {len(self.program)}")
+        instruction = self.program[number]
         if kind == R_BPF_64_32:
             if symbol["st_shndx"] not in self.starts:
                 raise EbpfError(f"slot {number} calls {name!r}, which is not defined; functions of the object are")

@@ -5,6 +5,7 @@ was there; 32-bit instructions zero the upper half. Memory is that of the machin
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Mapping, Sequence
 
 from . import instruction as bpf
@@ -14,6 +15,8 @@ from .maps import LOOKUP, UPDATE, Map
 from .memory import MASK, Fault, Memory
 
 Helper = Callable[[int, int, int, int, int], int]
+C_HELPER = ctypes.CFUNCTYPE(ctypes.c_uint64, *[ctypes.c_uint64] * 5)
+"""The type of helpers that are C functions, which compiled code calls without Python: `C_HELPER(address)`."""
 
 
 def signed(value: int, bits: int) -> int:
@@ -232,4 +235,4 @@ def atomic_result(imm: int, old: int, operand: int) -> int:
     return {bpf.ADD: old + operand, bpf.OR: old | operand, bpf.AND: old & operand, bpf.XOR: old ^ operand}[operation]
 
 
-__all__ = ["Helper", "arithmetic", "holds", "run", "signed", "swap", "wide_value"]
+__all__ = ["C_HELPER", "Helper", "arithmetic", "holds", "run", "signed", "swap", "wide_value"]

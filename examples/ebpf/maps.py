@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ctypes
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .instruction import EbpfError
 from .memory import MASK, Region, buffer_region
@@ -24,9 +25,18 @@ FREE, COUNT, BUCKETS = 0, 8, 16
 KEY = 8  # offset of the key in an entry, after the link to the next
 
 
+class Pointer(NamedTuple):
+    """At `offset` of an array's values the address of byte `behind` of the values of the map numbered `to`."""
+
+    offset: int
+    to: int
+    behind: int
+
+
 @dataclass(frozen=True)
 class MapSpec:
-    """What a map is to be: sizes in bytes. `initial` fills an array, as the data sections of a program are."""
+    """What a map is to be: sizes in bytes. `initial` and then `pointers`, which other maps of the program are needed
+    for, fill an array, as the data sections of a program are."""
 
     name: str
     kind: int
@@ -35,6 +45,7 @@ class MapSpec:
     max_entries: int
     initial: bytes = b""
     writable: bool = True
+    pointers: tuple[Pointer, ...] = ()
 
     def check(self) -> None:
         """Raises EbpfError for what cannot be made."""
@@ -48,6 +59,12 @@ class MapSpec:
                 raise EbpfError(f"{what}: {field} {getattr(self, field)}; 1 to {limit} is accepted")
         if self.max_entries * (self.value_size + self.key_size) > MAXIMUM_BYTES:
             raise EbpfError(f"{what}: more than {MAXIMUM_BYTES} bytes; fewer or smaller entries are accepted")
+        room = self.max_entries * self.value_size if self.kind == ARRAY else 0
+        if len(self.initial) > room:
+            raise EbpfError(f"{what}: {len(self.initial)} initial bytes; at most {room} are accepted")
+        for offset, _, _ in self.pointers:
+            if not 0 <= offset <= len(self.initial) - 8:
+                raise EbpfError(f"{what}: a pointer at offset {offset} of {len(self.initial)} initial bytes")
 
 
 class Map:
@@ -64,13 +81,24 @@ class Map:
         self.entries = BUCKETS + 8 * self.buckets
         size = self.entries + self.entry_size * spec.max_entries if spec.kind == HASH else 8
         self.index: Region = buffer_region(f"index of {spec.name!r}", size)
+        self.initial = spec.initial
+        self.reset()
+
+    def link(self, maps: Sequence[Map]) -> None:
+        """Put addresses where this one's data points at that of `maps`, those of the program."""
+        data = bytearray(self.spec.initial)
+        for offset, to, behind in self.spec.pointers:
+            if not 0 <= to < len(maps):
+                raise EbpfError(f"map {self.spec.name!r}: a pointer to map {to}; there are {len(maps)}")
+            data[offset : offset + 8] = (maps[to].values.address + behind & MASK).to_bytes(8, "little")
+        self.initial = bytes(data)
         self.reset()
 
     def reset(self) -> None:
         """Back to how it was made."""
         ctypes.memset(self.values.address, 0, self.values.length)
         ctypes.memset(self.index.address, 0, self.index.length)
-        ctypes.memmove(self.values.address, self.spec.initial, len(self.spec.initial))
+        ctypes.memmove(self.values.address, self.initial, len(self.initial))
         if self.spec.kind == HASH:
             for number in range(self.spec.max_entries):
                 self._put(self._entry(number + 1), (number + 2) % (self.spec.max_entries + 1))

@@ -19,7 +19,8 @@ class Program:
     """A machine for one program. It has one stack: it is for one thread, and a run cannot start another.
 
     `helpers`: Python functions of five 64-bit numbers that give another, by their number in call instructions; 1, 2
-    and 3 are those of maps. `frames`: how many functions may be active at once, each with 512 bytes of stack."""
+    and 3 are those of maps. A C function is one of type interpreter.C_HELPER; with cnp.catch_faults() a fault in it
+    ends the run by a cnp.Trap. `frames`: how many functions may be active at once, each with 512 bytes of stack."""
 
     def __init__(
         self,
@@ -43,6 +44,8 @@ class Program:
         known = dict.fromkeys(self.helpers, 0)
         self.verified = verify(list(program), entry, maps, known, frames)
         self.maps = [Map(spec) for spec in maps]
+        for each in self.maps:
+            each.link(self.maps)
         self.memory = Memory([each.values for each in self.maps], frames)
         self.backend = backend
         self._compiled: Any = None

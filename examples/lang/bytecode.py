@@ -66,6 +66,7 @@ ARRAY = _op("array", "dbn")
 CLOSURE = _op("closure", "dn")  # of inner function n
 NEW_CELL = _op("new_cell", "drn")  # n: whether only the declaration assigns it
 RUN = _op("run", "s")  # a place where it does
+ENTER = _op("enter", "sn")  # a for loop, of registers n on: hot when all its rounds are as many
 
 JUMPS = frozenset(op for op, operands in OPERANDS.items() if "j" in operands)
 

@@ -207,19 +207,20 @@ class Emitter:
     def _do_for(self, node: tree.For) -> None:
         assert node.variable is not None
         first = self._register(3)
-        again, step, end = _Label(), _Label(), _Label()
+        body, step, end = _Label(), _Label(), _Label()
         self._into(first, node.first)
         self._into(first + 1, node.end)
         self._add(node.line, bc.FOR_PREPARE, first, end)
-        self._place(again)
-        self._hot(node.line)
+        if self.hot:
+            self._add(node.line, bc.ENTER, Heat(len(self.code)), first)
+        self._place(body)
         self.registers[node.variable] = first + 2
         if node.variable.captured:
             register = self.registers[node.variable] = self._register()
             self._add(node.line, bc.NEW_CELL, register, first + 2, not node.variable.assigned)
         self._loop(node.body, step, end)
         self._place(step)
-        self._add(node.line, bc.FOR, first, again)
+        self._add(node.line, bc.FOR, first, body)
         self._place(end)
 
     def _loop(self, body: tree.Block, again: _Label, end: _Label) -> None:

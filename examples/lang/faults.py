@@ -24,7 +24,7 @@ class BadArgument(ValueError):
 def explain(error: Exception, prototype: Prototype, regs: list[Any], pc: int) -> RuntimeFault:
     """The fault at instruction `pc`, which has not changed `regs`. Raises what is no fault of the program's."""
     op, a, b, c = prototype.code[pc]
-    if op in (bc.HOT, bc.RUN):
+    if op in (bc.HOT, bc.RUN, bc.ENTER):
         raise error
     return RuntimeFault(prototype.lines[pc], _message(error, op, a, b, c, regs))
 

@@ -169,7 +169,7 @@ def interpret(machine: Machine, closure: Closure, regs: list[Any], pc: int, dept
                 regs[a] = Closure(prototype, captured)
             elif op == 40:  # new_cell
                 regs[a] = Cell(regs[b], c)
-            else:  # run
+            elif op == 41:  # run
                 value = a.run(closure, regs, depth + len(frames))
                 if value is RESUMED:
                     regs, pc = machine.resumed
@@ -178,6 +178,10 @@ def interpret(machine: Machine, closure: Closure, regs: list[Any], pc: int, dept
                         return value
                     closure, code, cells, regs, pc, a = frames.pop()
                     regs[a] = value
+            else:  # enter
+                a.left -= regs[b + 1] - regs[b]
+                if a.left <= 0:
+                    a.warm(code)
     except _REFUSALS as error:
         if len(frames) > room:  # the call that is one too many is in its caller's line
             closure, code, cells, regs, pc, a = frames.pop()

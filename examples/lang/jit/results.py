@@ -147,4 +147,5 @@ _RULES: dict[int, Rule] = {
     bc.FOR_PREPARE: _prepare,
     bc.HOT: lambda: None,
     bc.RUN: lambda: None,
+    bc.ENTER: lambda: None,
 }

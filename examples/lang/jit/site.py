@@ -106,7 +106,8 @@ class Site:
 
     def _missed(self) -> None:
         self._misses += 1
-        if self._misses >= _MISSES:
+        lives = any(each is not None and not each.dead for each in self._versions.values())
+        if self._misses >= _MISSES or not lives:
             cool(self._prototype, self._pc)
 
     def _sample(self, spent: int) -> None:

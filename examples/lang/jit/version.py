@@ -11,7 +11,7 @@ from ..bytecode import Prototype
 from ..values import Closure
 from .kinds import Kind
 
-_EXITS = 16
+_EXITS = 8
 _WORTH = 2500  # nanoseconds of compiled code that are worth an entry and an exit
 Context: TypeAlias = "tuple[tuple[int, Kind], ...]"
 """The live registers whose kinds are known, in order."""
