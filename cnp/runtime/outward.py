@@ -120,11 +120,11 @@ def _fill_in(row: SideExitValue, value: Any, types: Sequence[Type], register_typ
         row.reg = value.code & 0xFFFFFFFF
         row.type = types[row.reg]
     else:
-        row.constant = id(value)
+        row.constant, row.is_constant = id(value), 1
 
 
 def _place(row: SideExitValue, value: Any) -> tuple[Any, Type | None, Any]:
-    if row.constant:
+    if row.is_constant:
         return None, None, value
     type = Type(row.type)
     place = f"{'f' if type.is_float else 'r'}{row.place}" if row.place >= 0 else f"frame+{row.slot}"

@@ -1,4 +1,4 @@
-/* The border to C: entering compiled code, and leaving it early. */
+/* The border to C: entering compiled code, and leaving it early, by traps and by side exits. */
 #include "border.h"
 
 /* The destructor of the thread-specific key. */
@@ -59,6 +59,8 @@ static inline i64 enter(const struct signature *signature, const i64 *integers, 
     go_out(context, before);
     context->frame = frame;
     context->python_frame = python_frame;
+    if (__builtin_expect(__atomic_load_n(&host->threads->has_retired, __ATOMIC_RELAXED), 0))
+        host->came_out(host);
     *result = invocation.result;
     if (__builtin_expect(!trapped, 1)) {
         take_back(context, invocation.ticks);
@@ -88,6 +90,19 @@ struct cnp_result cnp_enter_from_c(const struct signature *signature, i64 *integ
     signature->host->trapped(signature, trap);
     return (struct cnp_result){0, 0};
 }
+
+/* What a side exit calls, once it has put its values into the frame: from here on they are part of it. */
+static inline struct cnp_result leave(const struct side_exit *exit) {
+    const struct host *host = exit->host;
+    struct context *context = host->pthread_getspecific(host->context_key);
+    char *frame = context->frame - (exit->frame_size > CNP_SMALL_FRAME ? exit->frame_size : 0);
+    struct cnp_result result = {0, 0};
+    context->frame = exit->extent > CNP_SMALL_FRAME ? frame + exit->extent : frame;
+    host->left(exit, frame, &result);
+    return result;
+}
+i64 cnp_leave_integer(const struct side_exit *exit) { return leave(exit).i; }
+f64 cnp_leave_float(const struct side_exit *exit) { return leave(exit).f; }
 
 /* The end of cnp_trap; `ticks` are those that the function has left. */
 __attribute__((used, noreturn, visibility("hidden"))) void cnp_stop(u32 function, u32 place, char *frame, s32 ticks) {

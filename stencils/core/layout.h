@@ -254,6 +254,7 @@ static inline int small_integer(const struct python *python, object *value, s64 
 
 struct context;
 struct signature;
+struct side_exit;
 /* What handled a signal before. */
 struct old_action {
     i64 handler;
@@ -277,6 +278,8 @@ struct host {
     struct python python;
     int (*poll)(struct context *); /* asked again and again while code runs; what is not 0 ends it: INTERRUPTED */
     void (*trapped)(const struct signature *, i64 trap_word); /* in a function that C has called by a pointer */
+    void (*left)(const struct side_exit *, const char *frame, struct cnp_result *); /* by an exit, whose values are in the frame */
+    void (*came_out)(const struct host *); /* a thread has come out of compiled code, and something has been retired */
     void *(*pthread_getspecific)(u32);
     int (*pthread_setspecific)(u32, const void *);
     i64 (*pthread_self)(void);
@@ -340,11 +343,10 @@ struct callback {
     u8 parameter_type[2 * ARGUMENTS];
 };
 
-/* A side exit: where compiled code is left for good. A handler in Python gets the values, and gives the function's result. */
+/* A side exit: where compiled code is left for good. A handler of the host's gets the values, and gives the function's result. */
 struct side_exit {
     const struct host *host;
-    object *handler, *point;
-    object *name; /* str: what messages call it */
+    void *handler, *point, *name; /* of no interest but to the host: in Python objects, the name what messages call it */
     struct side_exit_value *values;
     u32 n_values;
     u32 label;
@@ -357,10 +359,10 @@ struct side_exit {
     u32 zeros;
 };
 struct side_exit_value {
-    object *constant; /* or NULL, for a register */
-    u32 reg;
+    i64 constant; /* the host's: an object, or bits */
+    u32 reg;      /* if it is no constant */
     u8 type;
-    u8 zero;
+    u8 is_constant;
     s16 place; /* result: the hardware register it is in up to the exit, or -1 */
     s32 slot;  /* result: bytes from frame, to where it is found when the exit is taken */
     u32 zeros;

@@ -1,4 +1,4 @@
-/* Compiled code that calls Python: callbacks, and side exits, which hand their values to an interpreter. */
+/* Compiled code that calls Python: callbacks, and the handlers of side exits. */
 #include "border.h"
 
 /* What Python code runs with: the GIL, in the thread's own state if it has one. */
@@ -105,11 +105,9 @@ static object *values_at(const struct python *python, const struct side_exit *ex
     object *values = python->PyTuple_New(exit->n_values);
     for (u32 k = 0; values && k < exit->n_values; k++) {
         const struct side_exit_value *row = &exit->values[k];
-        object *value = row->constant;
-        if (value)
+        object *value = row->is_constant ? (object *)row->constant : to_python(python, row->type, frame + row->slot);
+        if (row->is_constant)
             python->Py_IncRef(value);
-        else
-            value = to_python(python, row->type, frame + row->slot);
         if (!value || python->PyTuple_SetItem(values, k, value)) {
             python->Py_DecRef(values);
             return 0;
@@ -118,19 +116,13 @@ static object *values_at(const struct python *python, const struct side_exit *ex
     return values;
 }
 
-/* What a side exit calls, once it has put its values into the frame: from here on they are part of it. */
-static struct cnp_result leave(const struct side_exit *exit) {
-    const struct host *host = exit->host;
-    struct context *context = host->pthread_getspecific(host->context_key);
-    char *frame = context->frame - (exit->frame_size > CNP_SMALL_FRAME ? exit->frame_size : 0);
-    context->frame = exit->extent > CNP_SMALL_FRAME ? frame + exit->extent : frame;
-    struct in_python in = enter_python(host, exit->name);
+/* Python's answer to a side exit. */
+void cnp_left_python(const struct side_exit *exit, const char *frame, struct cnp_result *result) {
+    struct in_python in = enter_python(exit->host, exit->name);
     object *values = values_at(in.python, exit, frame), *value = 0;
     if (values) {
         value = in.python->PyObject_CallFunctionObjArgs(exit->handler, exit->point, values, (object *)0);
         in.python->Py_DecRef(values);
     }
-    return leave_python(&in, exit->name, exit->result_type, value);
+    *result = leave_python(&in, exit->name, exit->result_type, value);
 }
-i64 cnp_leave_integer(const struct side_exit *exit) { return leave(exit).i; }
-f64 cnp_leave_float(const struct side_exit *exit) { return leave(exit).f; }
