@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -120,28 +121,45 @@ def test_valgrind_finds_nothing(make: Make) -> None:
 
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_example(make: Make, compiler: str) -> None:
+    assert len(EXAMPLE.read_text().splitlines()) < 200
     assert _example(succeed([make(compiler, [EXAMPLE])]))
 
 
 def _example(printed: str) -> bool:
     lines = printed.splitlines()
     return lines == [
-        "the guest prints 47618976190214286",
-        "the guest prints 47618976190214286",
-        "interpreted and compiled: the same",
-        "integer divide by zero in function quotients at op 22",
-        "interrupted in function endless after 100 polls",
+        "interpreted: the guest prints 2467466011744",
+        "with a JIT: the guest prints 2467466011744",
+        "loops compiled: 1, exits taken: 100, ticks left: 900000",
+        "the same",
+        "with a JIT: out of fuel",
+        "loops compiled: 1, exits taken: 0, ticks left: 0",
     ]
 
 
-def test_the_listing_of_the_documentation(make: Make, exported: Path) -> None:
+def _blocks(language: str) -> list[str]:
+    """The listings of a language in the documentation of C hosts."""
     text = EMBEDDING.read_text(encoding="utf-8").split("## In C, without Python")[1]
-    listing, output = (
-        re.findall(rf"^```{each}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)[0] for each in ("c", "text")
-    )
-    source = exported / "listing.c"
-    source.write_text(listing)
-    assert succeed([make("gcc", [source])]) == output
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def test_the_listings_of_the_documentation(make: Make, exported: Path) -> None:
+    listings, outputs = _blocks("c"), _blocks("text")
+    assert len(listings) == len(outputs) == 2
+    for number, (listing, output) in enumerate(zip(listings, outputs)):
+        source = exported / f"listing{number}.c"
+        source.write_text(listing)
+        assert succeed([make("gcc", [source])]) == output
+
+
+def test_the_commands_of_the_documentation(tmp_path: Path) -> None:
+    if shutil.which("cc") is None:
+        pytest.skip("NOT TESTED: there is no cc")
+    (tmp_path / "program.c").write_text(_blocks("c")[0])
+    (commands,) = _blocks("sh")
+    cnp_here = f'cnp() {{ PYTHONPATH="{ROOT}" "{sys.executable}" -m cnp "$@"; }}\n'
+    succeed(["sh", "-ec", f'cd "{tmp_path}"\n{cnp_here}{commands}'])
+    assert succeed([tmp_path / "a.out"]) == _blocks("text")[0]
 
 
 @pytest.mark.parametrize("target", FOREIGN)
@@ -156,7 +174,7 @@ def test_other_machines(target: str, tmp_path: Path) -> None:
         succeed([*command, "-o", tmp_path / name, "-lpthread"])
     # qemu 7.2 does not see what is written through another mapping: it goes on with what it has translated before.
     assert succeed([*command_for(target, tmp_path / "checks"), "once"]) == ""
-    assert _example(succeed(command_for(target, tmp_path / "main")))
+    assert _example(succeed([*command_for(target, tmp_path / "main"), "once"]))
 
 
 def test_guest_bytecode(tmp_path: Path) -> None:
