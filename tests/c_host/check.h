@@ -35,7 +35,8 @@
     CHECK(nothing_is_left) \
     CHECK(full_code_memory) \
     CHECK(large) \
-    CHECK(errors)
+    CHECK(errors) \
+    CHECK(errors_of_exits)
 #define DECLARE(name) void name(void);
 ALL_CHECKS(DECLARE)
 

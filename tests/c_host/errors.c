@@ -2,6 +2,12 @@
 #include "check.h"
 
 static void take_nothing(void) {}
+static cnp_any no_handler(void *point, const cnp_any *values, size_t n) {
+    cnp_any result = {0};
+    (void)point, (void)values, (void)n;
+    CHECK(!"reached");
+    return result;
+}
 
 static cnp_session *errors_session;
 static void expect_error(cnp_function *f, const char *text) {
@@ -12,6 +18,11 @@ static void expect_error(cnp_function *f, const char *text) {
     cnp_delete(f);
 }
 
+/* A function with an i64 parameter a, another i64 b, an f32 x, and a label. */
+#define BEGIN()                                                                                              \
+    f = cnp_new(session, "f", CNP_I64), a = cnp_parameter(f, CNP_I64), b = cnp_register(f, CNP_I64);                 \
+    x = cnp_register(f, CNP_F32), label = cnp_new_label(f)
+
 void errors(void) {
     cnp_session *session = errors_session = open_session(), *other = open_session();
     cnp_function *f, *g;
@@ -19,9 +30,6 @@ void errors(void) {
     cnp_label label;
     cnp_error error;
     cnp_code *code;
-#define BEGIN()                                                                                              \
-    f = cnp_new(session, "f", CNP_I64), a = cnp_parameter(f, CNP_I64), b = cnp_register(f, CNP_I64);                 \
-    x = cnp_register(f, CNP_F32), label = cnp_new_label(f)
     BEGIN();
     expect_error(f, "function 'f': it has no ops");
     BEGIN();
@@ -132,4 +140,57 @@ void errors(void) {
     cnp_delete(g);
     cnp_close(other);
     cnp_close(session); /* and the code with it */
+}
+
+void errors_of_exits(void) {
+    cnp_session *session = errors_session = open_session();
+    cnp_function *f, *g = cnp_new(session, "g", CNP_I64);
+    cnp_value a, b, x, foreign = cnp_register(g, CNP_I64);
+    static cnp_value many[1001];
+    cnp_label label, exit;
+    BEGIN();
+    cnp_exit(f, no_handler, NULL, &foreign, 1);
+    expect_error(f, "function 'f', exit 0, value 0: found register 0 of another function of type i64; accepted: a register of "
+                    "this function, or a constant");
+    BEGIN();
+    many[0] = a, many[1] = label.place;
+    cnp_exit(f, no_handler, NULL, &a, 1);
+    cnp_exit(f, no_handler, NULL, many, 2);
+    expect_error(f, "function 'f', exit 1, value 1: found label 0; accepted: ");
+    BEGIN();
+    for (int k = 0; k < 1001; k++)
+        many[k] = a;
+    cnp_exit(f, no_handler, NULL, many, 1001);
+    expect_error(f, "function 'f', exit 0: 1001 values; accepted: up to 1000");
+    BEGIN();
+    exit = cnp_exit(f, no_handler, NULL, NULL, 0);
+    cnp_place(f, exit);
+    cnp_ret(f, a);
+    expect_error(f, "function 'f', op 0 (place): label 1 is a side exit; accepted: a label that cnp_new_label made");
+    BEGIN();
+    many[0] = a, many[1] = cnp_const_i64(5), many[2] = b, many[3] = x;
+    exit = cnp_exit(f, no_handler, NULL, many, 4);
+    cnp_move(f, x, cnp_const_f32(0));
+    cnp_branch_i64_eq(f, a, cnp_const_i64(3), exit);
+    cnp_ret(f, a);
+    expect_error(f, "function 'f', op 1 (branch i64.eq), side exit: register 1 of type i64 is read where some path has not");
+    BEGIN();
+    cnp_ret(f, a);
+    expect_error(cnp_entered_at(f, label, &a, 1), "function 'f' cannot be entered there; accepted: a label of this function that");
+    expect_error(cnp_entered_at(f, cnp_new_label(g), &a, 1), "function 'f' cannot be entered there");
+    cnp_delete(f);
+    BEGIN();
+    cnp_move(f, b, a);
+    cnp_place(f, label);
+    cnp_i64_add(f, a, a, b);
+    cnp_ret(f, a);
+    expect_error(cnp_entered_at(f, label, &foreign, 1), "function 'f' cannot be entered with register 0 of another function");
+    many[0] = cnp_const_i64(1);
+    expect_error(cnp_entered_at(f, label, many, 1), "function 'f' cannot be entered with the i64 constant 1; accepted: a register");
+    expect_error(cnp_entered_at(f, label, &a, 1), "op 2 (i64.add): register 2 of type i64 is read where some path has not");
+    cnp_i64_add(f, a, a, x);
+    expect_error(cnp_entered_at(f, label, &a, 1), "function 'f', op 4 (i64.add), operand b: found register 2 of type f32");
+    cnp_delete(f);
+    cnp_delete(g);
+    cnp_close(session);
 }

@@ -80,9 +80,11 @@ static int copy_tables(cnp_function *made, const cnp_function *f) {
     if (!make_room(&made->types, &made->types_capacity, f->n_registers + 1, 1) ||
         !make_room(&made->constants, &made->constants_capacity, f->n_constants, sizeof *f->constants))
         return 0;
-    memcpy(made->types + 1, f->types, f->n_registers);
+    if (f->n_registers)
+        memcpy(made->types + 1, f->types, f->n_registers);
     made->n_registers = f->n_registers + 1;
-    memcpy(made->constants, f->constants, f->n_constants * sizeof *f->constants);
+    if (f->n_constants)
+        memcpy(made->constants, f->constants, f->n_constants * sizeof *f->constants);
     made->n_constants = f->n_constants;
     made->n_labels = f->n_labels;
     for (size_t k = 0; k < f->n_callees; k++) {

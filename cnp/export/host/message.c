@@ -9,6 +9,13 @@ static const u32 *words_of(const cnp_function *f, u32 number) {
     return words;
 }
 
+static int is_exit(const cnp_function *f, u32 label) {
+    size_t k = 0;
+    while (k < f->n_exits && f->exits[k].label != label)
+        k++;
+    return k < f->n_exits;
+}
+
 /* The registers of the side exits where an op may lead count as operands behind its own, in the order of its labels. */
 static u32 register_of_exits(const cnp_function *f, const u32 *words, u32 number) {
     for (u32 k = 0; k < *words >> 16; k++)
@@ -49,6 +56,9 @@ static void *ill_formed(const cnp_function *f, const struct request *request, cn
         return fail(error, CNP_ERROR_FUNCTION, "%s: label %u is placed nowhere; accepted: a label that cnp_place puts somewhere",
                     place, (unsigned)word);
     case LABEL_PLACED_TWICE:
+        if (is_exit(f, word))
+            return fail(error, CNP_ERROR_FUNCTION, "%s: label %u is a side exit; accepted: a label that cnp_new_label made", place,
+                        (unsigned)word);
         return fail(error, CNP_ERROR_FUNCTION, "%s: label %u is placed a second time; accepted: once", place, (unsigned)word);
     case USE_BEFORE_DEFINITION:
         return fail(error, CNP_ERROR_FUNCTION,
