@@ -54,13 +54,14 @@ struct machine {
 /* ---- compiled: each place on the stack is a register ---- */
 
 /* What goes on here is the interpreter, once compiled code has returned. */
-static cnp_any leave(void *point, const cnp_any *values, size_t n) {
+static int leave(void *point, const cnp_any *values, size_t n, cnp_any *result) {
     struct machine *m = values[0].address;
+    (void)result; /* the function has none */
     m->at = (size_t)((const struct instruction *)point - m->program);
     m->depth = n - 1 - VARIABLES;
     memcpy(m->variable, values + 1, sizeof m->variable);
     memcpy(m->stack, values + 1 + VARIABLES, m->depth * sizeof *m->stack);
-    return values[0];
+    return 0;
 }
 
 /* The loop that begins with an instruction, and all that can be reached from it. */
@@ -185,10 +186,8 @@ int main(int n, char **words) {
     cnp_error error = {CNP_ERROR_NONE, ""};
     cnp_options options = {.one_mapping = n > 1 && !strcmp(words[1], "once")};
     cnp_session *session = cnp_open(&options, &error);
-    if (!session) {
-        fprintf(stderr, "%s\n", error.message);
-        return 1;
-    }
+    if (!session)
+        return fprintf(stderr, "%s\n", error.message), 1;
     int64_t expected = start(NULL, quotients, LENGTH(quotients), ROUNDS);
     cnp_fuel(session, BUDGET);
     int64_t found = start(session, quotients, LENGTH(quotients), ROUNDS);

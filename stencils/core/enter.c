@@ -98,7 +98,10 @@ static inline struct cnp_result leave(const struct side_exit *exit) {
     char *frame = context->frame - (exit->frame_size > CNP_SMALL_FRAME ? exit->frame_size : 0);
     struct cnp_result result = {0, 0};
     context->frame = exit->extent > CNP_SMALL_FRAME ? frame + exit->extent : frame;
-    host->left(exit, frame, &result);
+    if (host->left(exit, frame, &result)) {
+        context->trap = INTERRUPTED;
+        cnp_unwind(context);
+    }
     return result;
 }
 i64 cnp_leave_integer(const struct side_exit *exit) { return leave(exit).i; }

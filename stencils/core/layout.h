@@ -278,7 +278,8 @@ struct host {
     struct python python;
     int (*poll)(struct context *); /* asked again and again while code runs; what is not 0 ends it: INTERRUPTED */
     void (*trapped)(const struct signature *, i64 trap_word); /* in a function that C has called by a pointer */
-    void (*left)(const struct side_exit *, const char *frame, struct cnp_result *); /* by an exit, whose values are in the frame */
+    /* By an exit, whose values are in the frame. Gives the function's result; or what is not 0, which ends the call: INTERRUPTED. */
+    int (*left)(const struct side_exit *, const char *frame, struct cnp_result *);
     void (*came_out)(const struct host *); /* a thread has come out of compiled code, and something has been retired */
     void *(*pthread_getspecific)(u32);
     int (*pthread_setspecific)(u32, const void *);

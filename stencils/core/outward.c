@@ -117,7 +117,7 @@ static object *values_at(const struct python *python, const struct side_exit *ex
 }
 
 /* Python's answer to a side exit. */
-void cnp_left_python(const struct side_exit *exit, const char *frame, struct cnp_result *result) {
+int cnp_left_python(const struct side_exit *exit, const char *frame, struct cnp_result *result) {
     struct in_python in = enter_python(exit->host, exit->name);
     object *values = values_at(in.python, exit, frame), *value = 0;
     if (values) {
@@ -125,4 +125,5 @@ void cnp_left_python(const struct side_exit *exit, const char *frame, struct cnp
         in.python->Py_DecRef(values);
     }
     *result = leave_python(&in, exit->name, exit->result_type, value);
+    return 0;
 }

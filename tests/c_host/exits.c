@@ -13,12 +13,11 @@ static int64_t interpret(int64_t n, int64_t steps) {
     return steps;
 }
 
-static cnp_any go_on(void *point, const cnp_any *values, size_t n) {
-    cnp_any result;
+static int go_on(void *point, const cnp_any *values, size_t n, cnp_any *result) {
     CHECK(n == 3 && *(int *)point == LARGE && values[2].i64 == 77 && values[0].i64 > small);
     times_left++;
-    result.i64 = interpret(values[0].i64, values[1].i64);
-    return result;
+    result->i64 = interpret(values[0].i64, values[1].i64);
+    return 0;
 }
 
 struct collatz {
@@ -103,14 +102,15 @@ enum { MANY = 30 };
 static size_t expected_values;
 static cnp_any result_of_handler;
 
-static cnp_any check_types(void *point, const cnp_any *values, size_t n) {
+static int check_types(void *point, const cnp_any *values, size_t n, cnp_any *result) {
     CHECK(n == expected_values && point == &result_of_handler);
     for (size_t k = 0; k + 4 < n; k += 4) {
         CHECK(values[k].i32 == -(int32_t)k && values[k + 1].i64 == -((int64_t)k << 40));
         CHECK(values[k + 2].f32 == (float)k + 0.5f && values[k + 3].f64 == (double)k * 1e100);
     }
     CHECK(values[n - 4].i32 == -9 && values[n - 3].i64 == INT64_MIN && values[n - 2].f32 == 1.5f && values[n - 1].f64 == -1e300);
-    return result_of_handler;
+    *result = result_of_handler;
+    return 0;
 }
 
 static cnp_code *exit_of_types(cnp_session *session, cnp_type type, int groups) {
@@ -175,15 +175,18 @@ void exits_of_types(void) {
 /* ---- callers go on with what the handler gave; handlers run compiled code, which is left, too ---- */
 
 static cnp_code *nested_code;
-static cnp_any go_deeper(void *point, const cnp_any *values, size_t n) {
-    cnp_any result, argument;
+static int go_deeper(void *point, const cnp_any *values, size_t n, cnp_any *result) {
+    cnp_any argument;
+    cnp_trap_kind kind = CNP_TRAP_NONE;
     (void)point, (void)n;
     argument.i64 = values[0].i64 - 1;
-    result.i64 = 0;
+    if (values[0].i64 < 0)
+        return 1;
     if (values[0].i64 > 0)
-        CHECK(cnp_call(nested_code, 0, &argument, &result, NULL) == CNP_TRAP_NONE);
-    result.i64 += values[0].i64;
-    return result;
+        kind = cnp_call(nested_code, 0, &argument, result, NULL);
+    CHECK(kind == CNP_TRAP_NONE);
+    result->i64 += values[0].i64;
+    return 0;
 }
 
 /* inner(n), by the exit, is 0 + 1 + ... + n; outer(n) is that and the sum of what lives across the call. */
@@ -213,6 +216,8 @@ void exits_in_callees(void) {
         argument.i64 = 40;
         CHECK(cnp_call(nested_code, 1, &argument, &result, NULL) == CNP_TRAP_NONE);
         CHECK(result.i64 == 40 * 41 / 2 + live * 40 + live * (live - 1) / 2);
+        argument.i64 = -1;
+        CHECK(cnp_call(nested_code, 1, &argument, NULL, &trap) == CNP_TRAP_INTERRUPTED && !strcmp(trap.function, "outer"));
         argument.i64 = 1000;
         CHECK(cnp_call(nested_code, 1, &argument, NULL, &trap) == CNP_TRAP_UNREACHABLE && !strcmp(trap.function, "inner"));
         cnp_free(nested_code);
@@ -232,11 +237,11 @@ static cnp_value random_live[REGISTERS + 2];
 static int times_entered;
 
 /* Compiles the rest of the function, and goes on there. */
-static cnp_any enter_again(void *point, const cnp_any *values, size_t n) {
+static int enter_again(void *point, const cnp_any *values, size_t n, cnp_any *result) {
     cnp_session *session = point;
     cnp_function *f[2];
     cnp_code *code;
-    cnp_any live[REGISTERS + 2], argument, result;
+    cnp_any live[REGISTERS + 2], argument;
     CHECK(n == REGISTERS + 2);
     memcpy(live, values, sizeof live);
     live[REGISTERS + 1].i64 = -1; /* and is not left again */
@@ -244,11 +249,11 @@ static cnp_any enter_again(void *point, const cnp_any *values, size_t n) {
     f[1] = random_function; /* which calls itself */
     code = compile(session, f, 2);
     argument.address = live;
-    CHECK(cnp_call(code, 0, &argument, &result, NULL) == CNP_TRAP_NONE);
+    CHECK(cnp_call(code, 0, &argument, result, NULL) == CNP_TRAP_NONE);
     times_entered++;
     cnp_free(code);
     cnp_delete(f[0]);
-    return result;
+    return 0;
 }
 
 static void random_op(cnp_function *f, const cnp_value *integer, const cnp_value *real) {

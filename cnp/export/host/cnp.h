@@ -51,7 +51,7 @@ typedef enum cnp_trap_kind {
     CNP_TRAP_INTEGER_OVERFLOW = 3,
     CNP_TRAP_INVALID_CONVERSION_TO_INTEGER = 4,
     CNP_TRAP_STACK_OVERFLOW = 5,
-    CNP_TRAP_INTERRUPTED = 6, /* by the session's poll */
+    CNP_TRAP_INTERRUPTED = 6, /* by the session's poll, or the handler of a side exit */
     CNP_TRAP_OUT_OF_FUEL = 7, /* see cnp_fuel */
     CNP_TRAP_MEMORY_FAULT = 8 /* see cnp_catch_faults */
 } cnp_trap_kind;
@@ -182,9 +182,10 @@ const char *cnp_op_name(uint32_t op);
 
 /* ---- side exits, and entry in loops: an interpreter and compiled code take over from one another ---- */
 
-/* What goes on where compiled code was left: gets the values of the exit, and gives the result of the function that was left,
- * of its type. It may call compiled code, and must return. */
-typedef cnp_any (*cnp_exit_handler)(void *point, const cnp_any *values, size_t n);
+/* What goes on where compiled code was left: gets the values of the exit, and gives the result of the function that was left, of
+ * its type. 0 if all is well; else all compiled code ends, up to the call from C, by a trap: CNP_TRAP_INTERRUPTED. It may call
+ * compiled code, and must return. */
+typedef int (*cnp_exit_handler)(void *point, const cnp_any *values, size_t n, cnp_any *result);
 /* A label that leads out of compiled code, and is placed nowhere; any number of jumps, branches and tables may lead to it.
  * `point` is the handler's: a place in the guest's code. Values are registers, which are read where the jump is, or constants;
  * at most 1,000. They cost nothing on the way past the exit. */
