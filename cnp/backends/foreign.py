@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from cnp.runtime.code import Part
     from cnp.runtime.core import Core
     from cnp.runtime.layout import Library as Tables
+    from cnp.runtime.outward import Home, SideExits
     from cnp.stencil.library import Library
 
     Image = tuple[bytes, list[Part], list["Relocation"]]
-    Again = Callable[[int, Callable[[Any], Compiled]], Image]
+    Again = Callable[[int, Callable[[Any], Compiled], Home | None], Image]
 
 _CONSTANT = 16  # bytes: no constant of a stencil is larger, or aligned to more
 _tables: dict[str, Tables] = {}
@@ -107,8 +108,14 @@ class ForeignFunction:
         of images that this one calls, by id().
 
         Where something is out of reach, the functions are compiled again with calls that reach everything: then there
-        is more code than in `image`, and it runs at any address. Unsupported if they have changed since.
+        is more code than in `image`, and it runs at any address. Unsupported if they have changed since, and for
+        functions with side exits: see `linked_to`.
         """
+        if self.has_exits:
+            raise Unsupported(
+                f"function {self.function.name!r} has side exits, which lead to this Python; accepted: to run it by "
+                "cnp.tools.emulated"
+            )
         data = bytearray(self.image)
         try:
             for each in self.relocations:
@@ -117,12 +124,30 @@ class ForeignFunction:
         except OverflowError:
             if self._again is None:
                 raise
-            name, offset = next(iter(self.library.exports.items()))
-            image, parts, _ = self._again(routines[name] - offset, lambda callee: _Placed(loaded[id(callee)]))
-            announce(parts)
-            self._far_parts += parts
-            return image
+            return self._compiled_again(routines, loaded, None)[0]
         return bytes(data)
+
+    @property
+    def has_exits(self) -> bool:
+        """Whether there are side exits in it."""
+        return any(part.exits is not None for part in self.parts)
+
+    def linked_to(
+        self, home: Home, routines: Mapping[str, int], loaded: Mapping[int, int]
+    ) -> tuple[bytes, list[SideExits]]:
+        """The same where there are side exits: `home` has memory for their records. The image runs at any address."""
+        image, parts = self._compiled_again(routines, loaded, home)
+        return image, [part.exits for part in parts if part.exits is not None]
+
+    def _compiled_again(
+        self, routines: Mapping[str, int], loaded: Mapping[int, int], home: Home | None
+    ) -> tuple[bytes, list[Part]]:
+        assert self._again is not None
+        name, offset = next(iter(self.library.exports.items()))
+        image, parts, _ = self._again(routines[name] - offset, lambda callee: _Placed(loaded[id(callee)]), home)
+        announce(parts)
+        self._far_parts += parts
+        return image, parts
 
     def disassemble(self) -> str:
         """The machine code as text, an instruction a line. MissingExtra without capstone."""
@@ -174,14 +199,14 @@ def compile(
         accepted = f"a Function, or one compiled for {target}"
         raise Unsupported(f"code for {target} cannot call {callee!r}; accepted: {accepted}")
 
-    def compiled(resolve: Resolve, tables: Tables, *, far_calls: bool) -> Image:
+    def compiled(resolve: Resolve, tables: Tables, home: Home | None, *, far_calls: bool) -> Image:
         group = Group(
             core, functions, resolve, safepoints=safepoints, trace=trace, pins=pins, landing_pads=landing_pads,
-            far_calls=far_calls, tables=tables,
+            far_calls=far_calls, tables=tables, home=home,
         )  # fmt: skip
         return linkable(group, library)
 
-    def again(blob: int, resolve: Resolve) -> Image:
+    def again(blob: int, resolve: Resolve, home: Home | None) -> Image:
         for each, count in zip(functions, counts):
             if len(each._ops) != count:
                 raise Unsupported(
@@ -190,11 +215,11 @@ def compile(
                 )
         tables = type(near).from_buffer_copy(near)
         tables.blob = blob
-        return compiled(resolve, tables, far_calls=True)
+        return compiled(resolve, tables, home, far_calls=True)
 
     near = tables_for(core, library)
     counts = [len(each._ops) for each in functions]
-    made = compiled(resolve, near, far_calls=False)
+    made = compiled(resolve, near, None, far_calls=False)
     return ForeignFunction(function, library, *made, again)
 
 

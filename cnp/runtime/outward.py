@@ -48,6 +48,14 @@ if TYPE_CHECKING:
         @property
         def exits(self) -> Mapping[int, Left]: ...
 
+    class Home(Protocol):
+        """Where code will run, if that is not this process: memory that both see, and the core there."""
+
+        host_address: int
+
+        def allocate(self, size: int, alignment: int) -> int: ...
+        def routine(self, name: str) -> int: ...
+
     ExitPlace = tuple[Any, int, list[tuple[Any, Type | None, Any]]]
 
 _CALLBACKS = 2  # of Core.make_entry: for an integer result, then for a float
@@ -83,28 +91,33 @@ def entry_of(core: Core, callback: Called) -> Entry:
 
 
 class SideExits:
-    """The side exits of one compiled function."""
+    """The side exits of one compiled function. `home` is where it will run: None for this process."""
 
     __slots__ = ("_kept", "_values", "routine", "rows")
 
-    def __init__(self, core: Core, function: Leaving) -> None:
+    def __init__(self, core: Core, function: Leaving, home: Home | None) -> None:
         exits = list(function.exits.items())
         types = function.register_types
-        self.rows = (SideExit * len(exits))()
+        self.rows = _array(SideExit, len(exits), home)
         self._values: list[Any] = []
         self._kept: list[tuple[Left, str]] = []  # what the rows point to
-        self.routine = core.routine("cnp_leave_float" if _is_float(function.result) else "cnp_leave_integer")
+        self.routine = (home or core).routine("cnp_leave_float" if _is_float(function.result) else "cnp_leave_integer")
+        host = (home or core).host_address
         result = NO_TYPE if function.result is None else function.result
         for row, (label, each) in zip(self.rows, exits):
             name = each.described(function.name)
-            values = (SideExitValue * len(each.values))()
+            values = _array(SideExitValue, len(each.values), home)
             for to, value in zip(values, each.values):
                 _fill_in(to, value, types, core.register_type)
             self._values.append(values)
             self._kept.append((each, name))
-            row.host, row.handler, row.point, row.name = core.host_address, id(each.handler), id(each.point), id(name)
+            row.host, row.handler, row.point, row.name = host, id(each.handler), id(each.point), id(name)
             row.values, row.n_values, row.label = ctypes.addressof(values), len(values), label
             row.result_type = result
+
+    def described(self) -> list[tuple[SideExit, Any, Left, str]]:
+        """Of each its row, those of its values, what it is, and what messages call it."""
+        return [(row, values, *kept) for row, values, kept in zip(self.rows, self._values, self._kept)]
 
     def places(self) -> list[ExitPlace]:
         """What the core found out: see NativeFunction.exits."""
@@ -113,6 +126,15 @@ class SideExits:
             for row, values, (each, _) in zip(self.rows, self._values, self._kept)
             if row.position != NO_POSITION
         ]
+
+
+def _array(row: type, count: int, home: Home | None) -> Any:
+    array: Any = row * count  # type: ignore[operator]
+    if home is None:
+        return array()
+    address = home.allocate(ctypes.sizeof(array), ctypes.alignment(row))
+    ctypes.memset(address, 0, ctypes.sizeof(array))
+    return array.from_address(address)
 
 
 def _fill_in(row: SideExitValue, value: Any, types: Sequence[Type], register_type: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import struct
 from typing import Any
 
@@ -10,10 +12,12 @@ from cnp.backends.foreign import ForeignFunction
 from cnp.backends.reference import convert
 from cnp.errors import UserError
 from cnp.ir.function import Function
+from cnp.ir.reference import from_python
 from cnp.runtime.buffer import Buffer
+from cnp.runtime.layout import SideExit
 from cnp.stencil.library import Library
 from cnp.tools.emulator import Emulator
-from cnp.types import PointerType, Type
+from cnp.types import NO_TYPE, PointerType, Type
 
 _BOXED = 0xFFFFFFFF << 32
 """The upper half of a float register that holds an f32, where the C convention says what it is."""
@@ -56,6 +60,7 @@ class EmulatedFunction:
                 (floats if plain.is_float else integers).append(as_register(self.emulator.library, plain, each))
             number = self.compiled.parts[0].number
             trap, integer, float_ = self.emulator.run(self.entry, integers, floats, number=number)
+            self.emulator.raise_again()
         finally:
             for buffer in buffers:
                 buffer.release()
@@ -96,6 +101,26 @@ def load(emulator: Emulator, compiled: ForeignFunction) -> int:
     called = {id(each.symbol): each.symbol for each in compiled.relocations if isinstance(each.symbol, ForeignFunction)}
     loaded = {number: load(emulator, each) for number, each in called.items()}
     alignment = max(part.alignment for part in compiled.parts)
+    if compiled.has_exits:
+        image, exits = compiled.linked_to(emulator, routines, loaded)
+        for each in exits:
+            for row, *described in each.described():
+                emulator.on_exit(ctypes.addressof(row), functools.partial(_leave, emulator.library, row, *described))
+        return emulator.place(image, alignment)
     address = emulator.allocate(len(compiled.image), alignment)
     emulator.write(address, compiled.linked(address, routines, loaded))
     return address
+
+
+def _leave(library: Library, row: SideExit, values: Any, taken: Any, name: str) -> tuple[int, int]:
+    """Call the handler of a side exit that is being taken: its result, as an integer and as a float in registers."""
+    given = [
+        each if to.is_constant else from_register(Type(to.type), to.constant, to.constant)
+        for to, each in zip(values, taken.values)
+    ]
+    result = None if row.result_type == NO_TYPE else Type(row.result_type)
+    value = from_python(name, result, taken.handler(taken.point, tuple(given)))
+    if result is None or value is None:
+        return 0, 0
+    word = as_register(library, result, value) % 2**64
+    return (0, word) if result.is_float else (word, 0)

@@ -6,7 +6,7 @@ import ctypes
 import errno
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -57,11 +57,13 @@ class Emulator:
         self.memory_size = _aligned(memory_size, _PAGE)
         if code_size > _LARGEST_CODE or start + _aligned(len(blob), 64) + code_size > self.memory_size:
             raise UserError(f"code_size={code_size}: at most {_LARGEST_CODE} bytes, and no more than there is memory")
+        self._exits: dict[int, Callable[[], tuple[int, int]]] = {}
+        self._raised: BaseException | None = None
         file = _nameless_file(self.memory_size)
         try:
             self.address = _map(file, self.memory_size)
             """Where the shared memory begins."""
-            self._guest: Guest | None = Guest(command, file)
+            self._guest: Guest | None = Guest(command, file, self._leave)
         finally:
             os.close(file)
         try:
@@ -235,6 +237,27 @@ class Emulator:
         word: int = self._desk.raised
         self._desk.raised = 0
         return word
+
+    # ---- side exits ----
+
+    def on_exit(self, address: int, handler: Callable[[], tuple[int, int]]) -> None:
+        """Have `handler()` called when code takes the side exit whose record is at an address: it gives the function's
+        result as an integer and as a float in registers. An exception of it ends the code, INTERRUPTED.
+        """
+        self._exits[address] = handler
+
+    def _leave(self, address: int) -> tuple[int, int, bool]:
+        try:
+            return (*self._exits[address](), False)
+        except BaseException as error:
+            self._raised = error
+            return 0, 0, True
+
+    def raise_again(self) -> None:
+        """Raise what a handler has raised since this was last called, if any has."""
+        error, self._raised = self._raised, None
+        if error is not None:
+            raise error
 
     def make_signature(self, entry: int, types: Sequence[int], result: int, number: int = 0) -> int:
         """Address of a new signature in the room for data, for entries from C (`cnp_emit_entry`)."""
