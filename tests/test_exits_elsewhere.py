@@ -109,7 +109,7 @@ def test_what_goes_wrong_in_a_handler_is_raised(elsewhere: Machine) -> None:
         with pytest.raises(KeyError, match="7"):
             call(7)
         gives = lambda values: 2**63  # noqa: E731
-        with pytest.raises(OverflowError, match="the handler of exit 12 of function 'inner' gave .*; accepted: i64"):
+        with pytest.raises(OverflowError, match=r"the handler of exit 12 of function 'inner' gave .*; accepted: i64"):
             call(7)
         gives = lambda values: trapping()  # noqa: E731
         with pytest.raises(cnp.Trap, match="unreachable in function 'traps'"):
