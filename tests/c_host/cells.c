@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 static cnp_code *constant(cnp_session *session, int64_t value) {
     cnp_function *f = cnp_new(session, "constant", CNP_I64);
@@ -165,7 +166,7 @@ void retired_code(void) {
     if (pthread_create(&thread, NULL, run_spin, &spin))
         exit(1);
     while (!value_of(&spin.inside))
-        ;
+        sched_yield();
     cnp_reset_cell(cell);
     cnp_retire(target);
     for (int k = 0; k < 3; k++) { /* others come and go */
@@ -300,7 +301,7 @@ void cells_and_threads(void) {
     }
     for (int k = 0; k < THREADS; k++)
         while (!value_of(&work[k].visits))
-            ;
+            sched_yield();
     exchange(session, sites, miss);
     cnp_set_data_cell(session, &stop, 1);
     for (int k = 0; k < THREADS; k++) {
