@@ -1,4 +1,4 @@
-"""Side exits on other machines: the handlers are here, and see what the reference interpreter shows them."""
+"""Side exits and callbacks on other machines: handlers are here, and see what the reference interpreter shows them."""
 
 from __future__ import annotations
 
@@ -24,16 +24,9 @@ def elsewhere(machine: Machine) -> Machine:
     return machine
 
 
-class Alone(Generator):
-    """Programs that call no Python but by exits."""
-
-    call_python = Generator.arithmetic
-
-
 class EnteringElsewhere(Entering):
     """Loops that go on there."""
 
-    call_python = Generator.arithmetic
     machine: Machine
 
     def go_on(self, entered: Function, values: tuple[Any, ...]) -> Any:
@@ -51,7 +44,7 @@ def found(machine: Machine, program: Function, log: Log, arguments: tuple[Any, .
 def test_handlers_see_what_the_reference_interpreter_shows_them(elsewhere: Machine) -> None:
     taken, log = 0, Log(elsewhere)
     for seed in range(40):
-        program = Alone(seed, log).program()
+        program = Generator(seed, log).program()
         arguments = (seed % 4, memory(seed), 1.5, seed % 8)
         reference = program.compile(backend="reference")
         reference.interpreter.fuel = FUEL
@@ -82,8 +75,32 @@ def test_results_of_all_types(elsewhere: Machine) -> None:
     for type, value in ((i32, -5), (i64, -(2**63)), (f32, 0.25), (f64, -1e300), (None, None)):
         f = Function("f", [i64], type)
         f.jump(f.exit(lambda point, values, value=value: value, 1, [*f.params, 7]))
-        result = elsewhere.compile(f)(3)
-        assert result == value and result.__class__ is value.__class__
+        g = Function("g", [i64], type)
+        d = None if type is None else g.reg(type)
+        g.call(d, cnp.callback(lambda x, value=value: value, [i64], type), *g.params)
+        g.ret(d)
+        for each in (f, g):
+            result = elsewhere.compile(each)(3)
+            assert result == value and result.__class__ is value.__class__
+
+
+def test_callbacks_are_given_what_c_is_given(elsewhere: Machine) -> None:
+    """More than there are registers for, of all types and in any order."""
+    types = [i32, f64, i64, f32] * 4
+    random.Random(5).shuffle(types)
+    seen: list[Any] = []
+    f = Function("f", [i64, f64], i32)
+    n, x = f.params
+    values, d = [f.reg(type) for type in types], f.reg(i32)
+    for number, (type, each) in enumerate(zip(types, values)):
+        (f.f64_add if type is f64 else f.i64_add if type is i64 else getattr(f, f"{type}_const"))(
+            each, *([n if type is i64 else x, -number] if type in (i64, f64) else [-number])
+        )
+    f.call(d, cnp.callback(lambda *given: seen.append(given) or -3, types, i32), *values)
+    f.ret(d)
+    assert elsewhere.compile(f)(2**40, 0.5) == -3
+    first = {i64: 2**40, f64: 0.5}
+    assert seen == [tuple(first.get(type, 0) - number for number, type in enumerate(types))]
 
 
 def test_what_goes_wrong_in_a_handler_is_raised(elsewhere: Machine) -> None:

@@ -6,6 +6,7 @@ import threading
 
 from cnp.backends.requests import Group
 from cnp.errors import LibraryError, Unsupported
+from cnp.ir.callback import Callback
 from cnp.ir.function import Function, library_of
 from cnp.runtime.code import announce, forget
 from cnp.runtime.default import library_for
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from cnp.runtime.code import Part
     from cnp.runtime.core import Core
     from cnp.runtime.layout import Library as Tables
-    from cnp.runtime.outward import Home, SideExits
+    from cnp.runtime.outward import Home
     from cnp.stencil.library import Library
 
     Image = tuple[bytes, list[Part], list["Relocation"]]
@@ -109,12 +110,12 @@ class ForeignFunction:
 
         Where something is out of reach, the functions are compiled again with calls that reach everything: then there
         is more code than in `image`, and it runs at any address. Unsupported if they have changed since, and for
-        functions with side exits: see `linked_to`.
+        functions that lead to this Python, by side exits or callbacks: see `linked_to`.
         """
-        if self.has_exits:
+        if self.leads_out:
             raise Unsupported(
-                f"function {self.function.name!r} has side exits, which lead to this Python; accepted: to run it by "
-                "cnp.tools.emulated"
+                f"function {self.function.name!r} has side exits or callbacks, which lead to this Python; accepted: to "
+                "run it by cnp.tools.emulated"
             )
         data = bytearray(self.image)
         try:
@@ -128,16 +129,16 @@ class ForeignFunction:
         return bytes(data)
 
     @property
-    def has_exits(self) -> bool:
-        """Whether there are side exits in it."""
-        return any(part.exits is not None for part in self.parts)
+    def leads_out(self) -> bool:
+        """Whether there are side exits or callbacks in it."""
+        callees = (callee for part in self.parts for callee in part.function._callees)
+        return any(part.exits is not None for part in self.parts) or any(isinstance(each, Callback) for each in callees)
 
-    def linked_to(
-        self, home: Home, routines: Mapping[str, int], loaded: Mapping[int, int]
-    ) -> tuple[bytes, list[SideExits]]:
-        """The same where there are side exits: `home` has memory for their records. The image runs at any address."""
-        image, parts = self._compiled_again(routines, loaded, home)
-        return image, [part.exits for part in parts if part.exits is not None]
+    def linked_to(self, home: Home, routines: Mapping[str, int], loaded: Mapping[int, int]) -> tuple[bytes, list[Part]]:
+        """The same where it leads out: `home` has memory for records of what leads there, which the parts have. The
+        image runs at any address.
+        """
+        return self._compiled_again(routines, loaded, home)
 
     def _compiled_again(
         self, routines: Mapping[str, int], loaded: Mapping[int, int], home: Home | None

@@ -20,7 +20,7 @@ from cnp.runtime.layout import (
     External,
     Request,
 )
-from cnp.runtime.outward import SideExits, entry_of
+from cnp.runtime.outward import Entry, SideExits, entry_of
 from cnp.types import NO_TYPE
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
@@ -50,7 +50,7 @@ class Group:
     `pins` takes the place of register allocation in the first function, for tests: a signed byte for each register,
     the hardware register to be in, or -1 for a frame slot. `tables` are those of another library than the core's own.
     With `for_linker` externs are names, not addresses, and trap words number the functions from 1 on. `home` is where
-    side exits are described that another process takes.
+    side exits and callbacks are described if the code is for another process.
     """
 
     def __init__(
@@ -175,7 +175,7 @@ class Group:
             exits = part.exits = SideExits(self._core, function, self._home)
             request.exits, request.n_exits, request.leave = ctypes.addressof(exits.rows), len(exits.rows), exits.routine
         if function._callees:
-            callees = self._describe_callees(function)
+            callees = self._describe_callees(function, part)
             request.callees, request.n_callees = ctypes.addressof(callees), len(callees)
         error = self._run(request, scratch + index)
         if error == MISSING_STENCIL:
@@ -200,7 +200,7 @@ class Group:
                 return error
             size = request.scratch_used
 
-    def _describe_callees(self, function: Function) -> Any:
+    def _describe_callees(self, function: Function, part: Part) -> Any:
         rows = (Callee * len(function._callees))()
         for row, callee in zip(rows, function._callees):
             _, params, result = callee_signature(callee) or ("", (), None)
@@ -210,11 +210,9 @@ class Group:
             if isinstance(callee, Extern):
                 row.kind, row.address = self._describe_extern(function, callee)
             elif isinstance(callee, Callback):
-                if self._tables is not None:
+                if self._for_linker:
                     self._refuse_python(function, f"a call of {callee.described}, which leads")
-                entry = entry_of(self._core, callee)
-                self._keeps.append(entry)
-                row.kind, row.address = CALLEE_C, entry.address
+                row.kind, row.address = CALLEE_C, self._entry_of(callee, part)
             elif isinstance(callee, CallCell):
                 self._check_cells(function)
                 self._keeps.append(callee)
@@ -230,9 +228,19 @@ class Group:
     def _refuse_python(self, function: Function, what: str) -> NoReturn:
         """Unsupported, because the code will run where this Python is not."""
         raise Unsupported(
-            f"function {function.name!r} has {what} to this Python; accepted in code for another machine "
-            "or an object file: calls of cnp.extern(...)"
+            f"function {function.name!r} has {what} to this Python; accepted in an object file: "
+            "calls of cnp.extern(...)"
         )
+
+    def _entry_of(self, callee: Callback, part: Part) -> int:
+        """The address of the way to a callback."""
+        if self._home is None:
+            entry = entry_of(self._core, callee)
+            self._keeps.append(entry)
+        else:
+            entry = Entry(self._core, callee, self._home, self._tables)
+            part.callbacks.append(entry)
+        return entry.address
 
     def _check_cells(self, function: Function) -> None:
         if self._for_linker:

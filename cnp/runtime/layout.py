@@ -143,6 +143,7 @@ class Host(ctypes.Structure):
         ("poll", c_void_p),
         ("trapped", c_void_p),
         ("left", c_void_p),
+        ("called", c_void_p),
         ("came_out", c_void_p),
         *((name, c_void_p) for name in LIBC_FUNCTIONS),
         ("main_thread", c_uint64),
@@ -191,7 +192,7 @@ class Callee(ctypes.Structure):
 
 
 class Callback(ctypes.Structure):
-    """`struct callback`: a Python callable that compiled code calls."""
+    """`struct callback`: a callable of the host's that compiled code calls."""
 
     _fields_ = (
         ("host", c_void_p),

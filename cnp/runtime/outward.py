@@ -54,10 +54,12 @@ if TYPE_CHECKING:
         host_address: int
 
         def allocate(self, size: int, alignment: int) -> int: ...
+        def commit(self, address: int, size: int) -> None: ...
         def routine(self, name: str) -> int: ...
 
     ExitPlace = tuple[Any, int, list[tuple[Any, Type | None, Any]]]
 
+_ALIGNMENT = 16  # of a function
 _CALLBACKS = 2  # of Core.make_entry: for an integer result, then for a float
 
 
@@ -66,24 +68,36 @@ def _is_float(type: Type | None) -> bool:
 
 
 class Entry:
-    """The few instructions that compiled code calls as a C function, and that call a Python callable."""
+    """The few instructions that compiled code calls as a C function, and that call a callable of the host's.
 
-    __slots__ = ("_callback", "_kept", "address")
+    `home` is where they will run, with the library's `tables`: None for this process.
+    """
 
-    def __init__(self, core: Core, callback: Called) -> None:
-        self._kept: tuple[Any, ...] = (callback.function, callback.described)
-        function, name = self._kept
-        result = NO_TYPE if callback.result is None else callback.result
-        self._callback = Callback(core.host_address, id(function), id(name), result, len(callback.params))
-        self._callback.parameter_type[: len(callback.params)] = callback.params
-        which = _CALLBACKS + _is_float(callback.result)
-        block = core.make_entry(which, ctypes.addressof(self._callback))
-        self._kept += (reserve(core, block),)
-        self.address = block.executable_address
+    __slots__ = ("_reservation", "address", "function", "name", "params", "result", "row")
+
+    def __init__(self, core: Core, callback: Called, home: Home | None = None, tables: Any = None) -> None:
+        self.function, self.params, self.result = callback.function, callback.params, callback.result
+        self.name = callback.described
+        self.row = row = _array(Callback, 1, home)[0]
+        row.host, row.function, row.name = (home or core).host_address, id(self.function), id(self.name)
+        row.result_type = NO_TYPE if self.result is None else self.result
+        row.n_parameters = len(self.params)
+        row.parameter_type[: len(self.params)] = self.params
+        which, description = _CALLBACKS + _is_float(self.result), ctypes.addressof(row)
+        if home is None:
+            block = core.make_entry(which, description)
+            self._reservation = reserve(core, block)
+            self.address = block.executable_address
+        else:
+            library = ctypes.addressof(tables)
+            size = core.emit_entry(library, which, description, None, 0)
+            self.address = home.allocate(size, _ALIGNMENT)
+            core.emit_entry(library, which, description, self.address, self.address)
+            home.commit(self.address, size)
 
 
 def entry_of(core: Core, callback: Called) -> Entry:
-    """The way to a callback, made when it is first needed."""
+    """The way to a callback from this process, made when it is first needed."""
     found: Entry | None = callback.native.get(core)
     if found is None:
         found = callback.native[core] = Entry(core, callback)

@@ -14,7 +14,9 @@ from cnp.errors import UserError
 from cnp.ir.function import Function
 from cnp.ir.reference import from_python
 from cnp.runtime.buffer import Buffer
+from cnp.runtime.code import Part
 from cnp.runtime.layout import SideExit
+from cnp.runtime.outward import Entry
 from cnp.stencil.library import Library
 from cnp.tools.emulator import Emulator
 from cnp.types import NO_TYPE, PointerType, Type
@@ -101,26 +103,52 @@ def load(emulator: Emulator, compiled: ForeignFunction) -> int:
     called = {id(each.symbol): each.symbol for each in compiled.relocations if isinstance(each.symbol, ForeignFunction)}
     loaded = {number: load(emulator, each) for number, each in called.items()}
     alignment = max(part.alignment for part in compiled.parts)
-    if compiled.has_exits:
-        image, exits = compiled.linked_to(emulator, routines, loaded)
-        for each in exits:
-            for row, *described in each.described():
-                emulator.on_exit(ctypes.addressof(row), functools.partial(_leave, emulator.library, row, *described))
-        return emulator.place(image, alignment)
+    if compiled.leads_out:
+        while True:
+            first = emulator.allocate(0)
+            image, parts = compiled.linked_to(emulator, routines, loaded)
+            address = emulator.place(image, alignment)
+            if address >= first:  # else the room started over behind the records
+                break
+        for part in parts:
+            _answer(emulator, part)
+        return address
     address = emulator.allocate(len(compiled.image), alignment)
     emulator.write(address, compiled.linked(address, routines, loaded))
     return address
 
 
-def _leave(library: Library, row: SideExit, values: Any, taken: Any, name: str) -> tuple[int, int]:
+def _answer(emulator: Emulator, part: Part) -> None:
+    """Have the handlers of a function's side exits, and its callbacks, called here."""
+    for row, values, taken, name in part.exits.described() if part.exits is not None else ():
+        emulator.on_record(ctypes.addressof(row), functools.partial(_leave, emulator, row, values, taken, name))
+    for entry in part.callbacks:
+        emulator.on_record(ctypes.addressof(entry.row), functools.partial(_call_back, emulator, entry))
+
+
+def _leave(emulator: Emulator, row: SideExit, values: Any, taken: Any, name: str) -> tuple[int, int]:
     """Call the handler of a side exit that is being taken: its result, as an integer and as a float in registers."""
     given = [
         each if to.is_constant else from_register(Type(to.type), to.constant, to.constant)
         for to, each in zip(values, taken.values)
     ]
     result = None if row.result_type == NO_TYPE else Type(row.result_type)
-    value = from_python(name, result, taken.handler(taken.point, tuple(given)))
-    if result is None or value is None:
+    return _result(emulator, name, result, taken.handler(taken.point, tuple(given)))
+
+
+def _call_back(emulator: Emulator, entry: Entry) -> tuple[int, int]:
+    """The same of a callback."""
+    integers, floats = map(iter, emulator.arguments)
+    given = [
+        from_register(type, 0, next(floats)) if type.is_float else from_register(type, next(integers), 0)
+        for type in entry.params
+    ]
+    return _result(emulator, entry.name, entry.result, entry.function(*given))
+
+
+def _result(emulator: Emulator, name: str, type: Type | None, given: Any) -> tuple[int, int]:
+    value = from_python(name, type, given)
+    if type is None or value is None:
         return 0, 0
-    word = as_register(library, result, value) % 2**64
-    return (0, word) if result.is_float else (word, 0)
+    word = as_register(emulator.library, type, value) % 2**64
+    return (0, word) if type.is_float else (word, 0)

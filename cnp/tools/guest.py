@@ -22,7 +22,7 @@ FUNCTIONS = ("sum_integers", "sum_floats", "sum_mixed", "half", "narrow", "call_
 """C functions that compiled code may call, in the order of `list_functions` in stencils/runner/runner.c."""
 
 _COMMAND, _REPLY = struct.Struct("<6Q"), struct.Struct("<2Q")
-_LEFT = 1  # the first word of a reply: compiled code has taken a side exit
+_CALLS_OUT = 1  # the first word of a reply: compiled code has taken a side exit, or called back
 _STACK = 8 << 20  # bytes, at most: what Linux gives a process, and qemu its guest, where nobody says otherwise
 _PATIENCE = 10.0  # seconds that a process whose pipe is closed may take to end
 
@@ -78,11 +78,11 @@ def _processor(path: str) -> tuple[str, ...]:
 class Guest:
     """A runner. `file` is the descriptor of the memory that it shares."""
 
-    def __init__(self, command: list[str], file: int, leave: Callable[[int], tuple[int, int, bool]]) -> None:
-        """`leave` gets the address of a side exit that is taken, may ask for anything, and gives the function's result,
-        as an integer and as a float in registers, and whether the code is to end instead.
+    def __init__(self, command: list[str], file: int, answer: Callable[[int], tuple[int, int, bool]]) -> None:
+        """`answer` gets the address of the record of a side exit that is taken, or of a callback, may ask for anything,
+        and gives the result, as an integer and as a float in registers, and whether the code is to end instead.
         """
-        self._leave = leave
+        self._answer = answer
         self._last = "nothing"
         self._end = ""  # why there is no process any more
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # until close
@@ -107,8 +107,8 @@ class Guest:
         if self._end:
             raise Crash(self._end)
         kind, value = self._exchange(command, *words, timeout=timeout)
-        while kind == _LEFT:
-            kind, value = self._exchange(Command.GO_ON, *self._leave(value), timeout=timeout)
+        while kind == _CALLS_OUT:
+            kind, value = self._exchange(Command.GO_ON, *self._answer(value), timeout=timeout)
         return value
 
     def _exchange(self, command: Command, *words: int, timeout: float | None) -> tuple[int, int]:

@@ -91,6 +91,20 @@ struct cnp_result cnp_enter_from_c(const struct signature *signature, i64 *integ
     return (struct cnp_result){0, 0};
 }
 
+static __attribute__((noreturn)) void interrupt(struct context *context) {
+    context->trap = INTERRUPTED;
+    cnp_unwind(context);
+}
+
+/* What a callback's own few instructions call: they have put the arguments into memory, by class. */
+struct cnp_result cnp_call_back(const struct callback *callback, const i64 *integers, const f64 *floats) {
+    const struct host *host = callback->host;
+    struct cnp_result result = {0, 0};
+    if (host->called(callback, integers, floats, &result))
+        interrupt(host->pthread_getspecific(host->context_key));
+    return result;
+}
+
 /* What a side exit calls, once it has put its values into the frame: from here on they are part of it. */
 static inline struct cnp_result leave(const struct side_exit *exit) {
     const struct host *host = exit->host;
@@ -98,10 +112,8 @@ static inline struct cnp_result leave(const struct side_exit *exit) {
     char *frame = context->frame - (exit->frame_size > CNP_SMALL_FRAME ? exit->frame_size : 0);
     struct cnp_result result = {0, 0};
     context->frame = exit->extent > CNP_SMALL_FRAME ? frame + exit->extent : frame;
-    if (host->left(exit, frame, &result)) {
-        context->trap = INTERRUPTED;
-        cnp_unwind(context);
-    }
+    if (host->left(exit, frame, &result))
+        interrupt(context);
     return result;
 }
 i64 cnp_leave_integer(const struct side_exit *exit) { return leave(exit).i; }
@@ -124,10 +136,8 @@ __attribute__((used, visibility("hidden"))) u32 cnp_poll(char *frame, char *inne
     if (function && ticks_left(context, end) <= 0)
         cnp_stop(function, STACK_OVERFLOW, frame, 0);
     context->frame = innermost;
-    if (context->host->poll(context)) {
-        context->trap = INTERRUPTED;
-        cnp_unwind(context);
-    }
+    if (context->host->poll(context))
+        interrupt(context);
     s64 unpaid = 1 - (s64)lacking;
     if (__builtin_expect(context->fuel < unpaid, 0)) {
         context->fuel = 0;

@@ -255,6 +255,7 @@ static inline int small_integer(const struct python *python, object *value, s64 
 struct context;
 struct signature;
 struct side_exit;
+struct callback;
 /* What handled a signal before. */
 struct old_action {
     i64 handler;
@@ -280,6 +281,7 @@ struct host {
     void (*trapped)(const struct signature *, i64 trap_word); /* in a function that C has called by a pointer */
     /* By an exit, whose values are in the frame. Gives the function's result; or what is not 0, which ends the call: INTERRUPTED. */
     int (*left)(const struct side_exit *, const char *frame, struct cnp_result *);
+    int (*called)(const struct callback *, const i64 *integers, const f64 *floats, struct cnp_result *); /* the same of a call */
     void (*came_out)(const struct host *); /* a thread has come out of compiled code, and something has been retired */
     void *(*pthread_getspecific)(u32);
     int (*pthread_setspecific)(u32, const void *);
@@ -333,11 +335,10 @@ struct callee {
 enum callee_kind { CALLEE_CODE, CALLEE_C, CALLEE_MEMBER, CALLEE_SYMBOL, CALLEE_CELL };
 static inline int is_c_function(const struct callee *callee) { return callee->kind == CALLEE_C || callee->kind == CALLEE_SYMBOL; }
 
-/* A Python callable that compiled code calls. */
+/* A callable of the host's that compiled code calls. */
 struct callback {
     const struct host *host;
-    object *function;
-    object *name; /* str: what messages call it */
+    void *function, *name; /* of no interest but to the host: in Python objects, the name what messages call it */
     u8 result_type; /* NO_TYPE for none */
     u8 n_parameters;
     u8 zero[6];
