@@ -32,6 +32,8 @@
 #include "function.c"
 #include "calls.c"
 #include "called.c"
+#include "cells.h"
+#include "assumptions.c"
 #include "cells.c"
 #include "run.c"
 #include "exits.c"

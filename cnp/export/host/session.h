@@ -70,11 +70,20 @@ static void fill_imports(char *blob);
 #define ROUTINE(session, type, name) ((type)(uintptr_t)((session)->blob + AT_##name))
 
 /* Lists whose elements know what points to them. */
-#define LINK(list, element)                       \
-    ((element)->link = &(list), (element)->next = (list), \
-     (element)->next ? (void)((element)->next->link = &(element)->next) : (void)0, (void)((list) = (element)))
-#define UNLINK(element) \
-    (*(element)->link = (element)->next, (element)->next ? (void)((element)->next->link = (element)->link) : (void)0)
+#define LINK(list, element)                           \
+    do {                                              \
+        (element)->link = &(list);                    \
+        (element)->next = (list);                     \
+        if ((element)->next)                          \
+            (element)->next->link = &(element)->next; \
+        (list) = (element);                           \
+    } while (0)
+#define UNLINK(element)                               \
+    do {                                              \
+        *(element)->link = (element)->next;           \
+        if ((element)->next)                          \
+            (element)->next->link = (element)->link;  \
+    } while (0)
 
 /* Room in an array for `n` elements of a size; 0 without memory, or if they were more than words can number. */
 enum { MOST_ELEMENTS = 1 << 30 };
