@@ -60,7 +60,7 @@ def test_handlers_see_what_the_reference_interpreter_shows_them(elsewhere: Machi
 
 def test_loops_go_on_where_they_were_left(elsewhere: Machine) -> None:
     entered, log = 0, Log(elsewhere)
-    for seed in range(40):
+    for seed in range(80):
         r, arguments = random.Random(seed), (0, memory(seed), 1.5, seed % 8)
         undisturbed = EnteringElsewhere(seed, log, -1, "")
         wanted = run(undisturbed.program(), log, arguments, backend="reference")
