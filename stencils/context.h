@@ -55,6 +55,6 @@ struct callback;
 /* The core's routines that stencils reach from C; those reached from assembly are in targets/. */
 struct cnp_result cnp_enter_from_c(const struct signature *signature, i64 *integers, f64 *floats)
     __attribute__((visibility("hidden")));
-struct cnp_result cnp_call_python(const struct callback *callback, const i64 *integers, const f64 *floats)
+struct cnp_result cnp_call_back(const struct callback *callback, const i64 *integers, const f64 *floats)
     __attribute__((visibility("hidden")));
 #endif

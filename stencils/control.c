@@ -150,6 +150,6 @@ ENTRY(f64, c_entry_float) C_ENTRY(HOLE64(SIGNATURE), f)
 /* The same in an object file: what describes the function lies behind the code, see struct exported in ahead/support.c. */
 ENTRY(i64, symbol_entry_integer) C_ENTRY(ADDRESS_OF(TABLE), i)
 ENTRY(f64, symbol_entry_float) C_ENTRY(ADDRESS_OF(TABLE), f)
-/* And a Python callable, as compiled code sees it. */
-ENTRY(i64, callback_integer) C_FUNCTION(cnp_call_python, callback, HOLE64(SIGNATURE), i)
-ENTRY(f64, callback_float) C_FUNCTION(cnp_call_python, callback, HOLE64(SIGNATURE), f)
+/* And a callable of the host's, as compiled code sees it. */
+ENTRY(i64, callback_integer) C_FUNCTION(cnp_call_back, callback, HOLE64(SIGNATURE), i)
+ENTRY(f64, callback_float) C_FUNCTION(cnp_call_back, callback, HOLE64(SIGNATURE), f)

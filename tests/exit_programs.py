@@ -15,7 +15,7 @@ from cnp.types import Type
 MEMORY = 16  # words that programs read
 
 
-def _scribbler() -> Any:
+def _scribbler() -> Function:
     """Compiled code that writes all over the frame stack behind the innermost frame, and all over the registers."""
     f = Function("scribble", [i64], i64)
     (depth,) = f.params
@@ -29,15 +29,16 @@ def _scribbler() -> Any:
         f.i64_xor(depth, depth, each)
     f.place(done)
     f.ret(depth)
-    return f.compile()
+    return f
 
 
 class Log:
     """What Python code was given, and the results it gave; it runs compiled code of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, machine: Any = None) -> None:
+        """`machine`: where that code runs, if not here."""
         self.calls: list[Any] = []
-        self._scribble = _scribbler()
+        self._scribble = _scribbler().compile() if machine is None else machine.compile(_scribbler())
 
     def answer(self, point: Any, values: tuple[Any, ...], result: Type) -> Any:
         self._scribble(3)
@@ -244,6 +245,9 @@ class Entering(Generator):
         self.backend = backend
         self.entries = 0
 
+    def go_on(self, entered: Function, values: tuple[Any, ...]) -> Any:
+        return entered.compile(backend=self.backend)(entered.pack(values))
+
     def begin(self) -> None:
         self.trip = self.f.reg(i64)
         self.f.i64_const(self.trip, 0)
@@ -263,8 +267,7 @@ class Entering(Generator):
 
         def enter(point: Any, values: tuple[Any, ...]) -> Any:
             self.entries += 1
-            entered = f.entered_at(again, live)
-            return entered.compile(backend=self.backend)(entered.pack(values))
+            return self.go_on(f.entered_at(again, live), values)
 
         f.i64_add(self.trip, self.trip, 1)
         leave = f.exit(enter, 0, live)

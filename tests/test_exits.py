@@ -444,7 +444,7 @@ def test_where_this_python_is_not() -> None:
         object_file([f])
     other = next(name for name in TARGETS if name != LIBRARY.stem)
     with pytest.raises((cnp.Unsupported, cnp.LibraryError), match=r"has side exits|there is no stencil library"):
-        f.compile(target=other)
+        f.compile(target=other).linked(0, {}, {})
     text = print_function(f)
     assert "exit @0 (%0) ; 'seven'" in text
     with pytest.raises(cnp.ParseError, match="a side exit leads to a Python object, which a text cannot name"):

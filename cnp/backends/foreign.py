@@ -6,6 +6,7 @@ import threading
 
 from cnp.backends.requests import Group
 from cnp.errors import LibraryError, Unsupported
+from cnp.ir.callback import Callback
 from cnp.ir.function import Function, library_of
 from cnp.runtime.code import announce, forget
 from cnp.runtime.default import library_for
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
     from cnp.runtime.code import Part
     from cnp.runtime.core import Core
     from cnp.runtime.layout import Library as Tables
+    from cnp.runtime.outward import Home
     from cnp.stencil.library import Library
 
     Image = tuple[bytes, list[Part], list["Relocation"]]
-    Again = Callable[[int, Callable[[Any], Compiled]], Image]
+    Again = Callable[[int, Callable[[Any], Compiled], Home | None], Image]
 
 _CONSTANT = 16  # bytes: no constant of a stencil is larger, or aligned to more
 _tables: dict[str, Tables] = {}
@@ -107,8 +109,14 @@ class ForeignFunction:
         of images that this one calls, by id().
 
         Where something is out of reach, the functions are compiled again with calls that reach everything: then there
-        is more code than in `image`, and it runs at any address. Unsupported if they have changed since.
+        is more code than in `image`, and it runs at any address. Unsupported if they have changed since, and for
+        functions that lead to this Python, by side exits or callbacks: see `linked_to`.
         """
+        if self.leads_out:
+            raise Unsupported(
+                f"function {self.function.name!r} has side exits or callbacks, which lead to this Python; accepted: to "
+                "run it by cnp.tools.emulated"
+            )
         data = bytearray(self.image)
         try:
             for each in self.relocations:
@@ -117,12 +125,30 @@ class ForeignFunction:
         except OverflowError:
             if self._again is None:
                 raise
-            name, offset = next(iter(self.library.exports.items()))
-            image, parts, _ = self._again(routines[name] - offset, lambda callee: _Placed(loaded[id(callee)]))
-            announce(parts)
-            self._far_parts += parts
-            return image
+            return self._compiled_again(routines, loaded, None)[0]
         return bytes(data)
+
+    @property
+    def leads_out(self) -> bool:
+        """Whether there are side exits or callbacks in it."""
+        callees = (callee for part in self.parts for callee in part.function._callees)
+        return any(part.exits is not None for part in self.parts) or any(isinstance(each, Callback) for each in callees)
+
+    def linked_to(self, home: Home, routines: Mapping[str, int], loaded: Mapping[int, int]) -> tuple[bytes, list[Part]]:
+        """The same where it leads out: `home` has memory for records of what leads there, which the parts have. The
+        image runs at any address.
+        """
+        return self._compiled_again(routines, loaded, home)
+
+    def _compiled_again(
+        self, routines: Mapping[str, int], loaded: Mapping[int, int], home: Home | None
+    ) -> tuple[bytes, list[Part]]:
+        assert self._again is not None
+        name, offset = next(iter(self.library.exports.items()))
+        image, parts, _ = self._again(routines[name] - offset, lambda callee: _Placed(loaded[id(callee)]), home)
+        announce(parts)
+        self._far_parts += parts
+        return image, parts
 
     def disassemble(self) -> str:
         """The machine code as text, an instruction a line. MissingExtra without capstone."""
@@ -174,14 +200,14 @@ def compile(
         accepted = f"a Function, or one compiled for {target}"
         raise Unsupported(f"code for {target} cannot call {callee!r}; accepted: {accepted}")
 
-    def compiled(resolve: Resolve, tables: Tables, *, far_calls: bool) -> Image:
+    def compiled(resolve: Resolve, tables: Tables, home: Home | None, *, far_calls: bool) -> Image:
         group = Group(
             core, functions, resolve, safepoints=safepoints, trace=trace, pins=pins, landing_pads=landing_pads,
-            far_calls=far_calls, tables=tables,
+            far_calls=far_calls, tables=tables, home=home,
         )  # fmt: skip
         return linkable(group, library)
 
-    def again(blob: int, resolve: Resolve) -> Image:
+    def again(blob: int, resolve: Resolve, home: Home | None) -> Image:
         for each, count in zip(functions, counts):
             if len(each._ops) != count:
                 raise Unsupported(
@@ -190,11 +216,11 @@ def compile(
                 )
         tables = type(near).from_buffer_copy(near)
         tables.blob = blob
-        return compiled(resolve, tables, far_calls=True)
+        return compiled(resolve, tables, home, far_calls=True)
 
     near = tables_for(core, library)
     counts = [len(each._ops) for each in functions]
-    made = compiled(resolve, near, far_calls=False)
+    made = compiled(resolve, near, None, far_calls=False)
     return ForeignFunction(function, library, *made, again)
 
 

@@ -20,16 +20,17 @@ from cnp.runtime.layout import (
     External,
     Request,
 )
-from cnp.runtime.outward import SideExits, entry_of
+from cnp.runtime.outward import Entry, SideExits, entry_of
 from cnp.types import NO_TYPE
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any, Protocol
+    from typing import Any, NoReturn, Protocol
 
     from cnp.runtime.core import Core
     from cnp.runtime.layout import Library
+    from cnp.runtime.outward import Home
 
     class Compiled(Protocol):
         """What other code may call."""
@@ -48,7 +49,8 @@ class Group:
 
     `pins` takes the place of register allocation in the first function, for tests: a signed byte for each register,
     the hardware register to be in, or -1 for a frame slot. `tables` are those of another library than the core's own.
-    With `for_linker` externs are names, not addresses, and trap words number the functions from 1 on.
+    With `for_linker` externs are names, not addresses, and trap words number the functions from 1 on. `home` is where
+    side exits and callbacks are described if the code is for another process.
     """
 
     def __init__(
@@ -64,8 +66,10 @@ class Group:
         far_calls: bool = False,
         tables: Library | None = None,
         for_linker: bool = False,
+        home: Home | None = None,
     ) -> None:
         self._core = core
+        self._home = home
         self._tables = tables
         self._far_calls = far_calls
         self._for_linker = for_linker
@@ -166,11 +170,12 @@ class Group:
             pinned = ctypes.create_string_buffer(self._pins.ljust(len(function._types), b"\xff"))
             request.pins = ctypes.addressof(pinned)
         if function._exits:
-            self._check_python(function, "side exits, which lead")
-            exits = part.exits = SideExits(self._core, function)
+            if self._for_linker:
+                self._refuse_python(function, "side exits, which lead")
+            exits = part.exits = SideExits(self._core, function, self._home)
             request.exits, request.n_exits, request.leave = ctypes.addressof(exits.rows), len(exits.rows), exits.routine
         if function._callees:
-            callees = self._describe_callees(function)
+            callees = self._describe_callees(function, part)
             request.callees, request.n_callees = ctypes.addressof(callees), len(callees)
         error = self._run(request, scratch + index)
         if error == MISSING_STENCIL:
@@ -195,7 +200,7 @@ class Group:
                 return error
             size = request.scratch_used
 
-    def _describe_callees(self, function: Function) -> Any:
+    def _describe_callees(self, function: Function, part: Part) -> Any:
         rows = (Callee * len(function._callees))()
         for row, callee in zip(rows, function._callees):
             _, params, result = callee_signature(callee) or ("", (), None)
@@ -205,10 +210,9 @@ class Group:
             if isinstance(callee, Extern):
                 row.kind, row.address = self._describe_extern(function, callee)
             elif isinstance(callee, Callback):
-                self._check_python(function, f"a call of {callee.described}, which leads")
-                entry = entry_of(self._core, callee)
-                self._keeps.append(entry)
-                row.kind, row.address = CALLEE_C, entry.address
+                if self._for_linker:
+                    self._refuse_python(function, f"a call of {callee.described}, which leads")
+                row.kind, row.address = CALLEE_C, self._entry_of(callee, part)
             elif isinstance(callee, CallCell):
                 self._check_cells(function)
                 self._keeps.append(callee)
@@ -221,13 +225,22 @@ class Group:
                 row.kind, row.address = CALLEE_CODE, compiled.entry
         return rows
 
-    def _check_python(self, function: Function, what: str) -> None:
-        """Unsupported for code that will run where this Python is not."""
-        if self._tables is not None:
-            raise Unsupported(
-                f"function {function.name!r} has {what} to this Python; accepted in code for another machine "
-                "or an object file: calls of cnp.extern(...)"
-            )
+    def _refuse_python(self, function: Function, what: str) -> NoReturn:
+        """Unsupported, because the code will run where this Python is not."""
+        raise Unsupported(
+            f"function {function.name!r} has {what} to this Python; accepted in an object file: "
+            "calls of cnp.extern(...)"
+        )
+
+    def _entry_of(self, callee: Callback, part: Part) -> int:
+        """The address of the way to a callback."""
+        if self._home is None:
+            entry = entry_of(self._core, callee)
+            self._keeps.append(entry)
+        else:
+            entry = Entry(self._core, callee, self._home, self._tables)
+            part.callbacks.append(entry)
+        return entry.address
 
     def _check_cells(self, function: Function) -> None:
         if self._for_linker:

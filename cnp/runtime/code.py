@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from cnp.runtime.block import Block
     from cnp.runtime.core import Core
-    from cnp.runtime.outward import SideExits
+    from cnp.runtime.outward import Entry, SideExits
     from cnp.types import ParameterType, Type
 
     class Described(Protocol):
@@ -59,6 +59,7 @@ class Part:
     __slots__ = (
         "__weakref__",
         "alignment",
+        "callbacks",
         "code_end",
         "code_size",
         "exits",
@@ -80,6 +81,7 @@ class Part:
         self.alignment = 16  # of its first byte
         self.is_bare = False
         self.exits: SideExits | None = None
+        self.callbacks: list[Entry] = []  # whose records another process sees
         self.traces: list[tuple[int, int, int]] = []  # (op, stencil, offset), when asked for
         self.intervals: list[tuple[int, int, int, int]] = []  # (start, end, register or -1, slot or -1), the same
 

@@ -127,6 +127,8 @@ class Core:
         for name in PYTHON_FUNCTIONS:
             setattr(host, name, ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value)
         host.poll, host.trapped = self.routine("cnp_poll_python"), self.routine("cnp_trapped_python")
+        host.left, host.called = self.routine("cnp_left_python"), self.routine("cnp_called_python")
+        host.came_out = self.routine("cnp_came_out_python")
         system = platform.current()
         for name in LIBC_FUNCTIONS:
             setattr(host, name, system.routine(name))

@@ -142,6 +142,9 @@ class Host(ctypes.Structure):
         ("slot_offset", c_int64),
         ("poll", c_void_p),
         ("trapped", c_void_p),
+        ("left", c_void_p),
+        ("called", c_void_p),
+        ("came_out", c_void_p),
         *((name, c_void_p) for name in LIBC_FUNCTIONS),
         ("main_thread", c_uint64),
         ("context_key", c_uint32),
@@ -189,7 +192,7 @@ class Callee(ctypes.Structure):
 
 
 class Callback(ctypes.Structure):
-    """`struct callback`: a Python callable that compiled code calls."""
+    """`struct callback`: a callable of the host's that compiled code calls."""
 
     _fields_ = (
         ("host", c_void_p),
@@ -203,7 +206,7 @@ class Callback(ctypes.Structure):
 
 
 class SideExit(ctypes.Structure):
-    """`struct side_exit`: where compiled code is left for a handler in Python."""
+    """`struct side_exit`: where compiled code is left for a handler."""
 
     _fields_ = (
         ("host", c_void_p),
@@ -226,10 +229,10 @@ class SideExitValue(ctypes.Structure):
     """`struct side_exit_value`: what a side exit hands over, and where it is found."""
 
     _fields_ = (
-        ("constant", c_void_p),
+        ("constant", c_uint64),
         ("reg", c_uint32),
         ("type", c_uint8),
-        ("zero", c_uint8),
+        ("is_constant", c_uint8),
         ("place", ctypes.c_int16),
         ("slot", c_int32),
         ("zeros", c_uint32),

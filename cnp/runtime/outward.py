@@ -48,8 +48,18 @@ if TYPE_CHECKING:
         @property
         def exits(self) -> Mapping[int, Left]: ...
 
+    class Home(Protocol):
+        """Where code will run, if that is not this process: memory that both see, and the core there."""
+
+        host_address: int
+
+        def allocate(self, size: int, alignment: int) -> int: ...
+        def commit(self, address: int, size: int) -> None: ...
+        def routine(self, name: str) -> int: ...
+
     ExitPlace = tuple[Any, int, list[tuple[Any, Type | None, Any]]]
 
+_ALIGNMENT = 16  # of a function
 _CALLBACKS = 2  # of Core.make_entry: for an integer result, then for a float
 
 
@@ -58,24 +68,36 @@ def _is_float(type: Type | None) -> bool:
 
 
 class Entry:
-    """The few instructions that compiled code calls as a C function, and that call a Python callable."""
+    """The few instructions that compiled code calls as a C function, and that call a callable of the host's.
 
-    __slots__ = ("_callback", "_kept", "address")
+    `home` is where they will run, with the library's `tables`: None for this process.
+    """
 
-    def __init__(self, core: Core, callback: Called) -> None:
-        self._kept: tuple[Any, ...] = (callback.function, callback.described)
-        function, name = self._kept
-        result = NO_TYPE if callback.result is None else callback.result
-        self._callback = Callback(core.host_address, id(function), id(name), result, len(callback.params))
-        self._callback.parameter_type[: len(callback.params)] = callback.params
-        which = _CALLBACKS + _is_float(callback.result)
-        block = core.make_entry(which, ctypes.addressof(self._callback))
-        self._kept += (reserve(core, block),)
-        self.address = block.executable_address
+    __slots__ = ("_reservation", "address", "function", "name", "params", "result", "row")
+
+    def __init__(self, core: Core, callback: Called, home: Home | None = None, tables: Any = None) -> None:
+        self.function, self.params, self.result = callback.function, callback.params, callback.result
+        self.name = callback.described
+        self.row = row = _array(Callback, 1, home)[0]
+        row.host, row.function, row.name = (home or core).host_address, id(self.function), id(self.name)
+        row.result_type = NO_TYPE if self.result is None else self.result
+        row.n_parameters = len(self.params)
+        row.parameter_type[: len(self.params)] = self.params
+        which, description = _CALLBACKS + _is_float(self.result), ctypes.addressof(row)
+        if home is None:
+            block = core.make_entry(which, description)
+            self._reservation = reserve(core, block)
+            self.address = block.executable_address
+        else:
+            library = ctypes.addressof(tables)
+            size = core.emit_entry(library, which, description, None, 0)
+            self.address = home.allocate(size, _ALIGNMENT)
+            core.emit_entry(library, which, description, self.address, self.address)
+            home.commit(self.address, size)
 
 
 def entry_of(core: Core, callback: Called) -> Entry:
-    """The way to a callback, made when it is first needed."""
+    """The way to a callback from this process, made when it is first needed."""
     found: Entry | None = callback.native.get(core)
     if found is None:
         found = callback.native[core] = Entry(core, callback)
@@ -83,28 +105,33 @@ def entry_of(core: Core, callback: Called) -> Entry:
 
 
 class SideExits:
-    """The side exits of one compiled function."""
+    """The side exits of one compiled function. `home` is where it will run: None for this process."""
 
     __slots__ = ("_kept", "_values", "routine", "rows")
 
-    def __init__(self, core: Core, function: Leaving) -> None:
+    def __init__(self, core: Core, function: Leaving, home: Home | None) -> None:
         exits = list(function.exits.items())
         types = function.register_types
-        self.rows = (SideExit * len(exits))()
+        self.rows = _array(SideExit, len(exits), home)
         self._values: list[Any] = []
         self._kept: list[tuple[Left, str]] = []  # what the rows point to
-        self.routine = core.routine("cnp_leave_float" if _is_float(function.result) else "cnp_leave_integer")
+        self.routine = (home or core).routine("cnp_leave_float" if _is_float(function.result) else "cnp_leave_integer")
+        host = (home or core).host_address
         result = NO_TYPE if function.result is None else function.result
         for row, (label, each) in zip(self.rows, exits):
             name = each.described(function.name)
-            values = (SideExitValue * len(each.values))()
+            values = _array(SideExitValue, len(each.values), home)
             for to, value in zip(values, each.values):
                 _fill_in(to, value, types, core.register_type)
             self._values.append(values)
             self._kept.append((each, name))
-            row.host, row.handler, row.point, row.name = core.host_address, id(each.handler), id(each.point), id(name)
+            row.host, row.handler, row.point, row.name = host, id(each.handler), id(each.point), id(name)
             row.values, row.n_values, row.label = ctypes.addressof(values), len(values), label
             row.result_type = result
+
+    def described(self) -> list[tuple[SideExit, Any, Left, str]]:
+        """Of each its row, those of its values, what it is, and what messages call it."""
+        return [(row, values, *kept) for row, values, kept in zip(self.rows, self._values, self._kept)]
 
     def places(self) -> list[ExitPlace]:
         """What the core found out: see NativeFunction.exits."""
@@ -115,16 +142,25 @@ class SideExits:
         ]
 
 
+def _array(row: type, count: int, home: Home | None) -> Any:
+    array: Any = row * count  # type: ignore[operator]
+    if home is None:
+        return array()
+    address = home.allocate(ctypes.sizeof(array), ctypes.alignment(row))
+    ctypes.memset(address, 0, ctypes.sizeof(array))
+    return array.from_address(address)
+
+
 def _fill_in(row: SideExitValue, value: Any, types: Sequence[Type], register_type: Any) -> None:
     if value.__class__ is register_type:
         row.reg = value.code & 0xFFFFFFFF
         row.type = types[row.reg]
     else:
-        row.constant = id(value)
+        row.constant, row.is_constant = id(value), 1
 
 
 def _place(row: SideExitValue, value: Any) -> tuple[Any, Type | None, Any]:
-    if row.constant:
+    if row.is_constant:
         return None, None, value
     type = Type(row.type)
     place = f"{'f' if type.is_float else 'r'}{row.place}" if row.place >= 0 else f"frame+{row.slot}"

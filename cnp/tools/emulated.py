@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import struct
 from typing import Any
 
@@ -10,10 +12,14 @@ from cnp.backends.foreign import ForeignFunction
 from cnp.backends.reference import convert
 from cnp.errors import UserError
 from cnp.ir.function import Function
+from cnp.ir.reference import from_python
 from cnp.runtime.buffer import Buffer
+from cnp.runtime.code import Part
+from cnp.runtime.layout import SideExit
+from cnp.runtime.outward import Entry
 from cnp.stencil.library import Library
 from cnp.tools.emulator import Emulator
-from cnp.types import PointerType, Type
+from cnp.types import NO_TYPE, PointerType, Type
 
 _BOXED = 0xFFFFFFFF << 32
 """The upper half of a float register that holds an f32, where the C convention says what it is."""
@@ -56,6 +62,7 @@ class EmulatedFunction:
                 (floats if plain.is_float else integers).append(as_register(self.emulator.library, plain, each))
             number = self.compiled.parts[0].number
             trap, integer, float_ = self.emulator.run(self.entry, integers, floats, number=number)
+            self.emulator.raise_again()
         finally:
             for buffer in buffers:
                 buffer.release()
@@ -96,6 +103,52 @@ def load(emulator: Emulator, compiled: ForeignFunction) -> int:
     called = {id(each.symbol): each.symbol for each in compiled.relocations if isinstance(each.symbol, ForeignFunction)}
     loaded = {number: load(emulator, each) for number, each in called.items()}
     alignment = max(part.alignment for part in compiled.parts)
+    if compiled.leads_out:
+        while True:
+            first = emulator.allocate(0)
+            image, parts = compiled.linked_to(emulator, routines, loaded)
+            address = emulator.place(image, alignment)
+            if address >= first:  # else the room started over behind the records
+                break
+        for part in parts:
+            _answer(emulator, part)
+        return address
     address = emulator.allocate(len(compiled.image), alignment)
     emulator.write(address, compiled.linked(address, routines, loaded))
     return address
+
+
+def _answer(emulator: Emulator, part: Part) -> None:
+    """Have the handlers of a function's side exits, and its callbacks, called here."""
+    for row, values, taken, name in part.exits.described() if part.exits is not None else ():
+        emulator.on_record(ctypes.addressof(row), functools.partial(_leave, emulator, row, values, taken, name))
+    for entry in part.callbacks:
+        emulator.on_record(ctypes.addressof(entry.row), functools.partial(_call_back, emulator, entry))
+
+
+def _leave(emulator: Emulator, row: SideExit, values: Any, taken: Any, name: str) -> tuple[int, int]:
+    """Call the handler of a side exit that is being taken: its result, as an integer and as a float in registers."""
+    given = [
+        each if to.is_constant else from_register(Type(to.type), to.constant, to.constant)
+        for to, each in zip(values, taken.values)
+    ]
+    result = None if row.result_type == NO_TYPE else Type(row.result_type)
+    return _result(emulator, name, result, taken.handler(taken.point, tuple(given)))
+
+
+def _call_back(emulator: Emulator, entry: Entry) -> tuple[int, int]:
+    """The same of a callback."""
+    integers, floats = map(iter, emulator.arguments)
+    given = [
+        from_register(type, 0, next(floats)) if type.is_float else from_register(type, next(integers), 0)
+        for type in entry.params
+    ]
+    return _result(emulator, entry.name, entry.result, entry.function(*given))
+
+
+def _result(emulator: Emulator, name: str, type: Type | None, given: Any) -> tuple[int, int]:
+    value = from_python(name, type, given)
+    if type is None or value is None:
+        return 0, 0
+    word = as_register(emulator.library, type, value) % 2**64
+    return (0, word) if type.is_float else (word, 0)

@@ -6,7 +6,7 @@ import ctypes
 import errno
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -57,11 +57,13 @@ class Emulator:
         self.memory_size = _aligned(memory_size, _PAGE)
         if code_size > _LARGEST_CODE or start + _aligned(len(blob), 64) + code_size > self.memory_size:
             raise UserError(f"code_size={code_size}: at most {_LARGEST_CODE} bytes, and no more than there is memory")
+        self._answers: dict[int, Callable[[], tuple[int, int]]] = {}
+        self._raised: BaseException | None = None
         file = _nameless_file(self.memory_size)
         try:
             self.address = _map(file, self.memory_size)
             """Where the shared memory begins."""
-            self._guest: Guest | None = Guest(command, file)
+            self._guest: Guest | None = Guest(command, file, self._answer)
         finally:
             os.close(file)
         try:
@@ -235,6 +237,32 @@ class Emulator:
         word: int = self._desk.raised
         self._desk.raised = 0
         return word
+
+    # ---- side exits and callbacks ----
+
+    def on_record(self, address: int, answer: Callable[[], tuple[int, int]]) -> None:
+        """Have `answer()` called when code takes the side exit, or calls the callback, whose record is at an address:
+        it gives the result as an integer and as a float in registers. An exception of it ends the code, INTERRUPTED.
+        """
+        self._answers[address] = answer
+
+    @property
+    def arguments(self) -> tuple[list[int], list[int]]:
+        """Integers and floats, in registers, that a callback has been given."""
+        return list(self._desk.integers), list(self._desk.floats)
+
+    def _answer(self, address: int) -> tuple[int, int, bool]:
+        try:
+            return (*self._answers[address](), False)
+        except BaseException as error:
+            self._raised = error
+            return 0, 0, True
+
+    def raise_again(self) -> None:
+        """Raise what an answer has raised since this was last called, if any has."""
+        error, self._raised = self._raised, None
+        if error is not None:
+            raise error
 
     def make_signature(self, entry: int, types: Sequence[int], result: int, number: int = 0) -> int:
         """Address of a new signature in the room for data, for entries from C (`cnp_emit_entry`)."""

@@ -12,6 +12,7 @@ import signal
 import struct
 import subprocess
 import tempfile
+from collections.abc import Callable
 from enum import IntEnum
 
 from cnp.errors import Crash, Unsupported
@@ -20,7 +21,8 @@ from cnp.runtime.layout import ARGUMENTS, Host, Signature
 FUNCTIONS = ("sum_integers", "sum_floats", "sum_mixed", "half", "narrow", "call_again", "call_again_float")
 """C functions that compiled code may call, in the order of `list_functions` in stencils/runner/runner.c."""
 
-_COMMAND, _REPLY = struct.Struct("<6Q"), struct.Struct("<Q")
+_COMMAND, _REPLY = struct.Struct("<6Q"), struct.Struct("<2Q")
+_CALLS_OUT = 1  # the first word of a reply: compiled code has taken a side exit, or called back
 _STACK = 8 << 20  # bytes, at most: what Linux gives a process, and qemu its guest, where nobody says otherwise
 _PATIENCE = 10.0  # seconds that a process whose pipe is closed may take to end
 
@@ -35,6 +37,7 @@ class Command(IntEnum):
     RUN = 5
     CALL_FOR_INTEGER = 6
     CALL_FOR_FLOAT = 7
+    GO_ON = 8
 
 
 class Desk(ctypes.Structure):
@@ -75,7 +78,11 @@ def _processor(path: str) -> tuple[str, ...]:
 class Guest:
     """A runner. `file` is the descriptor of the memory that it shares."""
 
-    def __init__(self, command: list[str], file: int) -> None:
+    def __init__(self, command: list[str], file: int, answer: Callable[[int], tuple[int, int, bool]]) -> None:
+        """`answer` gets the address of the record of a side exit that is taken, or of a callback, may ask for anything,
+        and gives the result, as an integer and as a float in registers, and whether the code is to end instead.
+        """
+        self._answer = answer
         self._last = "nothing"
         self._end = ""  # why there is no process any more
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # until close
@@ -99,6 +106,12 @@ class Guest:
         """
         if self._end:
             raise Crash(self._end)
+        kind, value = self._exchange(command, *words, timeout=timeout)
+        while kind == _CALLS_OUT:
+            kind, value = self._exchange(Command.GO_ON, *self._answer(value), timeout=timeout)
+        return value
+
+    def _exchange(self, command: Command, *words: int, timeout: float | None) -> tuple[int, int]:
         a, b, c, d, e, *_ = (*words, 0, 0, 0, 0, 0)
         self._last = f"{command.name} {a:#x}"
         try:
@@ -116,8 +129,8 @@ class Guest:
             self._end = self._report()
             self.close()
             raise Crash(self._end)
-        value: int = _REPLY.unpack(reply)[0]
-        return value
+        kind, value = _REPLY.unpack(reply)
+        return kind, value
 
     def _report(self) -> str:
         try:

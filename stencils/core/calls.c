@@ -214,7 +214,7 @@ static void select_side_exit(struct selection *s, struct side_exit *exit) {
     u32 stored[2] = {0, 0}, registers = s->library->integer_registers;
     for (u32 k = 0; k < exit->n_values; k++) {
         struct side_exit_value *value = &exit->values[k];
-        if (value->constant)
+        if (value->is_constant)
             continue;
         int file = IS_FLOAT(value->type);
         struct location at = locate(s, (s32)value->reg, file);

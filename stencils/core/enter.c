@@ -1,4 +1,4 @@
-/* The border to C: entering compiled code, and leaving it early. */
+/* The border to C: entering compiled code, and leaving it early, by traps and by side exits. */
 #include "border.h"
 
 /* The destructor of the thread-specific key. */
@@ -59,6 +59,8 @@ static inline i64 enter(const struct signature *signature, const i64 *integers, 
     go_out(context, before);
     context->frame = frame;
     context->python_frame = python_frame;
+    if (__builtin_expect(__atomic_load_n(&host->threads->has_retired, __ATOMIC_RELAXED), 0))
+        host->came_out(host);
     *result = invocation.result;
     if (__builtin_expect(!trapped, 1)) {
         take_back(context, invocation.ticks);
@@ -89,6 +91,34 @@ struct cnp_result cnp_enter_from_c(const struct signature *signature, i64 *integ
     return (struct cnp_result){0, 0};
 }
 
+static __attribute__((noreturn)) void interrupt(struct context *context) {
+    context->trap = INTERRUPTED;
+    cnp_unwind(context);
+}
+
+/* What a callback's own few instructions call: they have put the arguments into memory, by class. */
+struct cnp_result cnp_call_back(const struct callback *callback, const i64 *integers, const f64 *floats) {
+    const struct host *host = callback->host;
+    struct cnp_result result = {0, 0};
+    if (host->called(callback, integers, floats, &result))
+        interrupt(host->pthread_getspecific(host->context_key));
+    return result;
+}
+
+/* What a side exit calls, once it has put its values into the frame: from here on they are part of it. */
+static inline struct cnp_result leave(const struct side_exit *exit) {
+    const struct host *host = exit->host;
+    struct context *context = host->pthread_getspecific(host->context_key);
+    char *frame = context->frame - (exit->frame_size > CNP_SMALL_FRAME ? exit->frame_size : 0);
+    struct cnp_result result = {0, 0};
+    context->frame = exit->extent > CNP_SMALL_FRAME ? frame + exit->extent : frame;
+    if (host->left(exit, frame, &result))
+        interrupt(context);
+    return result;
+}
+i64 cnp_leave_integer(const struct side_exit *exit) { return leave(exit).i; }
+f64 cnp_leave_float(const struct side_exit *exit) { return leave(exit).f; }
+
 /* The end of cnp_trap; `ticks` are those that the function has left. */
 __attribute__((used, noreturn, visibility("hidden"))) void cnp_stop(u32 function, u32 place, char *frame, s32 ticks) {
     struct context *context = context_of(frame);
@@ -106,10 +136,8 @@ __attribute__((used, visibility("hidden"))) u32 cnp_poll(char *frame, char *inne
     if (function && ticks_left(context, end) <= 0)
         cnp_stop(function, STACK_OVERFLOW, frame, 0);
     context->frame = innermost;
-    if (context->host->poll(context)) {
-        context->trap = INTERRUPTED;
-        cnp_unwind(context);
-    }
+    if (context->host->poll(context))
+        interrupt(context);
     s64 unpaid = 1 - (s64)lacking;
     if (__builtin_expect(context->fuel < unpaid, 0)) {
         context->fuel = 0;

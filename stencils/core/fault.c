@@ -16,10 +16,11 @@ struct signal_info { /* the start of siginfo_t */
  * signal handler is told nothing from which it could find out. */
 __attribute__((used)) const volatile i64 cnp_own_host = 0;
 
-/* What Python executes on this thread, as far as it tells: NULL where the thread does not hold the GIL. */
+/* What Python executes on this thread, as far as it tells: NULL where the thread does not hold the GIL, or there is no
+ * Python. */
 static const void *python_frame(const struct python *python) {
     static const char none;
-    if (!python->PyGILState_Check())
+    if (!python->PyGILState_Check || !python->PyGILState_Check())
         return 0;
     const void *frame = python->PyEval_GetFrame();
     return frame ? frame : &none;

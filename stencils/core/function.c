@@ -73,7 +73,7 @@ static void track_operands(struct selection *s, const struct instruction *at, s3
     for (u32 k = 0, n = is_last && s->c->request->n_exits ? n_successors(s->c, block) : 0; k < n; k++) {
         const struct side_exit *exit = side_exit_behind(s->c, block, k);
         for (u32 i = 0; exit && i < exit->n_values; i++)
-            if (!exit->values[i].constant)
+            if (!exit->values[i].is_constant)
                 restore_operand(s, (s32)exit->values[i].reg);
     }
     if (is_last && at->kind != CALL_OP && at->kind != RETURN_OP && at->kind != TRAP_OP)

@@ -254,6 +254,8 @@ static inline int small_integer(const struct python *python, object *value, s64 
 
 struct context;
 struct signature;
+struct side_exit;
+struct callback;
 /* What handled a signal before. */
 struct old_action {
     i64 handler;
@@ -277,6 +279,10 @@ struct host {
     struct python python;
     int (*poll)(struct context *); /* asked again and again while code runs; what is not 0 ends it: INTERRUPTED */
     void (*trapped)(const struct signature *, i64 trap_word); /* in a function that C has called by a pointer */
+    /* By an exit, whose values are in the frame. Gives the function's result; or what is not 0, which ends the call: INTERRUPTED. */
+    int (*left)(const struct side_exit *, const char *frame, struct cnp_result *);
+    int (*called)(const struct callback *, const i64 *integers, const f64 *floats, struct cnp_result *); /* the same of a call */
+    void (*came_out)(const struct host *); /* a thread has come out of compiled code, and something has been retired */
     void *(*pthread_getspecific)(u32);
     int (*pthread_setspecific)(u32, const void *);
     i64 (*pthread_self)(void);
@@ -329,22 +335,20 @@ struct callee {
 enum callee_kind { CALLEE_CODE, CALLEE_C, CALLEE_MEMBER, CALLEE_SYMBOL, CALLEE_CELL };
 static inline int is_c_function(const struct callee *callee) { return callee->kind == CALLEE_C || callee->kind == CALLEE_SYMBOL; }
 
-/* A Python callable that compiled code calls. */
+/* A callable of the host's that compiled code calls. */
 struct callback {
     const struct host *host;
-    object *function;
-    object *name; /* str: what messages call it */
+    void *function, *name; /* of no interest but to the host: in Python objects, the name what messages call it */
     u8 result_type; /* NO_TYPE for none */
     u8 n_parameters;
     u8 zero[6];
     u8 parameter_type[2 * ARGUMENTS];
 };
 
-/* A side exit: where compiled code is left for good. A handler in Python gets the values, and gives the function's result. */
+/* A side exit: where compiled code is left for good. A handler of the host's gets the values, and gives the function's result. */
 struct side_exit {
     const struct host *host;
-    object *handler, *point;
-    object *name; /* str: what messages call it */
+    void *handler, *point, *name; /* of no interest but to the host: in Python objects, the name what messages call it */
     struct side_exit_value *values;
     u32 n_values;
     u32 label;
@@ -357,10 +361,10 @@ struct side_exit {
     u32 zeros;
 };
 struct side_exit_value {
-    object *constant; /* or NULL, for a register */
-    u32 reg;
+    i64 constant; /* the host's: an object, or bits */
+    u32 reg;      /* if it is no constant */
     u8 type;
-    u8 zero;
+    u8 is_constant;
     s16 place; /* result: the hardware register it is in up to the exit, or -1 */
     s32 slot;  /* result: bytes from frame, to where it is found when the exit is taken */
     u32 zeros;

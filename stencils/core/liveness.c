@@ -64,7 +64,7 @@ static int use_in_side_exits(struct mentions *m, u32 b) {
     for (u32 k = 0, n = n_successors(c, block); k < n; k++) {
         const struct side_exit *exit = side_exit_behind(c, block, k);
         for (u32 i = 0; exit && i < exit->n_values; i++)
-            if (!exit->values[i].constant && !use(m, (s32)exit->values[i].reg, block->end - 1, b, 0))
+            if (!exit->values[i].is_constant && !use(m, (s32)exit->values[i].reg, block->end - 1, b, 0))
                 return 0;
     }
     return 1;
@@ -139,11 +139,11 @@ static void note_undefined_in_side_exits(const struct compilation *c, const stru
     for (u32 k = 0, n = n_successors(c, block); k < n; k++) {
         const struct side_exit *exit = side_exit_behind(c, block, k);
         for (u32 i = 0; exit && i < exit->n_values; i++) {
-            if (!exit->values[i].constant && exit->values[i].reg == (u32)reg && last->number < *lowest) {
+            if (!exit->values[i].is_constant && exit->values[i].reg == (u32)reg && last->number < *lowest) {
                 *lowest = last->number;
                 *operand = number;
             }
-            number += !exit->values[i].constant;
+            number += !exit->values[i].is_constant;
         }
     }
 }

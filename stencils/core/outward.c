@@ -1,30 +1,26 @@
-/* Compiled code that calls Python: callbacks, and side exits, which hand their values to an interpreter. */
+/* Compiled code that calls Python: callbacks, and the handlers of side exits. */
 #include "border.h"
 
 /* What Python code runs with: the GIL, in the thread's own state if it has one. */
 struct in_python {
     const struct python *python;
-    struct context *context;
+    object *name; /* of what is called */
     int state;
     u8 is_new; /* the thread has no state of its own: it loses its exceptions when the GIL is given back */
 };
 
-/* Ends the compiled code with the exception that is set, as a trap would. */
-static __attribute__((noinline, noreturn)) void pass_on(const struct in_python *in, object *name) {
+/* The end of compiled code, with the exception that is set. */
+static int pass_on(const struct in_python *in) {
     if (in->is_new)
-        in->python->PyErr_WriteUnraisable(name);
+        in->python->PyErr_WriteUnraisable(in->name);
     in->python->PyGILState_Release(in->state);
-    in->context->trap = INTERRUPTED;
-    cnp_unwind(in->context);
+    return 1;
 }
 
-/* An exception may stand already: of compiled code that C called that compiled code called. */
 static struct in_python enter_python(const struct host *host, object *name) {
-    struct in_python in = {.python = &host->python, .context = host->pthread_getspecific(host->context_key)};
+    struct in_python in = {.python = &host->python, .name = name};
     in.is_new = !in.python->PyGILState_GetThisThreadState();
     in.state = in.python->PyGILState_Ensure();
-    if (in.python->PyErr_Occurred())
-        pass_on(&in, name);
     return in;
 }
 
@@ -70,23 +66,25 @@ static int from_python(const struct python *python, object *name, u8 type, objec
     return 0;
 }
 
-static struct cnp_result leave_python(const struct in_python *in, object *name, u8 type, object *value) {
+/* Whether compiled code ends. */
+static int leave_python(const struct in_python *in, u8 type, object *value, struct cnp_result *result) {
     const struct python *python = in->python;
-    struct cnp_result result = {0, 0};
-    int ok = value && from_python(python, name, type, value, &result);
+    int ok = value && from_python(python, in->name, type, value, result);
     if (value)
         python->Py_DecRef(value);
     if (!ok)
-        pass_on(in, name);
+        return pass_on(in);
     python->PyGILState_Release(in->state);
-    return result;
+    return 0;
 }
 
-/* What a callback's own few instructions call: they have put the arguments into memory, by class. */
-struct cnp_result cnp_call_python(const struct callback *callback, const i64 *integers, const f64 *floats) {
+/* Python's answer to a callback. An exception may stand already: of compiled code that C called that compiled code called. */
+int cnp_called_python(const struct callback *callback, const i64 *integers, const f64 *floats, struct cnp_result *result) {
     struct in_python in = enter_python(callback->host, callback->name);
     object *arguments[2 * ARGUMENTS], *value = 0;
     u32 n = 0;
+    if (in.python->PyErr_Occurred())
+        return pass_on(&in);
     for (; n < callback->n_parameters; n++) {
         u8 type = callback->parameter_type[n];
         const void *at = IS_FLOAT(type) ? (const void *)floats++ : (const void *)integers++;
@@ -97,7 +95,7 @@ struct cnp_result cnp_call_python(const struct callback *callback, const i64 *in
         value = in.python->PyObject_Vectorcall(callback->function, arguments, n, 0);
     while (n)
         in.python->Py_DecRef(arguments[--n]);
-    return leave_python(&in, callback->name, callback->result_type, value);
+    return leave_python(&in, callback->result_type, value, result);
 }
 
 /* The values of a side exit, as a tuple; NULL with an exception. */
@@ -105,11 +103,9 @@ static object *values_at(const struct python *python, const struct side_exit *ex
     object *values = python->PyTuple_New(exit->n_values);
     for (u32 k = 0; values && k < exit->n_values; k++) {
         const struct side_exit_value *row = &exit->values[k];
-        object *value = row->constant;
-        if (value)
+        object *value = row->is_constant ? (object *)row->constant : to_python(python, row->type, frame + row->slot);
+        if (row->is_constant)
             python->Py_IncRef(value);
-        else
-            value = to_python(python, row->type, frame + row->slot);
         if (!value || python->PyTuple_SetItem(values, k, value)) {
             python->Py_DecRef(values);
             return 0;
@@ -118,19 +114,15 @@ static object *values_at(const struct python *python, const struct side_exit *ex
     return values;
 }
 
-/* What a side exit calls, once it has put its values into the frame: from here on they are part of it. */
-static struct cnp_result leave(const struct side_exit *exit) {
-    const struct host *host = exit->host;
-    struct context *context = host->pthread_getspecific(host->context_key);
-    char *frame = context->frame - (exit->frame_size > CNP_SMALL_FRAME ? exit->frame_size : 0);
-    context->frame = exit->extent > CNP_SMALL_FRAME ? frame + exit->extent : frame;
-    struct in_python in = enter_python(host, exit->name);
-    object *values = values_at(in.python, exit, frame), *value = 0;
-    if (values) {
+/* And to a side exit. */
+int cnp_left_python(const struct side_exit *exit, const char *frame, struct cnp_result *result) {
+    struct in_python in = enter_python(exit->host, exit->name);
+    object *values, *value = 0;
+    if (in.python->PyErr_Occurred())
+        return pass_on(&in);
+    if ((values = values_at(in.python, exit, frame))) {
         value = in.python->PyObject_CallFunctionObjArgs(exit->handler, exit->point, values, (object *)0);
         in.python->Py_DecRef(values);
     }
-    return leave_python(&in, exit->name, exit->result_type, value);
+    return leave_python(&in, exit->result_type, value, result);
 }
-i64 cnp_leave_integer(const struct side_exit *exit) { return leave(exit).i; }
-f64 cnp_leave_float(const struct side_exit *exit) { return leave(exit).f; }

@@ -123,12 +123,16 @@ static __attribute__((noinline)) void ask_aside(const struct python *python, obj
     python->PyErr_Restore(type, value, traceback);
 }
 
+/* Code that is waited for may be freed now, if this thread may call Python. */
+void cnp_came_out_python(const struct host *host) {
+    if (host->python.PyGILState_Check())
+        ask_aside(&host->python, host->python.reclaim, 0);
+}
+
 static inline object *run(const struct signature *signature, const struct arguments *arguments) {
     const struct python *python = &signature->host->python;
     struct cnp_result result;
     i64 trap = enter(signature, arguments->integers, arguments->floats, &result, 0);
-    if (__builtin_expect(signature->host->threads->has_retired, 0))
-        ask_aside(python, python->reclaim, 0);
     if (__builtin_expect(trap != 0, 0))
         return raise(python, trap);
     /* Compiled code may have called C that called compiled code that trapped: C goes on, but the exception stands. */

@@ -22,7 +22,7 @@ static int leaves_with(const struct compilation *c, const struct instruction *at
     for (s32 i = is_table ? at->operand[1] : 0; i >= 0; i--) {
         const struct side_exit *exit = side_exit_of(c, is_table ? list_at(c, at->other)[i] : at->target);
         for (u32 k = 0; exit && k < exit->n_values; k++)
-            if (!exit->values[k].constant && exit->values[k].reg == (u32)reg)
+            if (!exit->values[k].is_constant && exit->values[k].reg == (u32)reg)
                 return 1;
     }
     return 0;

@@ -46,7 +46,7 @@ static inline void note_use(struct values *values, s32 reg) {
 static void note_side_exit(struct compilation *c, s32 label) {
     const struct side_exit *exit = side_exit_of(c, label);
     for (u32 k = 0; exit && k < exit->n_values; k++)
-        if (!exit->values[k].constant)
+        if (!exit->values[k].is_constant)
             note_use(c->values, (s32)exit->values[k].reg);
 }
 

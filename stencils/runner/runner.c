@@ -1,6 +1,7 @@
 /* A process that runs compiled code where Python is not: on an emulated machine, mostly. It has no C library and no
  * variables of its own, shares one file's memory with its driver (cnp/tools/emulator.py) and does what commands on its
- * standard input say. Words are 64 bits, little-endian: six in a command, one in the reply on standard output. */
+ * standard input say. Words are 64 bits, little-endian: six in a command, two in a reply on standard output. Where compiled
+ * code takes a side exit, or calls back, the reply says so; the driver then asks for whatever it likes, and at last to go on. */
 #include "../core/layout.h"
 
 #ifndef CNP_SYS_READ /* the numbers of all newer Linux machines */
@@ -29,12 +30,19 @@ static inline __attribute__((always_inline)) struct state *state_of_process(void
 struct desk {
     s64 interrupt; /* set by the driver: the next poll ends the call */
     i64 raised;    /* trap word of a call from C, which C cannot see; 0 for none */
+    i64 integers[ARGUMENTS]; /* arguments: of what is run, and of a callback */
+    f64 floats[ARGUMENTS];
 };
 
 struct command {
     i64 kind, a, b, c, d, e;
 };
-enum { MAP = 1, FLUSH, HOST, FUNCTIONS, RUN, CALL_FOR_INTEGER, CALL_FOR_FLOAT };
+enum { MAP = 1, FLUSH, HOST, FUNCTIONS, RUN, CALL_FOR_INTEGER, CALL_FOR_FLOAT, GO_ON };
+
+struct reply {
+    i64 kind, value;
+};
+enum { DONE, CALLS_OUT };
 
 /* ---- what the core asks of a C library ---- */
 
@@ -84,9 +92,40 @@ static void trapped(const struct signature *signature, i64 trap) {
     state_of_process()->desk->raised = trap;
 }
 
+static int serve(struct command *command);
+static int reply(i64 kind, i64 value);
+
+/* Of what a record describes, which the driver knows by its address. */
+static int call_out(const void *record, struct cnp_result *result) {
+    struct command command;
+    if (!reply(CALLS_OUT, (i64)record) || !serve(&command))
+        return 1;
+    result->i = command.a;
+    __builtin_memcpy(&result->f, &command.b, sizeof result->f);
+    return command.c != 0;
+}
+
+/* The exit's record is in memory that the driver sees, the frame is not: the values go where constants would be. */
+static int left(const struct side_exit *exit, const char *frame, struct cnp_result *result) {
+    for (u32 k = 0; k < exit->n_values; k++) {
+        struct side_exit_value *value = &exit->values[k];
+        if (!value->is_constant)
+            value->constant = *(const i64 __attribute__((may_alias)) *)(frame + value->slot);
+    }
+    return call_out(exit, result);
+}
+static int called(const struct callback *callback, const i64 *integers, const f64 *floats, struct cnp_result *result) {
+    struct desk *desk = state_of_process()->desk;
+    for (u32 k = 0; k < ARGUMENTS; k++)
+        desk->integers[k] = integers[k], desk->floats[k] = floats[k];
+    return call_out(callback, result);
+}
+
 static void fill_in(struct host *host) {
     host->poll = poll;
     host->trapped = trapped;
+    host->left = left;
+    host->called = called;
     host->pthread_getspecific = get_specific;
     host->pthread_setspecific = set_specific;
     host->pthread_self = self;
@@ -185,14 +224,27 @@ static int transfer(i64 call, i64 file, void *data, size_t size) {
     return 1;
 }
 
+static int reply(i64 kind, i64 value) {
+    struct reply reply = {kind, value};
+    return transfer(CNP_SYS_WRITE, STANDARD_OUTPUT, &reply, sizeof reply);
+}
+
+/* Does what is asked for, up to a command to go on. 0 if the driver has gone. */
+static int serve(struct command *command) {
+    while (transfer(CNP_SYS_READ, STANDARD_INPUT, command, sizeof *command)) {
+        if (command->kind == GO_ON)
+            return 1;
+        if (!reply(DONE, perform(command)))
+            break;
+    }
+    return 0;
+}
+
 __attribute__((used, noreturn, visibility("hidden"))) void runner_main(char *stack) {
     struct command command;
     state_of_process()->stack = stack;
-    while (transfer(CNP_SYS_READ, STANDARD_INPUT, &command, sizeof command)) {
-        i64 reply = perform(&command);
-        if (!transfer(CNP_SYS_WRITE, STANDARD_OUTPUT, &reply, sizeof reply))
-            break;
-    }
+    while (serve(&command))
+        ;
     for (;;)
         CNP_SYSCALL(CNP_SYS_EXIT, 0, 0, 0, 0, 0, 0);
 }

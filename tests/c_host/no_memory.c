@@ -17,17 +17,53 @@ static void *failing_realloc(void *old, size_t size) { return --left == 0 ? NULL
 #define realloc(old, size) failing_realloc(old, size)
 #include "cnp.c"
 
+static int no_handler(void *point, const cnp_any *values, size_t n, cnp_any *result) {
+    (void)point, (void)values, (void)n, (void)result;
+    return 1;
+}
+
+/* Code that depends on an assumption, in a cell, and is retired. 0 without memory. */
+static int exchange(cnp_session *session, const cnp_code *code) {
+    cnp_error error = {CNP_ERROR_NONE, ""};
+    cnp_assumption *assumption = cnp_new_assumption(session);
+    cnp_cell *cell = cnp_new_cell(session, "cell", code, 1, NULL);
+    cnp_function *f = cnp_new(session, "f", CNP_I64);
+    cnp_code *special = NULL;
+    int done = f && assumption && cell && cnp_on_invalidate(assumption, free, NULL);
+    if (done) {
+        cnp_value a = cnp_parameter(f, CNP_I64);
+        cnp_label otherwise = cnp_new_label(f);
+        cnp_assume(f, assumption, otherwise);
+        cnp_call_cell(f, a, cell, &a, 1);
+        cnp_place(f, otherwise);
+        cnp_ret(f, a);
+        special = cnp_compile(session, &f, 1, &error);
+        done = special && cnp_set_cell(cell, special, 0, NULL);
+        cnp_invalidate(assumption);
+    }
+    cnp_delete(f);
+    cnp_retire(special);
+    cnp_delete_cell(cell);
+    cnp_delete_assumption(assumption);
+    if (!done && error.kind != CNP_ERROR_NONE && error.kind != CNP_ERROR_MEMORY) {
+        printf("%s\n", error.message);
+        exit(1);
+    }
+    return done;
+}
+
 /* 1 if all went well, 0 after an error, which must be that there is no memory. */
 static int live(void) {
     cnp_error error = {CNP_ERROR_NONE, ""};
     cnp_session *session = cnp_open(NULL, &error);
     cnp_function *f = session ? cnp_new(session, "f", CNP_I64) : NULL, *g = session ? cnp_new(session, "g", CNP_I64) : NULL;
+    cnp_function *entered = NULL;
     cnp_code *code = NULL;
     int64_t result = 0;
     if (f && g) {
-        cnp_function *functions[2];
+        cnp_function *functions[3];
         cnp_value a = cnp_parameter(f, CNP_I64), b = cnp_parameter(g, CNP_I64);
-        functions[0] = f, functions[1] = g;
+        cnp_label head = cnp_new_label(g);
         for (int k = 0; k < 40; k++) {
             cnp_label label = cnp_new_label(f);
             cnp_branch_i64_ge_s(f, a, cnp_const_i64(1000 + k), label);
@@ -35,21 +71,27 @@ static int live(void) {
             cnp_place(f, label);
         }
         cnp_ret(f, a);
+        cnp_place(g, head);
+        cnp_branch_i64_gt_s(g, b, cnp_const_i64(100), cnp_exit(g, no_handler, NULL, &b, 1));
         cnp_i64_add(g, b, b, cnp_const_i64(1));
         cnp_ret(g, b);
-        code = cnp_compile(session, functions, 2, &error);
+        entered = cnp_entered_at(g, head, &b, 1);
+        functions[0] = f, functions[1] = g, functions[2] = entered;
+        if (entered)
+            code = cnp_compile(session, functions, 3, &error);
     }
     if (code) {
         cnp_any argument, of_call;
         argument.i64 = 2;
         if (cnp_call(code, 0, &argument, &of_call, NULL) == CNP_TRAP_NONE) /* else there was none for the thread's context */
-            result = of_call.i64;
-    } else if (session && f && g && error.kind != CNP_ERROR_MEMORY) {
+            result = exchange(session, code) ? of_call.i64 : 0;
+    } else if (entered && error.kind != CNP_ERROR_MEMORY) {
         printf("%s\n", error.message);
         exit(1);
     }
     cnp_delete(f);
     cnp_delete(g);
+    cnp_delete(entered);
     cnp_close(session);
     return result == 42;
 }

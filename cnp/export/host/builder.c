@@ -1,36 +1,32 @@
 /* Ops and operands, checked -> packed words, as the core reads them. */
 
-struct cnp_function {
-    cnp_session *session;
-    char *name;
-    u32 serial; /* in its registers and labels, so that another function's are told apart */
-    u32 n_ops, n_labels;
-    u8 result, n_parameters;
-    u32 *words;
-    u64 *constants;
-    u8 *types; /* of its registers */
-    struct callee *callees;
-    const void **targets; /* of callees: functions of the same compilation, or NULL */
-    u32 *offsets; /* in the guest's bytecode, of the ops that come from there */
-    size_t n_words, n_constants, n_registers, n_callees, n_offsets;
-    size_t offsets_capacity, words_capacity, constants_capacity, types_capacity, callees_capacity, targets_capacity;
-    cnp_error error; /* the first */
-    /* While it is compiled: */
-    const cnp_code *code;
-    size_t index;
-};
-
 static const char *const type_names[] = {"i32", "i64", "f32", "f64"};
 static const char *type_name(u32 type) { return type <= CNP_F64 ? type_names[type] : "void"; }
 
 static const char *name_of_op(u32 code) {
-    static const char *const names[] = {"place", "jump", "ret", "call", "branch_table", "unreachable", "move", "select"};
+    static const char *const names[] = {"place", "jump", "ret", "call", "branch_table", "unreachable", "move", "select",
+                                        "i32.const", "i64.const", "f32.const", "f64.const", "safepoint"};
     if (code >= IR_PLACE && code - IR_PLACE < sizeof names / sizeof *names)
         return names[code - IR_PLACE];
     return cnp_op_name(code) ? cnp_op_name(code) : "?";
 }
 
 const char *cnp_op_name(u32 op) { return op < N_OPERATIONS ? operations[op].name : NULL; }
+
+/* What a word of an op is. */
+enum role { REGISTER_ROLE /* or a constant, or nothing */, LABEL_ROLE, OTHER_ROLE };
+static enum role role_of(u32 code, u32 k) {
+    switch (code) {
+    case IR_PLACE:
+    case IR_JUMP: return LABEL_ROLE;
+    case IR_CALL: return k == 1 ? OTHER_ROLE : REGISTER_ROLE;
+    case IR_TABLE: return k ? LABEL_ROLE : REGISTER_ROLE;
+    default:
+        if (code >= N_OPERATIONS || operations[code].operand[k].name < FIRST_OTHER_OPERAND)
+            return REGISTER_ROLE;
+        return operations[code].operand[k].name == LABEL_OPERAND ? LABEL_ROLE : OTHER_ROLE;
+    }
+}
 
 static u32 index_of(cnp_value value) { return (u32)value.bits; }
 static int is_own(const cnp_function *f, cnp_value value) { return value.bits >> 32 == f->serial; }
@@ -216,3 +212,4 @@ void cnp_ret(cnp_function *f, cnp_value value) {
 }
 
 void cnp_unreachable(cnp_function *f) { put_op(f, IR_TRAP, NULL, NULL, 0); }
+void cnp_safepoint(cnp_function *f) { put_op(f, IR_SAFEPOINT, NULL, NULL, 0); }

@@ -13,6 +13,14 @@ static struct callee row_of_function(const cnp_function *callee) {
     return row;
 }
 
+static struct callee row_of_code(const cnp_code *code, size_t index, u8 kind, u64 address) {
+    const struct signature *signature = &code->parts[index].signature;
+    struct callee row = {.address = address, .kind = kind, .result_type = signature->result_type,
+                         .n_parameters = signature->n_parameters};
+    memcpy(row.parameter_type, signature->parameter_type, sizeof signature->parameter_type);
+    return row;
+}
+
 static int add_callee(cnp_function *f, const cnp_function *callee) {
     if (!room_for_callee(f))
         return 0;
@@ -62,19 +70,14 @@ void cnp_call_function(cnp_function *f, cnp_value d, cnp_function *callee, const
 }
 
 void cnp_call_code(cnp_function *f, cnp_value d, const cnp_code *callee, size_t index, const cnp_value *arguments, size_t n) {
-    const struct signature *signature;
-    struct callee row = {.kind = CALLEE_CODE};
+    struct callee row;
     if (callee->session != f->session || index >= callee->n) {
         if (!f->error.kind)
             fail(&f->error, CNP_ERROR_FUNCTION, "function '%s', op %u (call): %s", f->name, (unsigned)f->n_ops,
                  callee->session != f->session ? "the code is another session's" : "the code has not so many functions");
         return;
     }
-    signature = &callee->parts[index].signature;
-    row.address = signature->entry;
-    row.result_type = signature->result_type;
-    row.n_parameters = signature->n_parameters;
-    memcpy(row.parameter_type, signature->parameter_type, sizeof signature->parameter_type);
+    row = row_of_code(callee, index, CALLEE_CODE, callee->parts[index].signature.entry);
     put_call(f, d, &row, NULL, arguments, n);
 }
 

@@ -34,6 +34,7 @@ typedef enum cnp_error_kind {
     CNP_ERROR_MEMORY,      /* the C library has none left */
     CNP_ERROR_CODE_MEMORY, /* the session's memory for code is full: free some, or open one with more */
     CNP_ERROR_FUNCTION,    /* a function is not well formed: the message names it, the op, the operand, what is accepted */
+    CNP_ERROR_BROKEN,      /* an assumption that the code depends on does not hold any more */
     CNP_ERROR_SYSTEM       /* the system or the processor lacks something, or refuses it */
 } cnp_error_kind;
 
@@ -50,15 +51,19 @@ typedef enum cnp_trap_kind {
     CNP_TRAP_INTEGER_OVERFLOW = 3,
     CNP_TRAP_INVALID_CONVERSION_TO_INTEGER = 4,
     CNP_TRAP_STACK_OVERFLOW = 5,
-    CNP_TRAP_INTERRUPTED = 6, /* by the session's poll */
-    CNP_TRAP_OUT_OF_FUEL = 7  /* see cnp_fuel */
+    CNP_TRAP_INTERRUPTED = 6, /* by the session's poll, or the handler of a side exit */
+    CNP_TRAP_OUT_OF_FUEL = 7, /* see cnp_fuel */
+    CNP_TRAP_MEMORY_FAULT = 8 /* see cnp_catch_faults */
 } cnp_trap_kind;
 
 typedef struct cnp_trap {
     cnp_trap_kind kind;
-    uint32_t op;          /* of the function, counted from 0, labels included; 0 when a stack overflows or at an interruption */
-    const char *reason;   /* "integer divide by zero" */
-    const char *function; /* that trapped; when interrupted, that was called. Good as long as its code */
+    uint32_t op;        /* of the function, counted from 0, labels included; 0 for kinds from CNP_TRAP_STACK_OVERFLOW on */
+    const char *reason; /* "integer divide by zero" */
+    char function[64];  /* the name, cut off if longer, of what trapped, or of what was called where nobody knows; "?" if its
+                           code has been freed meanwhile */
+    int signal;         /* of a memory fault, and the address that was accessed, as far as the kernel says */
+    const void *address;
 } cnp_trap;
 
 /* ---- sessions ---- */
@@ -80,7 +85,8 @@ typedef struct cnp_options {
  * may be NULL, and so may every `error`. */
 cnp_session *cnp_open(const cnp_options *options, cnp_error *error);
 
-/* Frees the session with all its code. No thread may run its code, nor end during the call if it ever ran any. */
+/* Frees the session with all its code, cells and assumptions. No thread may run its code, nor end during the call if it ever
+ * ran any. */
 void cnp_close(cnp_session *);
 
 /* ---- building functions ---- */
@@ -132,6 +138,15 @@ static inline cnp_value cnp_offset(int32_t bytes) { return cnp_make_value((uint3
 /* In place of a result that is not wanted. */
 static inline cnp_value cnp_none(void) { return cnp_make_value(0, CNP_NO_VALUE); }
 
+/* A value outside of compiled code; its register's type says which member. */
+typedef union cnp_any {
+    int32_t i32;
+    int64_t i64;
+    float f32;
+    double f64;
+    void *address;
+} cnp_any;
+
 void cnp_place(cnp_function *, cnp_label); /* once for each label */
 void cnp_jump(cnp_function *, cnp_label);
 /* To labels[index], or to `otherwise` if there are not so many. `index` is an i32; at most 65,000 labels. */
@@ -141,6 +156,7 @@ void cnp_move(cnp_function *, cnp_value d, cnp_value a);
 void cnp_select(cnp_function *, cnp_value d, cnp_value a, cnp_value b, cnp_value condition);
 void cnp_ret(cnp_function *, cnp_value); /* cnp_none() from a function without result */
 void cnp_unreachable(cnp_function *);    /* traps */
+void cnp_safepoint(cnp_function *);      /* takes a tick, and polls if it was the last: see cnp_fuel */
 
 /* Calls. A function under construction must be among those that cnp_compile is given together with the caller, and may be
  * the caller itself; compiled code must outlive the caller's. Arguments are of the parameters' types. */
@@ -164,25 +180,94 @@ void cnp_op(cnp_function *, uint32_t op, const cnp_value *operands, size_t n);
 /* The name of an op, such as "i64.add". NULL past the last one. */
 const char *cnp_op_name(uint32_t op);
 
+/* ---- side exits, and entry in loops: an interpreter and compiled code take over from one another ---- */
+
+/* What goes on where compiled code was left: gets the values of the exit, and gives the result of the function that was left, of
+ * its type. 0 if all is well; else all compiled code ends, up to the call from C, by a trap: CNP_TRAP_INTERRUPTED. It may call
+ * compiled code, and must return. */
+typedef int (*cnp_exit_handler)(void *point, const cnp_any *values, size_t n, cnp_any *result);
+/* A label that leads out of compiled code, and is placed nowhere; any number of jumps, branches and tables may lead to it.
+ * `point` is the handler's: a place in the guest's code. Values are registers, which are read where the jump is, or constants;
+ * at most 1,000. They cost nothing on the way past the exit. */
+cnp_label cnp_exit(cnp_function *, cnp_exit_handler handler, void *point, const cnp_value *values, size_t n);
+
+/* A new function that goes on at a label of this one, with what can be reached from there; the label must have been placed.
+ * Its one parameter is the address of the values of the `live` registers, one cnp_any each, in this order. What it calls has
+ * to be compiled together with it, as ever: this function, too, if it calls itself. NULL without memory. */
+cnp_function *cnp_entered_at(const cnp_function *, cnp_label, const cnp_value *live, size_t n);
+
+/* ---- cells and assumptions: what may change while threads run the code ----
+ *
+ * They belong to a session, and must outlive the code that refers to them. What is described here may be called by any thread
+ * at any time, from C that compiled code has called as well. */
+
+typedef struct cnp_cell cnp_cell;             /* a callee that can be exchanged */
+typedef struct cnp_assumption cnp_assumption; /* something that holds until it is invalidated, and never again */
+
+/* Eight bytes of the caller's, aligned to as many, that compiled code reads and any thread sets. */
+typedef struct cnp_data_cell {
+    int64_t value;
+} cnp_data_cell;
+void cnp_load_cell(cnp_function *, cnp_value d, const cnp_data_cell *);
+void cnp_set_data_cell(cnp_session *, cnp_data_cell *, int64_t value); /* all eight bytes at once */
+
+/* A cell with the parameters and the result of its first target, which is its fallback, too. Its name is copied, for messages.
+ * NULL, and the error filled in, if there is no memory or no such function. */
+cnp_cell *cnp_new_cell(cnp_session *, const char *name, const cnp_code *target, size_t index, cnp_error *error);
+void cnp_delete_cell(cnp_cell *); /* NULL is accepted */
+/* Has another target called from now on: one store of eight bytes. A call that has begun goes on in the target that it found,
+ * which is yours to retire (cnp_retire). 0, and the error filled in, if the target has another signature or depends on an
+ * assumption that is broken. */
+int cnp_set_cell(cnp_cell *, const cnp_code *target, size_t index, cnp_error *error);
+/* The same, for the fallback as well. */
+int cnp_set_fallback(cnp_cell *, const cnp_code *target, size_t index, cnp_error *error);
+void cnp_reset_cell(cnp_cell *); /* to its fallback */
+void cnp_call_cell(cnp_function *, cnp_value d, const cnp_cell *callee, const cnp_value *arguments, size_t n);
+
+/* NULL without memory. */
+cnp_assumption *cnp_new_assumption(cnp_session *);
+void cnp_delete_assumption(cnp_assumption *); /* NULL is accepted */
+/* A guard: goes on at `otherwise` if the assumption is broken. One load and a branch. */
+void cnp_assume(cnp_function *, const cnp_assumption *, cnp_label otherwise);
+/* From now on code that depends on it takes the other way at its next guard. Cells whose target was compiled with such a guard,
+ * or together with what was, are reset; then the callbacks run, on this thread. A second time nothing happens. */
+void cnp_invalidate(cnp_assumption *);
+int cnp_is_broken(const cnp_assumption *);
+/* Has callback(data) called once the assumption is broken; at once if it is. 0 without memory. */
+int cnp_on_invalidate(cnp_assumption *, void (*callback)(void *data), void *data);
+
 /* ---- compiling and calling ---- */
 
 /* Compiles functions that may call one another to one piece of code. NULL, and the error filled in, if it cannot. */
 cnp_code *cnp_compile(cnp_session *, cnp_function *const *functions, size_t n, cnp_error *error);
 /* Frees the code, which nothing may run or call any more. NULL is accepted. */
 void cnp_free(cnp_code *);
+/* The same as soon as all threads that are in compiled code now have left it, for code that some of them may be running: at
+ * once if there are none. Who enters from here on must not be able to reach it: no cell has it, and no pointer to it is called.
+ * To call from C what may be retired, compile a function that calls it through a cell. NULL is accepted. */
+void cnp_retire(cnp_code *);
 
 /* One of the functions, as a pointer: cast it to the C type, in which an i64 may be a pointer. */
 cnp_c_function cnp_pointer(const cnp_code *, size_t index);
 /* Bytes of machine code of one of the functions. */
 size_t cnp_code_size(const cnp_code *, size_t index);
 
-typedef union cnp_any {
-    int32_t i32;
-    int64_t i64;
-    float f32;
-    double f64;
-    void *address;
-} cnp_any;
+/* Side exits as they were compiled. */
+typedef struct cnp_exit_place {
+    void *point;
+    size_t offset; /* of its code, from the start of the function's; SIZE_MAX if nothing leads there */
+    size_t n_values;
+} cnp_exit_place;
+typedef struct cnp_value_place {
+    cnp_type type;
+    int is_constant;
+    cnp_any constant; /* if it is one, else */
+    int place;        /* the hardware register it is in, as stencils number them, or -1: */
+    int32_t slot;     /* bytes from the frame to where it is found when the exit is taken */
+} cnp_value_place;
+/* Exit k of one of the functions, in the order they were made, and value number `value` of it. 0 past the last. */
+int cnp_exit_at(const cnp_code *, size_t index, size_t k, cnp_exit_place *);
+int cnp_exit_value_at(const cnp_code *, size_t index, size_t k, size_t value, cnp_value_place *);
 
 /* Calls one of the functions: as many arguments as it has parameters. CNP_TRAP_NONE, and the result, if it returned. If it
  * trapped, the trap. `result` and `trap` may be NULL. */
@@ -193,6 +278,12 @@ cnp_trap_kind cnp_call(const cnp_code *, size_t index, const cnp_any *arguments,
  * What would be more than there is traps, between two ops. */
 #define CNP_UNLIMITED_FUEL ((int64_t)1 << 62)
 int64_t cnp_fuel(cnp_session *, int64_t fuel);
+
+/* Makes SIGSEGV, SIGBUS and SIGFPE traps where they happen in the session's compiled code, or in C that it has called: C is left
+ * in its middle then. Elsewhere they go to whoever handled the signal before. Until the session is closed, and for one session
+ * a process at a time: 0, and the error filled in, if another has them. What takes the signals over later must not pass them on
+ * once the session is closed. */
+int cnp_catch_faults(cnp_session *, cnp_error *error);
 
 /* ---- the ops ---- */
 

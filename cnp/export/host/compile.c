@@ -57,7 +57,8 @@ static int prepare(cnp_session *session, cnp_function *f, cnp_code *code, int fa
             .type_bytes = f->types, .callees = f->callees, .n_callees = (u32)f->n_callees, .scratch = scratch->start,
             .scratch_size = scratch->size, .serial = f->serial, .function_number = part->signature.number,
             .n_registers = (u32)f->n_registers, .n_parameters = f->n_parameters, .n_labels = f->n_labels,
-            .result_type = f->result, .safepoints = 1, .far_calls = (u8)far_calls};
+            .result_type = f->result, .safepoints = 1, .far_calls = (u8)far_calls, .exits = part->exits, .n_exits = part->n_exits,
+            .leave = IS_FLOAT(f->result) ? ROUTINE(session, u64, cnp_leave_float) : ROUTINE(session, u64, cnp_leave_integer)};
         ROUTINE(session, compile_routine, cnp_compile)(&session->library, NULL, request);
         size = request->scratch_used;
     } while (request->error == NEED_SCRATCH);
@@ -133,7 +134,7 @@ static int begin_part(cnp_session *session, cnp_code *code, size_t k, cnp_functi
         part->signature.uses_floats |= IS_FLOAT(f->types[p]);
     f->code = code;
     f->index = k;
-    return part->name && (part->signature.number = take_number(session, part)) != 0;
+    return part->name && describe_exits(f, part) && (part->signature.number = take_number(session, part)) != 0;
 }
 
 static void end_code(cnp_code *code) {
@@ -144,7 +145,10 @@ static void end_code(cnp_code *code) {
         if (code->parts[k].signature.number)
             give_number(session, code->parts[k].signature.number);
         free((void *)(uintptr_t)code->parts[k].name);
+        free(code->parts[k].exits);
+        free(code->parts[k].exit_values);
     }
+    free((void *)code->assumptions);
     free(code);
 }
 
@@ -158,7 +162,7 @@ static cnp_code *compile_locked(cnp_session *session, cnp_function *const *funct
     }
     for (size_t k = 0; done && k < n; k++)
         done = begin_part(session, code, k, functions[k]);
-    if (!done)
+    if (!done || !(done = keep_assumptions(code, functions)))
         out_of_memory(error);
     else if ((done = translate(session, functions, code, 0, requests, error)) < 0)
         done = translate(session, functions, code, 1, requests, error);
@@ -166,11 +170,8 @@ static cnp_code *compile_locked(cnp_session *session, cnp_function *const *funct
         functions[k]->code = NULL;
     free(requests);
     if (done) {
-        code->next = session->codes;
-        code->link = &session->codes;
-        if (code->next)
-            code->next->link = &code->next;
-        return session->codes = code;
+        LINK(session->codes, code);
+        return code;
     }
     if (code)
         end_code(code);
@@ -196,9 +197,7 @@ void cnp_free(cnp_code *code) {
         return;
     session = code->session;
     pthread_mutex_lock(&session->lock);
-    *code->link = code->next;
-    if (code->next)
-        code->next->link = code->link;
+    UNLINK(code);
     end_code(code);
     pthread_mutex_unlock(&session->lock);
 }

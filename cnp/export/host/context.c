@@ -39,15 +39,19 @@ static int poll_host(struct context *context) {
 static cnp_trap describe_trap(cnp_session *session, u64 word, const struct signature *entered) {
     static const char *const reasons[] = {
         "?", "unreachable", "integer divide by zero", "integer overflow", "invalid conversion to integer", "stack overflow",
-        "interrupted", "out of fuel"};
-    cnp_trap trap;
+        "interrupted", "out of fuel", "memory fault"};
+    const struct part *part;
+    cnp_trap trap = {0};
     u32 kind = word & 15, number = (u32)(word >> 32);
     trap.kind = (cnp_trap_kind)kind;
     trap.op = (u32)word >> 4;
     trap.reason = reasons[kind < sizeof reasons / sizeof *reasons ? kind : 0];
     pthread_mutex_lock(&session->lock);
-    trap.function = session->parts[(number ? number : entered->number) - 1]->name;
+    part = session->parts[(number ? number : entered->number) - 1];
+    snprintf(trap.function, sizeof trap.function, "%s", part ? part->name : "?");
     pthread_mutex_unlock(&session->lock);
+    if (trap.kind == CNP_TRAP_MEMORY_FAULT)
+        describe_fault(session, &trap);
     return trap;
 }
 

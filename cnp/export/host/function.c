@@ -29,6 +29,9 @@ void cnp_delete(cnp_function *f) {
     free(f->types);
     free(f->callees);
     free(f->offsets);
+    free(f->exits);
+    free(f->exit_values);
+    free((void *)f->assumptions);
     free((void *)f->targets);
     free(f);
 }

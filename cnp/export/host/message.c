@@ -9,11 +9,34 @@ static const u32 *words_of(const cnp_function *f, u32 number) {
     return words;
 }
 
+static int is_exit(const cnp_function *f, u32 label) {
+    size_t k = 0;
+    while (k < f->n_exits && f->exits[k].label != label)
+        k++;
+    return k < f->n_exits;
+}
+
+/* The registers of the side exits where an op may lead count as operands behind its own, in the order of its labels. */
+static u32 register_of_exits(const cnp_function *f, const u32 *words, u32 number) {
+    for (u32 k = 0; k < *words >> 16; k++)
+        for (size_t e = 0; role_of(*words & 0xffff, k) == LABEL_ROLE && e < f->n_exits; e++)
+            for (u32 v = 0; f->exits[e].label == words[1 + k] && v < f->exits[e].n_values; v++) {
+                cnp_value value = f->exit_values[f->exits[e].first_value + v];
+                if (has_type(value, CNP_REGISTER) && !number--)
+                    return index_of(value);
+            }
+    return 0;
+}
+
 static void *ill_formed(const cnp_function *f, const struct request *request, cnp_error *error) {
     const u32 *words = request->error == EMPTY ? NULL : words_of(f, request->error_op);
-    u32 word = words ? words[1 + request->error_operand] : 0;
+    u32 n = words ? *words >> 16 : 0;
+    int is_of_exit = request->error_operand >= n;
     char place[160];
     int length;
+    u32 word = 0;
+    if (words)
+        word = is_of_exit ? register_of_exits(f, words, request->error_operand - n) : words[1 + request->error_operand];
     if (request->error == EMPTY)
         return fail(error, CNP_ERROR_FUNCTION,
                     "function '%s': it has no ops; accepted: at least one, the last of which ends it", f->name);
@@ -26,11 +49,16 @@ static void *ill_formed(const cnp_function *f, const struct request *request, cn
                       name_of_op(*words & 0xffff));
     if (request->error_op < f->n_offsets)
         snprintf(place + length, sizeof place - (size_t)length, " at bytecode offset %u", (unsigned)f->offsets[request->error_op]);
+    if (request->error == USE_BEFORE_DEFINITION && is_of_exit)
+        snprintf(place + strlen(place), sizeof place - strlen(place), ", side exit");
     switch (request->error) {
     case UNBOUND_LABEL:
         return fail(error, CNP_ERROR_FUNCTION, "%s: label %u is placed nowhere; accepted: a label that cnp_place puts somewhere",
                     place, (unsigned)word);
     case LABEL_PLACED_TWICE:
+        if (is_exit(f, word))
+            return fail(error, CNP_ERROR_FUNCTION, "%s: label %u is a side exit; accepted: a label that cnp_new_label made", place,
+                        (unsigned)word);
         return fail(error, CNP_ERROR_FUNCTION, "%s: label %u is placed a second time; accepted: once", place, (unsigned)word);
     case USE_BEFORE_DEFINITION:
         return fail(error, CNP_ERROR_FUNCTION,

@@ -8,6 +8,8 @@ enum { DEFAULT_CODE_SIZE = 64 << 20 };
 static void fill_in_host(struct host *host, pthread_key_t key) {
     host->poll = poll_host;
     host->trapped = trapped_host;
+    host->left = left_host;
+    host->came_out = came_out_host;
     HOST(pthread_getspecific, pthread_getspecific);
     host->pthread_setspecific = remember_context;
     HOST(pthread_self, pthread_self);
@@ -17,6 +19,9 @@ static void fill_in_host(struct host *host, pthread_key_t key) {
     HOST(mmap, mmap);
     HOST(munmap, munmap);
     HOST(clock_gettime, clock_gettime);
+    HOST(sigaction, sigaction);
+    HOST(sigaltstack, sigaltstack);
+    HOST(raise, raise);
     host->context_key = (u32)key;
     host->threads = &session_of(host)->threads;
     host->threads->epoch = 1;
@@ -25,10 +30,12 @@ static void fill_in_host(struct host *host, pthread_key_t key) {
 /* First of all in the arena: the core wants to start at a page. */
 static int place_core(cnp_session *session, cnp_error *error) {
     struct extent *extent = take_code(&session->arena, BLOB_SIZE, error);
+    u64 host = (u64)(uintptr_t)&session->host;
     if (!extent)
         return 0;
     session->blob = session->arena.executable + extent->start;
     memcpy(session->arena.writable + extent->start, library_data + BLOB_AT, BLOB_SIZE);
+    memcpy(session->arena.writable + extent->start + AT_cnp_own_host, &host, sizeof host);
     fill_imports(session->arena.writable + extent->start);
     if (!commit_code(&session->arena, extent, error)) {
         give_code(&session->arena, extent);
@@ -77,6 +84,7 @@ cnp_session *cnp_open(const cnp_options *options, cnp_error *error) {
     fill_in_host(&session->host, key);
     if (options)
         session->options = *options;
+    session->last_retired = &session->retired;
     prepare_synchronize();
     if (!open_arena(&session->arena, size, session->options.one_mapping, error) || !place_core(session, error)) {
         cnp_close(session);
@@ -86,10 +94,23 @@ cnp_session *cnp_open(const cnp_options *options, cnp_error *error) {
 }
 
 void cnp_close(cnp_session *session) {
+    void *own;
     if (!session)
         return;
+    stop_catching(session);
     while (session->codes)
         cnp_free(session->codes);
+    while (session->retired) {
+        cnp_code *code = session->retired;
+        session->retired = code->next;
+        end_code(code);
+    }
+    while (session->cells)
+        cnp_delete_cell(session->cells);
+    while (session->assumptions)
+        cnp_delete_assumption(session->assumptions);
+    if ((own = pthread_getspecific(session->host.context_key)))
+        forget_context(own); /* with its stack for signals; those of other threads, which are in use there, stay */
     pthread_key_delete(session->host.context_key);
     for (size_t k = 0; k < session->n_contexts; k++)
         munmap(session->contexts[k], CNP_STACK_SIZE);

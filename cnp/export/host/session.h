@@ -18,11 +18,17 @@ struct part {
     struct signature signature;
     const char *name;
     size_t offset, size, entry; /* in the piece; the entry is for C */
+    struct side_exit *exits;    /* the code points to them */
+    struct side_exit_value *exit_values;
+    u32 n_exits;
 };
 
 struct cnp_code {
     cnp_session *session;
     cnp_code *next, **link; /* among the session's; what points here */
+    u64 epoch;              /* that ended when it was retired */
+    const cnp_assumption **assumptions; /* that it depends on */
+    size_t n_assumptions;
     struct extent *extent;
     size_t n;
     struct part parts[];
@@ -45,7 +51,10 @@ struct cnp_session {
     size_t n_scratch;
     struct context **contexts; /* of threads that have run code */
     size_t n_contexts, contexts_capacity;
-    cnp_code *codes;
+    cnp_code *codes, *retired, **last_retired; /* the latter waits for threads, the oldest first */
+    cnp_cell *cells;
+    cnp_assumption *assumptions;
+    struct sigaction old_actions[3]; /* of signals that are caught */
     const struct part **parts; /* by the number that trap words have, less one: 0 is nobody's */
     u32 *free_numbers;
     size_t n_parts, n_free_numbers, parts_capacity;
@@ -59,6 +68,22 @@ typedef u32 (*entry_routine)(const struct library *, u32 is_float, u64 signature
 typedef u64 (*run_routine)(const struct signature *, const u64 *integers, const f64 *floats, struct cnp_result *);
 static void fill_imports(char *blob);
 #define ROUTINE(session, type, name) ((type)(uintptr_t)((session)->blob + AT_##name))
+
+/* Lists whose elements know what points to them. */
+#define LINK(list, element)                           \
+    do {                                              \
+        (element)->link = &(list);                    \
+        (element)->next = (list);                     \
+        if ((element)->next)                          \
+            (element)->next->link = &(element)->next; \
+        (list) = (element);                           \
+    } while (0)
+#define UNLINK(element)                               \
+    do {                                              \
+        *(element)->link = (element)->next;           \
+        if ((element)->next)                          \
+            (element)->next->link = (element)->link;  \
+    } while (0)
 
 /* Room in an array for `n` elements of a size; 0 without memory, or if they were more than words can number. */
 enum { MOST_ELEMENTS = 1 << 30 };
