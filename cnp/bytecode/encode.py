@@ -169,7 +169,9 @@ def _field(field: Field) -> GuestField:
     flags = FieldFlag.SIGNED * field.signed | FieldFlag.EXTENDED * field.extended
     flags |= FieldFlag.BIG_ENDIAN * (field.order == "big")
     flags |= FieldFlag.SCALED * ((field.scale, field.bias) != (1, 0))
-    return GuestField(field.bias, field.scale, field.offset, field.size, field.shift, field.bits, flags)
+    return GuestField(
+        field.bias, (1 << field.bits) - 1, field.scale, field.offset, field.size, field.shift, field.bits, flags
+    )
 
 
 def _array(type: Any, rows: Sequence[Any]) -> Any:

@@ -78,6 +78,7 @@ class GuestField(ctypes.Structure):
 
     _fields_ = (
         ("bias", c_int64),
+        ("mask", c_uint64),
         ("scale", c_int32),
         ("offset", c_uint8),
         ("bytes", c_uint8),

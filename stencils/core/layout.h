@@ -448,6 +448,7 @@ enum verify_code {
  * is the number, or number * scale + bias, modulo 2^64. */
 struct guest_field {
     s64 bias;
+    u64 mask; /* as many ones as there are bits */
     s32 scale;
     u8 offset, bytes, shift, bits;
     u8 flags; /* enum guest_field_flag */
@@ -502,8 +503,8 @@ struct guest_operand {
     s32 value;
 };
 enum guest_operand_kind {
-    GUEST_HEAD,           /* of an op: the word is value */
-    GUEST_WORD,           /* value */
+    GUEST_HEAD,           /* of an op: the word is value, */
+    GUEST_WORD,           /* as here */
     GUEST_REGISTER,       /* register `value` of bank `field` */
     GUEST_REGISTER_FIELD, /* the register of bank `value` that the field numbers */
     GUEST_CONSTANT_FIELD,
