@@ -95,11 +95,16 @@ class SideExits:
         self._kept: list[tuple[Left, str]] = []  # what the rows point to
         self.routine = core.routine("cnp_leave_float" if _is_float(function.result) else "cnp_leave_integer")
         result = NO_TYPE if function.result is None else function.result
+        known: dict[int, Any] = {}  # rows by the values they are of, which exits of bytecode share
         for row, (label, each) in zip(self.rows, exits):
             name = each.described(function.name)
-            values = (SideExitValue * len(each.values))()
-            for to, value in zip(values, each.values):
-                _fill_in(to, value, types, core.register_type)
+            first = known.get(id(each.values))
+            if first is None:
+                values = known[id(each.values)] = (SideExitValue * len(each.values))()
+                for to, value in zip(values, each.values):
+                    _fill_in(to, value, types, core.register_type)
+            else:
+                values = type(first).from_buffer_copy(first)
             self._values.append(values)
             self._kept.append((each, name))
             row.host, row.handler, row.point, row.name = core.host_address, id(each.handler), id(each.point), id(name)

@@ -18,9 +18,11 @@ struct walker {
     u32 *depth_of; /* of an instruction that is reached, and one: 0 if it is not */
     u32 *waiting;  /* targets that are reached, but have not been gone through */
     u32 n_waiting;
-    u64 n_words, n_ops, n_constants, n_labels; /* of the first pass: the most there may be; then: so far */
+    u64 n_words, n_ops, n_constants, n_labels, n_exits; /* of the first pass: the most there may be; then: so far */
     u32 *words, *offsets;
     i64 *constants;
+    struct guest_exit *exits;
+    u8 *is_read;
 };
 
 /* The instruction at hand. */

@@ -23,7 +23,7 @@ static int note_targets(struct walker *w, const struct guest *at) {
 static __attribute__((noinline)) int find_instructions(struct walker *w) {
     struct guest at;
     u32 size = (u32)w->walk->size;
-    u64 words = 0, ops = 0, constants = 0, own_labels = 0;
+    u64 words = 0, ops = 0, constants = 0, own_labels = 0, exits = 0;
     for (u32 k = 0; k < size; k = at.end) {
         if (!next_instruction(w, k, &at))
             return 0;
@@ -33,6 +33,7 @@ static __attribute__((noinline)) int find_instructions(struct walker *w) {
         ops += at.row->n_ops;
         constants += at.row->n_constants;
         own_labels += at.row->n_labels;
+        exits += at.row->n_exits;
         if (at.row->n_targets && !note_targets(w, &at))
             return 0;
     }
@@ -41,6 +42,7 @@ static __attribute__((noinline)) int find_instructions(struct walker *w) {
     w->n_words = words + 2 * w->n_labels;
     w->n_ops = ops + w->n_labels;
     w->n_constants = constants;
+    w->n_exits = exits;
     int is_small = w->n_ops + own_labels <= MOST_GUEST_BYTES && w->n_constants + w->table->n_constants < CONSTANT_WORD;
     return is_small || stray(w, GUEST_TOO_LARGE, 0, 0, 0);
 }
@@ -57,6 +59,17 @@ static int constant_word(struct walker *w, const struct guest *at, const struct 
     *word = CONSTANT_WORD | (u32)w->n_constants;
     w->constants[w->n_constants++] = operand->type == TYPE_F32 ? (u32)value : (i64)value;
     return 1;
+}
+
+static void note_exit(struct walker *w, const struct guest *at, u32 exit, u32 label) {
+    u32 depth = w->table->has_stack ? w->depth_of[at->start] - 1 : 0;
+    w->exits[w->n_exits++] = (struct guest_exit){.offset = at->start, .label = label, .exit = exit, .depth = depth};
+}
+
+static u32 cell_address(struct walker *w, u32 number) {
+    w->is_read[number] = 1;
+    w->constants[w->n_constants] = w->walk->cells[number];
+    return CONSTANT_WORD | (u32)w->n_constants++;
 }
 
 static inline int register_word(struct walker *w, const struct guest *at, const struct guest_operand *operand, u32 *word) {
@@ -90,6 +103,18 @@ static inline int operand_word(struct walker *w, const struct guest *at, const s
         *word = w->label_of[place];
         return check_target(w, at, target, place);
     }
+    case GUEST_EXIT:
+        *word = own_label + (u32)operand->value;
+        if (operand->type)
+            note_exit(w, at, operand->field, *word);
+        return 1;
+    case GUEST_CELL: *word = cell_address(w, w->walk->n_field_cells + (u32)operand->value); return 1;
+    case GUEST_CELL_FIELD:
+        value = field_value(w, at, operand->field);
+        if ((u64)value >= w->walk->n_field_cells)
+            return stray(w, GUEST_NO_SUCH_CELL, at->start, operand->field, value);
+        *word = cell_address(w, (u32)value);
+        return 1;
     default: *word = own_label + (u32)operand->value; return 1; /* GUEST_OWN_LABEL */
     }
 }
@@ -134,9 +159,11 @@ static __attribute__((noinline)) int write_words(struct walker *w) {
     for (u32 b = 0; b < w->table->n_banks; b++)
         registers += w->walk->banks[b].count;
     if (!RESERVE(w, w->words, w->n_words + 3 * registers) || !RESERVE(w, w->offsets, w->n_ops + registers) ||
-        !RESERVE(w, w->constants, w->n_constants + w->table->n_constants))
+        !RESERVE(w, w->constants, w->n_constants + w->table->n_constants) || !RESERVE(w, w->exits, w->n_exits) ||
+        !RESERVE(w, w->is_read, w->walk->n_cells))
         return 0;
-    w->n_words = w->n_ops = 0;
+    memset(w->is_read, 0, w->walk->n_cells);
+    w->n_words = w->n_ops = w->n_exits = 0;
     for (w->n_constants = 0; w->n_constants < w->table->n_constants; w->n_constants++)
         w->constants[w->n_constants] = w->table->constants[w->n_constants];
     set_banks(w);
@@ -175,10 +202,13 @@ int cnp_walk(const struct guest_table *table, struct walk *walk) {
         walk->words = w.words;
         walk->constants = w.constants;
         walk->offsets = w.offsets;
+        walk->exits = w.exits;
+        walk->is_read = w.is_read;
         walk->n_words = w.n_words;
         walk->n_constants = (u32)w.n_constants;
         walk->n_labels = (u32)w.n_labels;
         walk->n_ops = (u32)w.n_ops;
+        walk->n_exits = (u32)w.n_exits;
     }
     return (int)walk->error;
 }
