@@ -14,31 +14,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from cnp.bytecode.operands import Exit, Registers
+    from cnp.bytecode.encode import Encoder
     from cnp.ir.function import Function
     from cnp.runtime.guest_layout import Walk
 
 
-def side_exits(function: Function, walk: Walk, exits: Sequence[Exit], spans: Any, files: Sequence[Registers],
-               stack: Registers | None, handler: Callable[[Any, tuple[Any, ...]], Any] | None) -> dict[int, SideExit]:  # fmt: skip
+def side_exits(
+    function: Function, walk: Walk, encoder: Encoder, spans: Any, handler: Callable[[int, tuple[Any, ...]], Any] | None
+) -> dict[int, SideExit]:
     """The side exits that a walk has found, by the numbers of their labels. UserError if nobody handles them."""
-    rows = (GuestExit * walk.n_exits).from_address(walk.exits) if walk.n_exits else ()
-    if rows and not callable(handler):
+    rows = (GuestExit * walk.n_exits).from_address(walk.exits)
+    if handler is None or not callable(handler):
         what = f"its instruction at offset {rows[0].offset} has an exit, and the handler is {handler!r}"
         raise UserError(f"function {function.name!r}: {what}; accepted: any callable")
-    numbers = {file: number for number, file in enumerate(files)}
+    numbers = {file: number for number, file in enumerate(encoder.files)}
     known: dict[tuple[int, int], tuple[Any, ...]] = {}  # what exits of one kind and depth pass on
     found = {}
     for row in rows:
         key = row.exit, row.depth
         if key not in known:
             values: list[Any] = []
-            for file in exits[row.exit].files:
+            for file in encoder.exits[row.exit].files:
                 span = spans[numbers[file]]
-                count = row.depth if file is stack else span.count
+                count = row.depth if file is encoder.stack else span.count
                 values += [register_of(function, span.first + k) for k in range(count)]
             known[key] = tuple(values)
-        found[row.label] = SideExit(handler, row.offset, known[key])  # type: ignore[arg-type]
+        found[row.label] = SideExit(handler, row.offset, known[key])
     return found
 
 

@@ -61,8 +61,10 @@ class Step:
 
 
 def changed_before(steps: Sequence[Step]) -> tuple[int, int] | None:
-    """An op with an exit, and one that may be executed before it and changes what the exit passes on. If there are none,
-    the interpreter finds everything as it was in front of the instruction."""
+    """An op with an exit, and one that may be executed before it and changes what the exit passes on.
+
+    If there are none, the interpreter finds everything as it was in front of the instruction.
+    """
     placed = {label: number for number, step in enumerate(steps) for label in step.places}
     back = [(placed[label], n) for n, step in enumerate(steps) for label in step.jumps if placed.get(label, n + 1) <= n]
     again = range(min([first for first, _ in back], default=0), max([last for _, last in back], default=-1) + 1)

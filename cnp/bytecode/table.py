@@ -85,10 +85,11 @@ class Table:
         """A function of the bytecode `code`, which is copied.
 
         `callees` are what fields of callees number, from 0, and `cells` what fields of cells and assumptions do.
-        `handler` is what exits lead to: see Exit, and Function.exit. `sizes` says of some files, the operand stack among them,
-        how many registers the function has of them, up to their count. BytecodeError says which instruction is wrong,
-        by its offset; what is wrong with an op (a register that is read before it is written, arguments of a callee
-        that a field numbers, a missing result) is a VerifyError when the function is compiled, with the offset too.
+        `handler` is what exits lead to: see Exit, and Function.exit; without one UserError if there are any. `sizes`
+        says of some files, the operand stack among them, how many registers the function has of them, up to their
+        count. BytecodeError says which instruction is wrong, by its offset; what is wrong with an op (a register that
+        is read before it is written, arguments of a callee that a field numbers, a missing result) is a VerifyError
+        when the function is compiled, with the offset too.
         """
         spans, types = self._lay_out(sizes) if sizes else (self._spans, self._types)
         function: GuestFunction = self._class(name, params, result)
@@ -114,8 +115,7 @@ class Table:
             function._packed = Packed(words, ctypes.string_at(walk.constants, walk.n_constants * 8))
             function._offsets = ctypes.string_at(walk.offsets, walk.n_ops * 4)
             if walk.n_exits:
-                made = self._encoder
-                function._exits = side_exits(function, walk, made.exits, spans, made.files, made.stack, handler)
+                function._exits = side_exits(function, walk, self._encoder, spans, handler)
             if every_cell:
                 function._cells = cells_of(walk, every_cell)
         function._label_count = walk.n_labels

@@ -92,6 +92,8 @@ class Template:
         if len(operands) != len(expected):
             names = ", ".join(each.name for each in expected)
             raise self._error(f"{len(operands)} operands; accepted: {len(expected)} ({names})")
+        if code == Code.PLACE and not isinstance(operands[0], str):
+            raise self._found(repr(operands[0]), expected[0], "a str for a label of the template's own")
         self.words.append((OperandKind.HEAD, 0, 0, code | len(operands) << 16))
         before, pops = self.change, operands.count(pop)
         self.change -= pops
