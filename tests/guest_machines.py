@@ -7,8 +7,8 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cnp import i64
-from cnp.bytecode import Field, Instruction, Page, Prefix, Registers, Table, Target, Variable, peek, pop, push
+from cnp import DataCell, i64
+from cnp.bytecode import Exit, Field, Instruction, Page, Prefix, Registers, Table, Target, Variable, peek, pop, push
 
 MASK = 2**64 - 1
 FUEL = 200
@@ -29,7 +29,7 @@ class Guest:
     """A table, what its programs mean, and how to make one that ends in most cases."""
 
     table: Table
-    run: Callable[[bytes, list[int]], int]
+    run: Callable[..., int]
     program: Callable[[random.Random], bytes]
 
 
@@ -62,9 +62,9 @@ WORDS = Table(
 )
 
 
-def run_words(code: bytes, arguments: list[int]) -> int:
-    """What the words mean."""
-    r, at, fuel = [*arguments, *[0] * (8 - len(arguments))], 0, FUEL
+def run_words(code: bytes, arguments: list[int], at: int = 0) -> int:
+    """What the words mean; from an offset on, with all registers."""
+    r, fuel = [*arguments, *[0] * (8 - len(arguments))], FUEL
     while True:
         op, a, b, c = code[at : at + 4]
         (immediate,) = struct.unpack("<h", code[at + 2 : at + 4])
@@ -167,9 +167,9 @@ BYTES = Table(
 )
 
 
-def run_bytes(code: bytes, arguments: list[int]) -> int:
-    """What the bytes mean."""
-    local, stack, at, fuel = [*arguments, *[0] * (16 - len(arguments))], [], 0, FUEL
+def run_bytes(code: bytes, arguments: list[int], at: int = 0) -> int:
+    """What the bytes mean; from an offset on, with all locals and then what is on the stack."""
+    local, stack, fuel = [*arguments[:16], *[0] * (16 - len(arguments))], arguments[16:], FUEL
     while True:
         start, wide, bits = at, 0, 0
         while code[at] == _WIDE:
@@ -257,6 +257,32 @@ def _step(r: random.Random, made: bytearray, depth: int) -> int:
         made += r.choice((b"\x10", b"\x11"))
         return -1
     return 0
+
+
+# -- the same with a guard in front of most instructions, behind which nothing is greater than a limit
+
+
+def guarded(guest: Guest, limit: int | DataCell) -> Guest:
+    """It leaves with what `run` goes on with."""
+    held = Variable(i64)
+    top, leave = (FILE[A], Exit(FILE)) if guest is REGISTER_GUEST else (peek(0), Exit(LOCALS, STACK))
+    guard: list[tuple[object, ...]] = [("branch_i64_gt_s", top, limit, leave)]
+    if isinstance(limit, DataCell):
+        guard = [("load_cell", held, limit), ("branch_i64_gt_s", top, held, leave)]
+
+    def page(of: Page) -> Page:
+        made = {}
+        for opcode, each in of.instructions.items():
+            if isinstance(each, Prefix):
+                made[opcode] = each if each.page is None else Prefix(page(each.page), each.length)
+            else:
+                is_guarded = each.name not in ("jump", "push", "get", "nop")
+                made[opcode] = Instruction(each.name, *(guard if is_guarded else ()), *each.ops, length=each.length)
+        return Page(of.opcode, made, of.length)
+
+    stack = STACK if guest is STACK_GUEST else None
+    parameters = [FILE if stack is None else LOCALS]
+    return Guest(Table(page(guest.table.page), parameters=parameters, stack=stack), guest.run, guest.program)
 
 
 REGISTER_GUEST = Guest(WORDS, run_words, random_words)

@@ -12,7 +12,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from guest_machines import REGISTER_GUEST, STACK_GUEST, Guest, OutOfFuel
+from guest_machines import REGISTER_GUEST, STACK_GUEST, Guest, OutOfFuel, guarded
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from test_random import native_finding
@@ -24,6 +24,9 @@ from cnp.ir.verifier import Finding, VerifyCode, find
 from cnp.stencil.sources import stencils_directory
 
 GUESTS = pytest.mark.parametrize("guest", [REGISTER_GUEST, STACK_GUEST], ids=["registers", "stack"])
+WITH_GUARDS = pytest.mark.parametrize(
+    "guest", [REGISTER_GUEST, STACK_GUEST, guarded(STACK_GUEST, 9)], ids=["registers", "stack", "guarded"]
+)
 SETTINGS = settings(derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 
@@ -54,7 +57,7 @@ def _end(guest: Guest, code: bytes) -> int:
 def accepts(guest: Guest, code: bytes) -> bool:
     """Whether the walker takes the bytes. What it takes is well formed, and what it does not has a clean error."""
     try:
-        function = guest.table.function("hostile", [i64], i64, code)
+        function = guest.table.function("hostile", [i64], i64, code, handler=print)
     except cnp.BytecodeError as error:
         starts = [each.start for each in read(guest.table.page, code)]
         assert error.offset in (starts or [0]) or error.offset == _end(guest, code)
@@ -83,7 +86,7 @@ def damaged(guest: Guest, r: random.Random) -> bytes:
     return bytes(code)
 
 
-@GUESTS
+@WITH_GUARDS
 def test_damaged_programs(guest: Guest) -> None:
     accepted = sum(accepts(guest, damaged(guest, random.Random(seed))) for seed in range(3000))
     assert 300 < accepted < 2700
@@ -147,7 +150,7 @@ int main(void) {
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="NOT TESTED: there is no gcc")
-@GUESTS
+@WITH_GUARDS
 def test_the_walker_under_sanitizers(guest: Guest, tmp_path: Path) -> None:
     (tmp_path / "driver.c").write_text(DRIVER)
     program = tmp_path / "driver"
@@ -180,7 +183,7 @@ def _walked(guest: Guest, code: bytes) -> tuple[int, int, int]:
 
     with mock.patch("cnp.bytecode.table.message", report):
         try:
-            function = guest.table.function("f", [i64], i64, code)
+            function = guest.table.function("f", [i64], i64, code, handler=print)
         except cnp.BytecodeError:
             error, offset, total = found
             return error, offset, total

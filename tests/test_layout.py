@@ -50,6 +50,7 @@ MIRRORED: Mapping[str, type[ctypes.Structure]] = {
     "guest_bank": guest_layout.GuestBank,
     "guest_table": guest_layout.GuestTable,
     "guest_span": guest_layout.GuestSpan,
+    "guest_exit": guest_layout.GuestExit,
     "walk": guest_layout.Walk,
     "callback": layout.Callback,
     "side_exit": layout.SideExit,

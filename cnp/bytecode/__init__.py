@@ -2,10 +2,11 @@
 
 from cnp.bytecode.function import GuestFunction
 from cnp.bytecode.instruction import Instruction, Page, Prefix
-from cnp.bytecode.operands import Field, Registers, Target, Variable, peek, pop, push
+from cnp.bytecode.operands import Exit, Field, Registers, Target, Variable, peek, pop, push
 from cnp.bytecode.table import Table
 
 __all__ = [
+    "Exit",
     "Field",
     "GuestFunction",
     "Instruction",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 
 from cnp.bytecode.instruction import Instruction, Prefix, pages
-from cnp.bytecode.operands import Field, Registers
+from cnp.bytecode.operands import Exit, Field, Registers, Variable
 from cnp.bytecode.template import Template
 from cnp.errors import UserError
 from cnp.ir.packed import bits_of
@@ -24,6 +24,7 @@ from cnp.runtime.guest_layout import (
     GuestTarget,
     Relation,
 )
+from cnp.types import Type
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
@@ -44,8 +45,11 @@ class Encoder:
         self.files: list[Registers] = []
         self.fields: list[Field] = []
         self.callees: list[Any] = []
+        self.exits: list[Exit] = []
+        self.cells: list[Any] = []  # that templates name
+        self.flag = Variable(Type.i64, "what an assumption's cell has")
         self._constants: list[int] = []
-        self._numbers: dict[int, int] = {}  # of fields, files and callees, by id
+        self._numbers: dict[int, int] = {}  # of fields, files, exits and cells, by id
         self._rows = {row.method: row for row in op_table.rows.values()}
         self._pages: list[GuestPage] = []
         self._entries: list[GuestEntry] = []
@@ -60,6 +64,10 @@ class Encoder:
         self.callee_base = len(self.callees)
         for each in every:
             self._add_page(each, every)
+        for exit in self.exits:
+            for file in exit.files:
+                if file is not stack:
+                    self.bank(file)
         if stack is not None:
             self._numbers.pop(id(stack), None)
             if stack in self.files:
@@ -93,6 +101,14 @@ class Encoder:
     def field(self, field: Field) -> int:
         """The number of a field."""
         return self._number(self.fields, field)
+
+    def exit(self, exit: Exit) -> int:
+        """The number of an exit."""
+        return self._number(self.exits, exit)
+
+    def cell(self, cell: Any) -> int:
+        """The number of a cell that a template names."""
+        return self._number(self.cells, cell)
 
     def callee(self, callee: Any) -> int:
         """The number of a callee that a template names."""
@@ -136,7 +152,7 @@ class Encoder:
         made = Template(self, instruction, length, place)
         row = GuestInstruction(
             len(self._operands), len(made.words), made.n_ops, made.n_constants, made.n_labels, len(made.targets),
-            len(self._targets), length, made.ends, 0, made.needs, made.change, made.most, 0,
+            len(self._targets), length, made.ends, 0, made.needs, made.change, made.most, made.n_exits,
         )  # fmt: skip
         self._instructions.append(row)
         self._operands += [GuestOperand(*each) for each in made.words]
@@ -169,7 +185,9 @@ def _field(field: Field) -> GuestField:
     flags = FieldFlag.SIGNED * field.signed | FieldFlag.EXTENDED * field.extended
     flags |= FieldFlag.BIG_ENDIAN * (field.order == "big")
     flags |= FieldFlag.SCALED * ((field.scale, field.bias) != (1, 0))
-    return GuestField(field.bias, field.scale, field.offset, field.size, field.shift, field.bits, flags)
+    return GuestField(
+        field.bias, (1 << field.bits) - 1, field.scale, field.offset, field.size, field.shift, field.bits, flags
+    )
 
 
 def _array(type: Any, rows: Sequence[Any]) -> Any:

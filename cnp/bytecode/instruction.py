@@ -19,7 +19,8 @@ class Instruction:
     - a register: Variable, file[number], file[field], pop, push or peek(n)
     - a number that is read: a register, a Python number, or a Field, whose value it is (of a float, whose bits)
     - the offset of a load or store, which may be left out: an int or a Field
-    - a label: a Target, or a str, which is a label of the template's own that ("place", "name") puts somewhere
+    - a label: a Target, an Exit, or a str, a label of the template's own that ("place", "name") puts somewhere
+    - of load_cell or assume a cnp.DataCell or cnp.Assumption, or a Field that numbers the cells of Table.function
     - the callee of a call: what Function.call takes, or a Field that numbers the callees of Table.function
 
     `length` is in bytes, without prefixes, up to 65535; by default the page's.

@@ -57,5 +57,6 @@ def _about(error: WalkError, page: Page, fields: list[Field], code: bytes, walk:
         WalkError.CONSTANT_OUT_OF_RANGE: "accepted: a number in [-2^31, 2^32)",
         WalkError.OFFSET_OUT_OF_RANGE: "accepted: an offset in (-2^31, 2^31)",
         WalkError.NO_SUCH_CALLEE: f"accepted: one of {callees} callees, from 0",
+        WalkError.NO_SUCH_CELL: f"accepted: one of {walk.n_field_cells} cells, from 0",
     }[error]
     return f"{fields[row]!r} is {value}; {what}"

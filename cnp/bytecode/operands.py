@@ -120,6 +120,23 @@ class Target:
         self.relative_to = relative_to
 
 
+class Exit:
+    """A label that leads out of compiled code, to the interpreter: the handler of Table.function gets the offset of the
+    instruction, with its prefixes, and a tuple of what is `live`, as it is in front of the instruction.
+
+    That are Variables, files of registers, of each all that the function has, and the operand stack, as deep as it is
+    there, from the bottom. UserError for anything else.
+    """
+
+    __slots__ = ("files",)
+
+    def __init__(self, *live: Variable | Registers) -> None:
+        for each in live:
+            if not isinstance(each, (Variable, Registers)):
+                raise UserError(f"exit: it cannot pass on {each!r}; accepted: Variables and files of Registers")
+        self.files = [each.file if isinstance(each, Variable) else each for each in live]
+
+
 class Peek:
     """A value on the operand stack, see `peek`."""
 

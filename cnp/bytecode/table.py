@@ -6,6 +6,7 @@ import ctypes
 
 from cnp.backends import native
 from cnp.bytecode.encode import Encoder
+from cnp.bytecode.exits import cells_of, side_exits
 from cnp.bytecode.function import GuestFunction
 from cnp.bytecode.message import message
 from cnp.bytecode.operands import Registers, Variable, within
@@ -17,11 +18,11 @@ from cnp.runtime.guest_layout import GuestSpan, Walk, WalkError
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
     from cnp.bytecode.instruction import Page
-    from cnp.ir.function import Callee
+    from cnp.ir.function import Callee, ReadCell
     from cnp.types import ParameterType, Type
 
 
@@ -77,14 +78,18 @@ class Table:
         code: bytes | bytearray | memoryview = b"",
         *,
         callees: Sequence[Callee] = (),
+        cells: Sequence[ReadCell] = (),
+        handler: Callable[[int, tuple[int | float, ...]], Any] | None = None,
         sizes: Mapping[Registers, int] | None = None,
     ) -> GuestFunction:
         """A function of the bytecode `code`, which is copied.
 
-        `callees` are what fields of callees number, from 0. `sizes` says of some files, the operand stack among them,
-        how many registers the function has of them, up to their count. BytecodeError says which instruction is wrong,
-        by its offset; what is wrong with an op (a register that is read before it is written, arguments of a callee
-        that a field numbers, a missing result) is a VerifyError when the function is compiled, with the offset too.
+        `callees` are what fields of callees number, from 0, and `cells` what fields of cells and assumptions do.
+        `handler` is what exits lead to: see Exit, and Function.exit; without one UserError if there are any. `sizes`
+        says of some files, the operand stack among them, how many registers the function has of them, up to their
+        count. BytecodeError says which instruction is wrong, by its offset; what is wrong with an op (a register that
+        is read before it is written, arguments of a callee that a field numbers, a missing result) is a VerifyError
+        when the function is compiled, with the offset too.
         """
         spans, types = self._lay_out(sizes) if sizes else (self._spans, self._types)
         function: GuestFunction = self._class(name, params, result)
@@ -97,6 +102,10 @@ class Table:
         data = bytes(code)
         walk = Walk(code=data, size=len(data), banks=ctypes.addressof(spans))
         walk.n_parameters, walk.n_callees = n_parameters, len(callees)
+        every_cell = [*cells, *self._encoder.cells]
+        if every_cell:
+            addresses = self._addresses(name, every_cell)
+            walk.cells, walk.n_field_cells, walk.n_cells = ctypes.addressof(addresses), len(cells), len(every_cell)
         core = native.core()
         with core.compiling(1) as scratch:
             self._run(core, walk, scratch)
@@ -105,6 +114,10 @@ class Table:
             words = ctypes.string_at(walk.words, walk.n_words * 4)
             function._packed = Packed(words, ctypes.string_at(walk.constants, walk.n_constants * 8))
             function._offsets = ctypes.string_at(walk.offsets, walk.n_ops * 4)
+            if walk.n_exits:
+                function._exits = side_exits(function, walk, self._encoder, spans, handler)
+            if every_cell:
+                function._cells = cells_of(walk, every_cell)
         function._label_count = walk.n_labels
         return function
 
@@ -118,6 +131,12 @@ class Table:
             if self._walk(ctypes.addressof(self._encoder.table), ctypes.addressof(walk)) != WalkError.NEEDS_SCRATCH:
                 return
             size = walk.scratch_used
+
+    def _addresses(self, name: str, cells: Sequence[ReadCell]) -> Any:
+        for each in cells:
+            if not hasattr(each, "address"):
+                raise UserError(f"function {name!r}: {each!r} is no cell; accepted: cnp.DataCells and cnp.Assumptions")
+        return (ctypes.c_uint64 * len(cells))(*(each.address for each in cells))
 
     def _room(self, spans: Any) -> int:
         return sum(span.count for span, _ in zip(spans, self._places))

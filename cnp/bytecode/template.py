@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cnp.bytecode.operands import Element, Field, Peek, Target, pop, push
+from cnp.bytecode.guards import CellAddress, Step, changed_before, lowered
+from cnp.bytecode.operands import Element, Exit, Field, Peek, Target, pop, push
 from cnp.errors import UserError
 from cnp.ir.function import callee_signature
 from cnp.ir.optable import CODE_NAMES, Code, Operand, Role
@@ -45,24 +46,30 @@ class Template:
         self._length = length
         self.words: list[Word] = []
         self.targets: list[tuple[int, str, int]] = []  # field, what it is relative to, depth
-        self.n_constants = 0
+        self.n_constants = self.n_exits = 0
         self.change = self.needs = self.most = 0
-        self._labels: dict[str, int] = {}
-        placed: list[str] = []
+        self._labels: dict[str | Exit, int] = {}
+        self._steps: list[Step] = []
         code: int | None = None
         for number, op in enumerate(instruction.ops):
-            name = op[0] if op else None
-            self._place = f"{place}, op {number} ({name})"
-            called = encoder.called.get(name) if isinstance(name, str) else None
-            code = Code.CALL if called else self._code(name)
-            if code == Code.PLACE and len(op) == 2 and isinstance(op[1], str):
-                placed.append(op[1])
-            self._add(code, list(op[1:] if called is None else _call_of(called, op[1:])))
+            self._place = f"{place}, op {number} ({op[0] if op else None})"
+            self._steps.append(Step(op))
+            for name, *operands in lowered(self._place, op, encoder.flag):
+                called = encoder.called.get(name) if isinstance(name, str) else None
+                code = Code.CALL if called else self._code(name)
+                self._add(code, operands if called is None else _call_of(called, operands))
         self._place = place
-        if sorted(placed) != sorted(self._labels):
-            wrong = sorted({*placed} ^ {*self._labels} or {each for each in placed if placed.count(each) > 1})
+        placed = [label for step in self._steps for label in step.places]
+        labels = [each for each in self._labels if isinstance(each, str)]
+        if sorted(placed) != sorted(labels):
+            wrong = sorted({*placed} ^ {*labels} or {each for each in placed if placed.count(each) > 1})
             raise self._error(f"label {wrong[0]!r} is not placed once")
-        self.n_ops = len(instruction.ops)
+        changed = changed_before(self._steps)
+        if changed is not None:
+            exit, before = changed
+            what = f"op {before} ({self._steps[before].name}) changes {self._steps[before].changes!r}"
+            raise self._error(f"{what}, which the exit of op {exit} passes on as it was; accepted: exits first")
+        self.n_ops = sum(word[0] is OperandKind.HEAD for word in self.words)
         self.n_labels = len(self._labels)
         self.ends = code in TERMINATORS
 
@@ -85,6 +92,8 @@ class Template:
         if len(operands) != len(expected):
             names = ", ".join(each.name for each in expected)
             raise self._error(f"{len(operands)} operands; accepted: {len(expected)} ({names})")
+        if code == Code.PLACE and not isinstance(operands[0], str):
+            raise self._found(repr(operands[0]), expected[0], "a str for a label of the template's own")
         self.words.append((OperandKind.HEAD, 0, 0, code | len(operands) << 16))
         before, pops = self.change, operands.count(pop)
         self.change -= pops
@@ -97,6 +106,9 @@ class Template:
             else:
                 slot = self.change
             self.words.append(self._word(value, each, slot))
+            if each.role is Role.DESTINATION and value is not None:
+                file = value.file if isinstance(value, Element) else self._encoder.stack if slot < 0 else None
+                self._steps[-1].changes = file
         if push in operands:
             self.change += 1
             self.most = max(self.most, self.change)
@@ -161,6 +173,8 @@ class Template:
             if isinstance(value, Field):
                 return OperandKind.CALLEE_FIELD, 0, self._field(value), self._encoder.callee_base
             return OperandKind.WORD, 0, 0, self._encoder.callee(value)
+        if isinstance(value, CellAddress):
+            return self._cell(value.cell)
         type = self._type(value)
         if type is None:
             if role is Role.OFFSET:
@@ -192,11 +206,22 @@ class Template:
     def _label(self, value: Any, expected: Operand) -> Word:
         if isinstance(value, str):
             return OperandKind.OWN_LABEL, 0, 0, self._labels.setdefault(value, len(self._labels))
+        if isinstance(value, Exit):
+            is_first = value not in self._labels
+            self.n_exits += is_first
+            label = self._labels.setdefault(value, len(self._labels))
+            return OperandKind.EXIT, is_first, self._encoder.exit(value), label
         if not isinstance(value, Target):
-            raise self._found(repr(value), expected, "a Target, or a str for a label of the template's own")
+            raise self._found(repr(value), expected, "a Target, an Exit, or a str for a label of the template's own")
         self.targets.append((self._field(value.field), value.relative_to, self.change))
         self.needs = max(self.needs, -self.change)
         return OperandKind.TARGET, 0, 0, len(self.targets) - 1
+
+    def _cell(self, value: Any) -> Word:
+        self.n_constants += 1
+        if isinstance(value, Field):
+            return OperandKind.CELL_FIELD, 0, self._field(value), 0
+        return OperandKind.CELL, 0, 0, self._encoder.cell(value)
 
     def _offset(self, value: Any, expected: Operand) -> Word:
         if isinstance(value, Field):

@@ -47,6 +47,8 @@ def _definition(name: str, table: Table, library: Library) -> str:
         raise UserError(
             f"bytecode {name!r}: a template calls {encoder.callees[0]!r}; accepted in C: callees that a field numbers"
         )
+    if encoder.exits or encoder.cells:
+        raise UserError(f"bytecode {name!r}: a template has an exit, or names a cell; C programs cannot have them yet")
     guest = encoder.table
     arrays = dict(zip(_ARRAYS, encoder._arrays))
     arrays |= {"spans": table._spans, "types": table._types}

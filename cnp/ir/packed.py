@@ -79,7 +79,7 @@ def _operands(function: Function, code: int, words: memoryview, constants: memor
     # Of a call its second operand says what the others are, of a move or select its first.
     found: list[Any] = list(words)
     if code in (Code.MOVE, Code.SELECT) and found and not found[0] & CONSTANT:
-        found[0] = _register(function, found[0])
+        found[0] = register_of(function, found[0])
     expected = operands_of(function, (code, *found)) or ()
     for index, (word, operand) in enumerate(zip(words, expected)):
         found[index] = _operand(function, word, operand, constants)
@@ -94,7 +94,7 @@ def _operand(function: Function, word: int, operand: Operand, constants: Sequenc
     if operand.role is Role.LABEL:
         return word if word & CONSTANT else _label(function, word)
     if not word & CONSTANT:
-        return _register(function, word)
+        return register_of(function, word)
     if operand.role is Role.DESTINATION:
         return None if word == NO_OPERAND else word
     index = word & ~CONSTANT
@@ -117,7 +117,8 @@ def bits_of(type: Type, value: Any) -> int:
     return int(value.__index__()) & 0xFFFFFFFFFFFFFFFF
 
 
-def _register(function: Function, index: int) -> Register:
+def register_of(function: Function, index: int) -> Register:
+    """A register by its index, which the function has."""
     register: Register = _new(Register)
     register.code = function._first_code + index
     return register

@@ -45,6 +45,9 @@ class OperandKind(enum.IntEnum):
     STACK = 7
     TARGET = 8
     OWN_LABEL = 9
+    EXIT = 10
+    CELL = 11
+    CELL_FIELD = 12
 
 
 class WalkError(enum.IntEnum):
@@ -66,6 +69,7 @@ class WalkError(enum.IntEnum):
     UNDERFLOW = 13
     OVERFLOW = 14
     DEPTHS_DIFFER = 15
+    NO_SUCH_CELL = 16
     NEEDS_SCRATCH = 100
 
 
@@ -78,6 +82,7 @@ class GuestField(ctypes.Structure):
 
     _fields_ = (
         ("bias", c_int64),
+        ("mask", c_uint64),
         ("scale", c_int32),
         ("offset", c_uint8),
         ("bytes", c_uint8),
@@ -129,7 +134,7 @@ class GuestInstruction(ctypes.Structure):
         ("needs", c_uint16),
         ("change", c_int16),
         ("most", c_uint16),
-        ("zeros", c_uint16),
+        ("n_exits", c_uint16),
     )
 
 
@@ -170,6 +175,12 @@ class GuestSpan(ctypes.Structure):
     _fields_ = (("first", c_uint32), ("count", c_uint32))
 
 
+class GuestExit(ctypes.Structure):
+    """`struct guest_exit`."""
+
+    _fields_ = (("offset", c_uint32), ("label", c_uint32), ("exit", c_uint32), ("depth", c_uint32))
+
+
 class Walk(ctypes.Structure):
     """`struct walk`."""
 
@@ -181,16 +192,23 @@ class Walk(ctypes.Structure):
         ("scratch_size", c_uint64),
         ("n_parameters", c_uint32),
         ("n_callees", c_uint32),
+        ("cells", c_void_p),
+        ("n_field_cells", c_uint32),
+        ("n_cells", c_uint32),
         ("words", c_void_p),
         ("constants", c_void_p),
         ("offsets", c_void_p),
+        ("exits", c_void_p),
+        ("is_read", c_void_p),
         ("n_words", c_uint64),
         ("scratch_used", c_uint64),
         ("n_constants", c_uint32),
         ("n_labels", c_uint32),
         ("n_ops", c_uint32),
+        ("n_exits", c_uint32),
         ("error", c_uint32),
         ("error_offset", c_uint32),
         ("error_field", c_uint32),
+        ("zero", c_uint32),
         ("error_value", c_int64),
     )

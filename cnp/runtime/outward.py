@@ -118,11 +118,16 @@ class SideExits:
         self.routine = (home or core).routine("cnp_leave_float" if _is_float(function.result) else "cnp_leave_integer")
         host = (home or core).host_address
         result = NO_TYPE if function.result is None else function.result
+        known: dict[int, Any] = {}  # rows by the values they are of, which exits of bytecode share
         for row, (label, each) in zip(self.rows, exits):
             name = each.described(function.name)
             values = _array(SideExitValue, len(each.values), home)
-            for to, value in zip(values, each.values):
-                _fill_in(to, value, types, core.register_type)
+            first = known.setdefault(id(each.values), values)
+            if first is values:
+                for to, value in zip(values, each.values):
+                    _fill_in(to, value, types, core.register_type)
+            else:
+                ctypes.memmove(values, first, ctypes.sizeof(first))
             self._values.append(values)
             self._kept.append((each, name))
             row.host, row.handler, row.point, row.name = host, id(each.handler), id(each.point), id(name)

@@ -232,7 +232,7 @@ static void select_side_exit(struct selection *s, struct side_exit *exit) {
     exit->frame_size = c->request->frame_size;
     exit->extent = s->library->first_slot + (c->n_slots + registers + s->library->float_registers) * 8;
     s->leaves = 1;
-    move(s, 0, in_register(s->library->integer_argument[0]), (struct location){.value = (i64)exit, .is_constant = 1, .slot = -2});
+    move(s, 0, in_register(s->library->integer_argument[0]), immediate((i64)exit));
     s->value[ADDRESS_VALUE] = c->request->leave;
     put_control(s, s->frame == LARGE_FRAME ? CALL_C_LARGE_FRAME : CALL_C_STENCIL);
     put_control(s, RETURN_STENCIL);

@@ -42,8 +42,10 @@ struct block {
     u16 depth;
     u8 reachable;
     u8 loop_head; /* LOOP or INNERMOST_LOOP */
+    u8 ends_in_table;
     u8 is_landed_on; /* from a jump table, in code that marks such places */
     s32 loop_end; /* of a loop head: the block behind the loop */
+    u32 straight_end; /* of a block that every way to a later one leads through: the next loop head, or n_blocks; else 0 */
 };
 
 struct compilation {

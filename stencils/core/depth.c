@@ -14,8 +14,7 @@ static int flow_from(struct walker *w, u32 start) {
     u32 size = (u32)w->walk->size, most = w->walk->banks[w->table->n_banks - 1].count;
     struct guest at;
     for (u32 k = start;; k = at.end) {
-        if (!next_instruction(w, k, &at))
-            return 0;
+        instruction_at(w, k, &at);
         const struct guest_instruction *row = at.row;
         u32 depth = w->depth_of[k] - 1;
         if (depth < row->needs)

@@ -84,6 +84,7 @@ static void find_successors(struct compilation *c) {
         const struct instruction *last = &c->instructions[block->end - 1];
         s32 next = block->end == first_side_exit(c) ? (s32)c->n_blocks : (s32)b + 1;
         block->successor[0] = block->successor[1] = -1;
+        block->ends_in_table = last->kind == TABLE_OP;
         switch (last->kind) {
         case BRANCH_OP:
             block->successor[0] = (s32)c->block_at[c->label_at[last->target]];
@@ -97,12 +98,11 @@ static void find_successors(struct compilation *c) {
 }
 
 static u32 n_successors(const struct compilation *c, const struct block *block) {
-    const struct instruction *last = &c->instructions[block->end - 1];
-    return last->kind == TABLE_OP ? (u32)last->operand[1] + 1 : 2;
+    return block->ends_in_table ? (u32)c->instructions[block->end - 1].operand[1] + 1 : 2;
 }
 static s32 successor(const struct compilation *c, const struct block *block, u32 k) {
-    const struct instruction *last = &c->instructions[block->end - 1];
-    return last->kind == TABLE_OP ? (s32)c->block_at[c->label_at[list_at(c, last->other)[k]]] : block->successor[k];
+    return block->ends_in_table ? (s32)c->block_at[c->label_at[list_at(c, c->instructions[block->end - 1].other)[k]]]
+                                : block->successor[k];
 }
 
 /* The side exit that successor k is, or NULL. */
@@ -112,6 +112,7 @@ static const struct side_exit *side_exit_behind(const struct compilation *c, con
     return first >= first_side_exit(c) ? &c->request->exits[first - first_side_exit(c)] : 0;
 }
 
+/* And how many predecessors each block has. */
 static int find_reachable(struct compilation *c) {
     u32 *stack, depth = 0;
     if (!ALLOCATE(c, stack, c->n_blocks))
@@ -125,7 +126,10 @@ static int find_reachable(struct compilation *c) {
             s32 to = successor(c, block, k);
             if (to == (s32)c->n_blocks)
                 falls_off = c->instructions[block->end - 1].number;
-            else if (to >= 0 && !c->blocks[to].reachable) {
+            else if (to >= 0) {
+                c->blocks[to].n_predecessors++;
+                if (c->blocks[to].reachable)
+                    continue;
                 c->blocks[to].reachable = 1;
                 stack[depth++] = (u32)to;
             }
@@ -137,30 +141,19 @@ static int find_reachable(struct compilation *c) {
 
 static int find_predecessors(struct compilation *c) {
     u32 total = 0;
-    for (u32 pass = 0; pass < 2; pass++) {
-        for (u32 b = 0; b < c->n_blocks; b++) {
-            const struct block *block = &c->blocks[b];
-            if (!block->reachable)
-                continue;
-            for (u32 k = 0, n = n_successors(c, block); k < n; k++) {
-                s32 to = successor(c, block, k);
-                if (to < 0)
-                    continue;
-                if (pass)
-                    c->predecessors[c->blocks[to].predecessors + c->blocks[to].n_predecessors] = b;
-                c->blocks[to].n_predecessors++;
-                total++;
-            }
-        }
-        if (pass)
-            return 1;
-        if (!ALLOCATE(c, c->predecessors, total + 1))
-            return 0;
-        u32 start = 0;
-        for (u32 b = 0; b < c->n_blocks; b++) {
-            c->blocks[b].predecessors = start;
-            start += c->blocks[b].n_predecessors;
-            c->blocks[b].n_predecessors = 0;
+    for (u32 b = 0; b < c->n_blocks; b++) {
+        c->blocks[b].predecessors = total;
+        total += c->blocks[b].n_predecessors;
+        c->blocks[b].n_predecessors = 0;
+    }
+    if (!ALLOCATE(c, c->predecessors, total + 1))
+        return 0;
+    for (u32 b = 0; b < c->n_blocks; b++) {
+        const struct block *block = &c->blocks[b];
+        for (u32 k = 0, n = block->reachable ? n_successors(c, block) : 0; k < n; k++) {
+            s32 to = successor(c, block, k);
+            if (to >= 0)
+                c->predecessors[c->blocks[to].predecessors + c->blocks[to].n_predecessors++] = b;
         }
     }
     return 1;
@@ -174,12 +167,16 @@ static int find_loops(struct compilation *c) {
         return 0;
     fill(change, 0, (c->n_blocks + 1ull) * sizeof *change);
     fill(last, 0xff, (c->n_blocks + 1ull) * sizeof *last);
+    s32 furthest = 0, first_exit = (s32)c->block_at[first_side_exit(c)]; /* no block is behind that */
     for (u32 b = 0; b < c->n_blocks; b++) {
-        const struct block *block = &c->blocks[b];
+        struct block *block = &c->blocks[b];
+        block->straight_end = furthest <= (s32)b;
         if (!block->reachable)
             continue;
         for (u32 k = 0, n = n_successors(c, block); k < n; k++) {
             s32 to = successor(c, block, k);
+            if (to > furthest && to < first_exit)
+                furthest = to;
             if (to < 0 || to > (s32)b)
                 continue;
             last[to] = (s32)b;
@@ -190,14 +187,16 @@ static int find_loops(struct compilation *c) {
         }
     }
     s32 next_head = (s32)c->n_blocks;
-    for (s32 b = (s32)c->n_blocks - 1; b >= 0; b--)
-        if (last[b] >= 0) {
-            c->blocks[b].loop_head = next_head > last[b] ? INNERMOST_LOOP : LOOP;
-            c->blocks[b].loop_end = last[b] + 1;
-            next_head = b;
-            change[b]++;
-            change[last[b] + 1]--;
-        }
+    for (s32 b = (s32)c->n_blocks - 1; b >= 0; b--) {
+        c->blocks[b].straight_end *= (u32)next_head;
+        if (last[b] < 0)
+            continue;
+        c->blocks[b].loop_head = next_head > last[b] ? INNERMOST_LOOP : LOOP;
+        c->blocks[b].loop_end = last[b] + 1;
+        next_head = b;
+        change[b]++;
+        change[last[b] + 1]--;
+    }
     s32 depth = 0;
     for (u32 b = 0; b < c->n_blocks; b++) {
         depth += change[b];

@@ -55,7 +55,7 @@ static void put_slot_result(struct selection *s, const struct op *op, struct loc
 /* Whether `op d, a, constant` has a stencil of three addresses. */
 static int put_free_immediate(struct selection *s, const struct op *op, struct location d, struct location a, struct location b) {
     int file = operand_file(op, 0);
-    if (!HAS(op, FREE_IMMEDIATE) || !b.is_constant || a.is_constant)
+    if (!HAS(op, FREE_IMMEDIATE) || !is_immediate(b) || is_immediate(a))
         return 0;
     i64 value = narrow(op, 1) ? (i64)(s64)(s32)b.value : b.value;
     u32 index = class_alternative(s, file, op->classes_b, &value), places = s->library->alternative[file][registers_of(s, file)] + 1u;
@@ -74,7 +74,7 @@ static void put_binary(struct selection *s, const struct op *op, struct location
     const struct op *ops = s->library->ops;
     int commutes = op->flags & COMMUTATIVE, mirrors = commutes || op->swapped != NO_OP;
     int file = IS_FLOAT(op->result_type);
-    if (mirrors && ((a.is_constant && !b.is_constant) || (!HAS(op, FREE) && same_place(d, b) && !same_place(d, a)))) {
+    if (mirrors && ((is_immediate(a) && !is_immediate(b)) || (!HAS(op, FREE) && same_place(d, b) && !same_place(d, a)))) {
         struct location t = a;
         a = b;
         b = t;
@@ -85,7 +85,7 @@ static void put_binary(struct selection *s, const struct op *op, struct location
         return;
     }
     if (HAS(op, FREE)) {
-        if (commutes && !a.is_constant && !b.is_constant && a.place > b.place) /* one stencil serves both orders */
+        if (commutes && !is_immediate(a) && !is_immediate(b) && a.place > b.place) /* one stencil serves both orders */
             put_free(s, op, d, b, a);
         else
             put_free(s, op, d, a, b);
@@ -105,7 +105,7 @@ static void put_binary(struct selection *s, const struct op *op, struct location
             struct location kept = in_slot(s, file, temporary_slot(s, 2));
             move(s, file, kept, d);
             b = kept;
-        } else if (op->n_operands > 2 && !c.is_constant &&
+        } else if (op->n_operands > 2 && !is_immediate(c) &&
                    (c_file == file ? same_place(d, c) : d.slot >= 0 && d.slot == c.slot)) {
             struct location kept = in_slot(s, c_file, temporary_slot(s, 2));
             move(s, c_file, kept, c);
@@ -133,7 +133,7 @@ static void put_indexed(struct selection *s, const struct op *op, u32 scale, u32
 static struct location put_sum(struct selection *s, struct location base, struct location index, u32 scale) {
     const struct library *library = s->library;
     struct location sum = in_slot(s, 0, temporary_slot(s, 2));
-    struct location by = {.is_constant = 1, .value = scale, .slot = -2};
+    struct location by = immediate(scale);
     if (scale)
         put_binary(s, &library->ops[library->known[I64_SHL]], sum, index, by, by);
     put_binary(s, &library->ops[library->known[I64_ADD]], sum, scale ? sum : index, base, base);

@@ -452,6 +452,7 @@ enum verify_code {
  * is the number, or number * scale + bias, modulo 2^64. */
 struct guest_field {
     s64 bias;
+    u64 mask; /* as many ones as there are bits */
     s32 scale;
     u8 offset, bytes, shift, bits;
     u8 flags; /* enum guest_field_flag */
@@ -495,7 +496,7 @@ struct guest_instruction {
     u16 needs;  /* values that must be on the operand stack */
     s16 change; /* of its depth */
     u16 most;   /* by how much the depth grows meanwhile */
-    u16 zeros;
+    u16 n_exits;
 };
 
 /* A word of a template. */
@@ -506,8 +507,8 @@ struct guest_operand {
     s32 value;
 };
 enum guest_operand_kind {
-    GUEST_HEAD,           /* of an op: the word is value */
-    GUEST_WORD,           /* value */
+    GUEST_HEAD,           /* of an op: the word is value, */
+    GUEST_WORD,           /* as here */
     GUEST_REGISTER,       /* register `value` of bank `field` */
     GUEST_REGISTER_FIELD, /* the register of bank `value` that the field numbers */
     GUEST_CONSTANT_FIELD,
@@ -516,6 +517,9 @@ enum guest_operand_kind {
     GUEST_STACK,        /* a place on the operand stack, from the depth in front of the instruction */
     GUEST_TARGET,       /* the label of target `value` of the instruction */
     GUEST_OWN_LABEL,
+    GUEST_EXIT,       /* the same of a label that is exit `field` of the table; `type` is 1 where it is named first */
+    GUEST_CELL,       /* the address of a cell, counted from behind those that fields number */
+    GUEST_CELL_FIELD, /* of the one that the field numbers */
 };
 
 /* Registers of one type; which, says the walk. */
@@ -544,6 +548,13 @@ struct guest_span {
     u32 first, count;
 };
 
+/* Where an instruction may leave for the interpreter, which goes on with it: what a side exit is made of. */
+struct guest_exit {
+    u32 offset, label;
+    u32 exit;  /* of the table's */
+    u32 depth; /* of the operand stack */
+};
+
 /* One function of guest bytecode. */
 struct walk {
     const u8 *code;
@@ -552,14 +563,19 @@ struct walk {
     char *scratch;
     u64 scratch_size;
     u32 n_parameters, n_callees;
-    /* results, in the scratch: what a request has, and the place in the code of each op */
+    const i64 *cells; /* addresses: those that fields number, then those that templates name */
+    u32 n_field_cells, n_cells;
+    /* results, in the scratch: what a request has, the place in the code of each op, exits, and which cells are read */
     const u32 *words;
     const i64 *constants;
     const u32 *offsets; /* or NO_GUEST_OFFSET */
+    const struct guest_exit *exits;
+    const u8 *is_read;
     u64 n_words, scratch_used;
-    u32 n_constants, n_labels, n_ops;
+    u32 n_constants, n_labels, n_ops, n_exits;
     u32 error, error_offset; /* enum walk_error; of an instruction */
     u32 error_field;         /* row, where a field is wrong */
+    u32 zero;
     s64 error_value;
 };
 #define NO_GUEST_OFFSET 0xffffffffu
@@ -567,7 +583,7 @@ struct walk {
 enum walk_error {
     WALKED, GUEST_EMPTY, GUEST_TOO_LARGE, GUEST_TRUNCATED, GUEST_NO_SUCH_OPCODE, GUEST_TOO_MANY_PREFIXES, GUEST_TARGET_OUTSIDE,
     GUEST_TARGET_INSIDE, GUEST_NO_SUCH_REGISTER, GUEST_CONSTANT_OUT_OF_RANGE, GUEST_OFFSET_OUT_OF_RANGE, GUEST_NO_SUCH_CALLEE,
-    GUEST_FALLS_OFF, GUEST_UNDERFLOW, GUEST_OVERFLOW, GUEST_DEPTHS_DIFFER,
+    GUEST_FALLS_OFF, GUEST_UNDERFLOW, GUEST_OVERFLOW, GUEST_DEPTHS_DIFFER, GUEST_NO_SUCH_CELL,
     GUEST_NEEDS_SCRATCH = 100
 };
 #endif

@@ -1,6 +1,8 @@
 /* Blocks -> one interval a register: from where its value is first made or needed to where it is last needed.
  * Each register is followed backwards from the blocks that need it to those that define it (after Boissinot et al.,
- * 2008), so that the work is the size of the answer, not registers times blocks. */
+ * 2008), so that the work is the size of the answer, not registers times blocks. Most need not be: a register that is
+ * first defined in a block through which every way to later ones leads is defined in all of them, and until control
+ * comes back to one of them its interval ends with its last use. */
 #include "compile.h"
 
 /* Blocks that define a register, or need it from their predecessors: linked lists in one array. */
@@ -12,6 +14,7 @@ struct mentions {
     u32 n, capacity;
     u32 *needs, *defines;        /* by register: index + 1 of the first */
     u32 *needed_in, *defined_in; /* by register: block + 1 of the latest */
+    u32 *sure_until; /* by register: blocks in front of this one have it from its first definition, and no loop begins between */
     struct compilation *c;
 };
 
@@ -28,15 +31,19 @@ static int mention(struct mentions *m, u32 *list, s32 reg, u32 block) {
 
 static inline f32 weight_at(u16 depth) { return (f32)(1u << 3 * (depth < 6 ? depth : 6)); }
 
-static int use(struct mentions *m, s32 reg, u32 instruction, u32 block, f32 weight) {
-    struct interval *interval = &m->c->intervals[reg];
-    s32 position = position_of(instruction);
-    if (position < interval->start)
+/* Instructions are gone through in order. */
+static inline void reach(struct interval *interval, s32 position, f32 weight) {
+    if (interval->end < 0)
         interval->start = position;
     if (position > interval->end)
         interval->end = position;
     interval->weight += weight;
-    if (m->defined_in[reg] == block + 1 || m->needed_in[reg] == block + 1)
+}
+
+static int use(struct mentions *m, s32 reg, u32 instruction, u32 block, f32 weight) {
+    struct interval *interval = &m->c->intervals[reg];
+    reach(interval, position_of(instruction), weight);
+    if (block < m->sure_until[reg] || m->defined_in[reg] == block + 1 || m->needed_in[reg] == block + 1)
         return 1;
     m->needed_in[reg] = block + 1;
     return mention(m, m->needs, reg, block);
@@ -44,12 +51,9 @@ static int use(struct mentions *m, s32 reg, u32 instruction, u32 block, f32 weig
 
 static int definition(struct mentions *m, s32 reg, u32 instruction, u32 block, f32 weight) {
     struct interval *interval = &m->c->intervals[reg];
-    s32 position = position_of(instruction) + 1;
-    if (position < interval->start)
-        interval->start = position;
-    if (position > interval->end)
-        interval->end = position;
-    interval->weight += weight;
+    if (interval->end < 0 && !m->sure_until[reg])
+        m->sure_until[reg] = m->c->blocks[block].straight_end;
+    reach(interval, position_of(instruction) + 1, weight);
     if (m->defined_in[reg] == block + 1)
         return 1;
     m->defined_in[reg] = block + 1;
@@ -192,13 +196,16 @@ static int find_intervals(struct compilation *c) {
     char *temporary = c->next;
     struct mentions m = {.c = c};
     u32 *visited, *defined, *stack;
-    if (!ALLOCATE(c, m.needs, 4 * n) || !ALLOCATE(c, visited, 3 * c->n_blocks))
+    if (!ALLOCATE(c, m.needs, 5 * n) || !ALLOCATE(c, visited, 3 * c->n_blocks))
         return 0;
-    fill(m.needs, 0, 4ull * n * sizeof *m.needs);
+    fill(m.needs, 0, 5ull * n * sizeof *m.needs);
     fill(visited, 0, 2ull * c->n_blocks * sizeof *visited);
     m.defines = m.needs + n;
     m.needed_in = m.defines + n;
     m.defined_in = m.needed_in + n;
+    m.sure_until = m.defined_in + n;
+    for (u32 r = 0; r < c->request->n_parameters && !c->blocks[0].loop_head; r++)
+        m.sure_until[r] = c->blocks[0].straight_end;
     defined = visited + c->n_blocks;
     stack = defined + c->n_blocks;
     m.all = (struct mention *)c->next;

@@ -196,8 +196,11 @@ static void put(struct selection *s, u32 index) {
         return;
     }
     struct item *items = &c->items[c->n_items];
-    for (u32 k = 0; k < stencil->chunks; k++)
-        items[k] = item_of(library, chunk_number(library, stencil, k));
+    if (stencil->chunks == 1) /* most have one */
+        *items = item_of(library, stencil->chunk);
+    else
+        for (u32 k = 0; k < stencil->chunks; k++)
+            items[k] = item_of(library, library->runs[stencil->chunk + k]);
     for (u32 k = 0; k < stencil->holes; k++)
         put_hole(s, stencil, &library->holes[stencil->hole + k], items);
     if (__builtin_expect(c->traces != 0, 0) && c->n_traces < c->max_traces)
@@ -210,11 +213,13 @@ static void put_control(struct selection *s, enum known_control which) { put(s, 
 
 /* Where an operand lives, as the op table numbers it: register, slot, or an immediate's class. */
 struct location {
-    u32 place;     /* register, or the number of registers for the slot, or beyond */
-    s32 slot;      /* bytes from frame */
-    i64 value;     /* of a constant */
-    u8 is_constant;
+    u32 place; /* register, or the number of registers for the slot, or beyond */
+    s32 slot;  /* bytes from frame, or one of those below */
+    i64 value; /* of a constant */
 };
+enum { NO_SLOT = -1, CONSTANT_SLOT = -2 };
+static inline int is_immediate(struct location at) { return at.slot == CONSTANT_SLOT; }
+static inline struct location immediate(i64 value) { return (struct location){.value = value, .slot = CONSTANT_SLOT}; }
 
 static inline u32 registers_of(const struct selection *s, int file) {
     return file ? s->library->float_registers : s->library->integer_registers;
@@ -223,17 +228,17 @@ static inline u32 registers_of(const struct selection *s, int file) {
 static inline struct location in_slot(const struct selection *s, int file, s32 slot) {
     return (struct location){.place = registers_of(s, file), .slot = slot * 8 + (s32)s->library->first_slot};
 }
-static inline struct location in_register(u32 hardware) { return (struct location){.place = hardware, .slot = -1}; }
+static inline struct location in_register(u32 hardware) { return (struct location){.place = hardware, .slot = NO_SLOT}; }
 
 static inline struct location locate(const struct selection *s, s32 operand, int file) {
     if (operand < 0)
-        return (struct location){.value = (i64)constant(s->c, operand), .is_constant = 1, .slot = -2};
+        return immediate((i64)constant(s->c, operand));
     const struct interval *interval = &s->c->intervals[operand];
     return interval->place >= 0 ? in_register((u32)interval->place) : in_slot(s, file, interval->slot);
 }
 
 static inline int same_place(struct location a, struct location b) {
-    return !a.is_constant && !b.is_constant && a.place == b.place && a.slot == b.slot;
+    return a.place == b.place && a.slot == b.slot && !is_immediate(a);
 }
 
 /* The alternative of a place at an operand position. */
@@ -270,7 +275,7 @@ static inline u32 pattern_of(const struct selection *s, const struct op *op, int
 }
 
 static inline int is_far(const struct selection *s, struct location at) {
-    return s->has_far_slots && !at.is_constant && at.slot >= (s32)s->library->slot_reach;
+    return s->has_far_slots && at.slot >= (s32)s->library->slot_reach;
 }
 
 /* Between a register, or a slot that instructions reach, and one that they do not: a load or store beside frame. */
@@ -292,7 +297,7 @@ static void move(struct selection *s, int file, struct location to, struct locat
     if (same_place(to, from))
         return;
     if (__builtin_expect(is_far(s, to) | is_far(s, from), 0)) {
-        if (from.is_constant || (is_far(s, to) && is_far(s, from))) {
+        if (is_immediate(from) || (is_far(s, to) && is_far(s, from))) {
             struct location near = in_slot(s, file, temporary_slot(s, FAR_TEMPORARIES - 1));
             move(s, file, near, from);
             from = near;
@@ -304,7 +309,7 @@ static void move(struct selection *s, int file, struct location to, struct locat
     s->place[0] = to.place;
     s->place[1] = from.place;
     u32 index;
-    if (from.is_constant) {
+    if (is_immediate(from)) {
         s->value[IMMEDIATE_A] = from.value;
         index = class_alternative(s, file, op->classes_a, &s->value[IMMEDIATE_A]);
     } else {
@@ -314,19 +319,27 @@ static void move(struct selection *s, int file, struct location to, struct locat
     put(s, s->library->placements[op->base[FREE] + alternative(s, file, to) * op->n_a + index]);
 }
 
+/* A constant's alternative, and what its hole gets; or 0: then it is in a temporary slot from now on. */
+static u32 immediate_index(struct selection *s, struct location *at, int file, u32 classes, int narrow, u32 which, u32 temporary) {
+    i64 value = narrow ? (i64)(s64)(s32)at->value : at->value;
+    u32 index = class_alternative(s, file, classes, &value);
+    if (index) {
+        s->value[IMMEDIATE_A + which - 1] = value;
+        return index;
+    }
+    struct location to = in_slot(s, file, temporary_slot(s, temporary));
+    move(s, file, to, *at);
+    *at = to;
+    return 0;
+}
+
 /* A source operand as an op's stencils want it; what they do not offer goes through a temporary slot. `which` of d, a, b
  * and c it is says which holes are its own. */
-static u32 source_index(struct selection *s, struct location *at, int file, u32 classes, int narrow, u32 which, u32 temporary) {
-    if (at->is_constant) {
-        i64 value = narrow ? (i64)(s64)(s32)at->value : at->value;
-        u32 index = class_alternative(s, file, classes, &value);
-        if (index) {
-            s->value[IMMEDIATE_A + which - 1] = value;
+COMMON_PATH u32 source_index(struct selection *s, struct location *at, int file, u32 classes, int narrow, u32 which, u32 temporary) {
+    if (is_immediate(*at)) {
+        u32 index = immediate_index(s, at, file, classes, narrow, which, temporary);
+        if (index)
             return index;
-        }
-        struct location to = in_slot(s, file, temporary_slot(s, temporary));
-        move(s, file, to, *at);
-        *at = to;
     }
     s->value[SLOT_D + which] = (i64)(s64)at->slot;
     s->place[which] = at->place;

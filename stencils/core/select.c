@@ -21,19 +21,19 @@ static void select_value(struct selection *s, const struct instruction *at) {
         if (HAS(op, FREE))
             put_free(s, op, d, a, a);
         else
-            put_binary(s, op, d, a, (struct location){.is_constant = 1}, a);
+            put_binary(s, op, d, a, immediate(0), a);
         return;
     }
     struct location b = locate(s, at->operand[1], operand_file(op, 1)), c = b;
     if (at->n > 2)
         c = locate(s, at->operand[2], operand_file(op, 2));
     u32 row = at->op;
-    if (b.is_constant && s->library->reducible[row >> 6 & 3] >> (row & 63) & 1) {
+    if (is_immediate(b) && s->library->reducible[row >> 6 & 3] >> (row & 63) & 1) {
         row = reduce_strength(s, row, &b.value);
         op = &s->library->ops[row];
         if (op->flags & SHIFT) /* takes its count modulo the width */
             b.value &= op->result_type == TYPE_I32 ? 31 : 63;
-        else if (!a.is_constant && (put_small_multiple(s, row, d, a, b.value) || put_division(s, row, d, a, b.value)))
+        else if (!is_immediate(a) && (put_small_multiple(s, row, d, a, b.value) || put_division(s, row, d, a, b.value)))
             return;
     }
     put_binary(s, op, d, a, b, c);
@@ -69,15 +69,15 @@ static void select_store(struct selection *s, const struct instruction *at) {
     const struct op *op = &s->library->ops[at->op];
     int file = operand_file(op, 0);
     struct location value = locate(s, at->operand[0], file), base = locate(s, at->operand[1], 0);
-    if (value.is_constant && op->flags & STORES_BYTE)
+    if (is_immediate(value) && op->flags & STORES_BYTE)
         value.value = (i64)(s64)(s8)value.value;
     if (at->other >= 0) {
         struct location index = locate(s, at->operand[2], 0);
-        if (value.is_constant || value.place < registers_of(s, file)) {
+        if (is_immediate(value) || value.place < registers_of(s, file)) {
             s->value[OFFSET_VALUE] = (i64)(s64)at->target;
             s->value[IMMEDIATE_A] = value.value;
-            u32 kind = value.is_constant ? op->offsets : at->target != 0;
-            put_indexed(s, op, (u32)at->other, kind, value.is_constant ? 0 : value.place, base, index);
+            u32 kind = is_immediate(value) ? op->offsets : at->target != 0;
+            put_indexed(s, op, (u32)at->other, kind, is_immediate(value) ? 0 : value.place, base, index);
             return;
         }
         base = put_sum(s, base, index, (u32)at->other);
@@ -122,7 +122,7 @@ static s32 select_branch(struct selection *s, const struct instruction *at, s32 
     struct location a = locate(s, at->operand[0], operand_file(op, 0)), b = a;
     if (at->n > 1) {
         b = locate(s, at->operand[1], operand_file(op, 1));
-        if (a.is_constant && op->swapped != NO_OP) {
+        if (is_immediate(a) && op->swapped != NO_OP) {
             struct location t = a;
             a = b;
             b = t;
