@@ -2,7 +2,8 @@
 access to memory needs; refuses registers that are read before they are written, and accesses that can never be right.
 
 A pointer keeps to the region it was made from, whatever is added to it: the interpreter and compiled code check it
-against that region alone. One whose origin is not known, such as one that was loaded, may point into any region."""
+against that region alone. One whose origin is not known, such as one that was loaded, may point into any region.
+room.py finds pointers whose accesses are inside since another register counts what is left."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from . import instruction as bpf
+from . import room
 from .instruction import FRAME_POINTER, FRAME_SIZE, EbpfError, Instruction, Kind, Program, kind_of, target_of
 from .maps import LOOKUP, UPDATE, MapSpec
 from .memory import CONTEXT, FIRST_MAP, STACK
@@ -44,14 +46,15 @@ UNSET, ANY, LENGTH = Value(What.UNSET), Value(What.ANY), Value(What.LENGTH)
 
 
 class State(NamedTuple):
-    """Registers, and how many bytes the context is known to have."""
+    """Registers, how many bytes the context is known to have, and what is known of how many are left."""
 
     registers: tuple[Value, ...]
     checked: int
+    rooms: room.Rooms
 
     def having(self, register: int, value: Value) -> State:
         """The state with one register changed."""
-        return State((*self.registers[:register], value, *self.registers[register + 1 :]), self.checked)
+        return self._replace(registers=(*self.registers[:register], value, *self.registers[register + 1 :]))
 
 
 class Check(Enum):
@@ -118,7 +121,8 @@ def _join(a: Value, b: Value) -> Value:
 def _join_states(a: State | None, b: State) -> State:
     if a is None:
         return b
-    return State(tuple(map(_join, a.registers, b.registers)), min(a.checked, b.checked))
+    registers = tuple(map(_join, a.registers, b.registers))
+    return State(registers, min(a.checked, b.checked), room.joined(a.rooms, b.rooms))
 
 
 def _abroad(value: Value) -> Value:
@@ -145,7 +149,7 @@ class _Analysis:
         registers = [UNSET] * bpf.REGISTERS
         registers[1], registers[2] = Value(What.POINTER, CONTEXT, 0), LENGTH
         registers[FRAME_POINTER] = Value(What.POINTER, STACK, 0)
-        self._reach(self.verified.entry, State(tuple(registers), 0))
+        self._reach(self.verified.entry, State(tuple(registers), 0, room.START))
         while self.work:
             number = self.work.pop()
             for target, state in self._after(number, self.before[number]):
@@ -177,12 +181,14 @@ class _Analysis:
             if after is not None:
                 yield number + 1, after
         elif kind is Kind.WIDE:
-            yield number + 2, state.having(instruction.dst, self._wide(number, instruction))
+            rooms = room.after(state.rooms, instruction)
+            yield number + 2, state._replace(rooms=rooms).having(instruction.dst, self._wide(number, instruction))
         else:
             for register in bpf.writes(instruction):
                 value = self._computed(instruction, state) if kind is Kind.ARITHMETIC else ANY
                 state = self._checked(number, instruction, state).having(register, value)
-            yield number + 1, self._checked(number, instruction, state, again=True)
+            state = self._checked(number, instruction, state, again=True)
+            yield number + 1, state._replace(rooms=room.after(state.rooms, instruction))
 
     def _checked(self, number: int, instruction: Instruction, state: State, *, again: bool = False) -> State:
         """The state after an access: the context has the bytes that were accessed."""
@@ -226,6 +232,7 @@ class _Analysis:
         code, dst, _, _, imm = instruction
         if code & bpf.X or code & 7 == bpf.JMP32:
             return state
+        state = state._replace(rooms=room.refined(state.rooms, instruction, taken=taken))
         value, operation = state.registers[dst], code & 0xF0
         if value.what is What.MAYBE and imm == 0 and operation in (bpf.JEQ, bpf.JNE):
             found = taken == (operation == bpf.JNE)
@@ -254,15 +261,15 @@ class _Analysis:
             ]
             if instruction.imm == LOOKUP and state.registers[1].what is What.MAP:
                 registers[0] = Value(What.MAYBE, FIRST_MAP + (state.registers[1].offset or 0), number)
-            return State(tuple(registers), state.checked)
+            return State(tuple(registers), state.checked, room.after_call(state.rooms))
         start = target_of(number, instruction)
         self.callers.setdefault(start, set()).add(number)
         arguments = [UNSET, *map(_abroad, state.registers[1:6]), *[UNSET] * 4, Value(What.POINTER, STACK, 0)]
-        self._reach(start, State(tuple(arguments), state.checked))
+        self._reach(start, State(tuple(arguments), state.checked, ()))
         if start not in self.results:
             return None
         registers[0] = self.results[start]
-        return State(tuple(registers), state.checked)
+        return State(tuple(registers), state.checked, room.after_call(state.rooms))
 
     def _return(self, start: int, value: Value) -> None:
         joined = _join(self.results.get(start, value), value)
@@ -319,7 +326,8 @@ class _Analysis:
         if write and spec is not None and not spec.writable:
             refuse(self.program, number, f"writes map {region - FIRST_MAP}, which is read-only")
         if what is What.MAYBE or start is None:
-            return Access(Check.RANGE, region)
+            inside = region == CONTEXT and room.holds(state.rooms, register, offset, size)
+            return Access(Check.NOTHING if inside else Check.RANGE, region)
         first = start + offset
         if region == CONTEXT:
             if first < 0:
