@@ -111,7 +111,8 @@ int cnp_exit_value_at(const cnp_code *code, size_t index, size_t k, size_t value
     if (!exit || value >= exit->n_values)
         return 0;
     row = &exit->values[value];
-    *place = (cnp_value_place){.type = (cnp_type)row->type, .is_constant = row->is_constant, .place = row->place, .slot = row->slot};
+    *place = (cnp_value_place){.type = (cnp_type)row->type, .is_constant = row->is_constant, .place = row->place,
+                               .slot = row->slot};
     memcpy(&place->constant, &row->constant, sizeof place->constant);
     return 1;
 }
