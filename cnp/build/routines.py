@@ -9,10 +9,8 @@ from cnp.build.compile import Compiler
 from cnp.build.core import Part
 from cnp.build.elf import read_object
 from cnp.build.ops import SourceOp
+from cnp.stencil.model import CALLED_OP
 from cnp.target.record import arguments
-
-EXPORTED = "cnp_op_"
-"""What the name of a called op's function begins with, in a library's table of exports."""
 
 
 def compile_routines(compiler: Compiler, ops: Sequence[SourceOp]) -> Iterator[Part]:
@@ -33,7 +31,7 @@ def _function(op: SourceOp) -> str:
     result = op.result.name if op.result is not None else "void"
     returns = "return " if op.result is not None else ""
     # Visible, because the core's flags hide what is not exported.
-    head = f"__attribute__((used)) {result} {EXPORTED}{op.name}({parameters})"
+    head = f"__attribute__((used)) {result} {CALLED_OP}{op.name}({parameters})"
     return f"{head};\n{head} {{ {returns}{op.name}({given}, 0); }}\n"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from cnp.stencil.model import CALLED_OP
 from cnp.types import Type
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 def declarations(library: Library) -> str:
     """A function for each, as users call it."""
-    return "".join(f"/* {_meaning(method, row)} */\n{_head(method, row)};\n" for method, row in _rows(library).items())
+    return "".join(f"/* {_meaning(method, row)} */\n{_head(method, row)};\n" for method, row in library.calls.items())
 
 
 def definitions(library: Library) -> str:
@@ -22,14 +23,9 @@ def definitions(library: Library) -> str:
     for name, offsets in library.imports.items():
         externs.append(f'extern void import_{name}(void) __asm__("{name}");')
         stores += [f"    address = (u64)(uintptr_t)import_{name}, memcpy(blob + {at}, &address, 8);" for at in offsets]
-    functions = (_function(method, row) for method, row in _rows(library).items())
+    functions = (_function(method, row) for method, row in library.calls.items())
     body = ["    u64 address;", *stores] if stores else ["    (void)blob;"]
     return "\n".join((*externs, "static void fill_imports(char *blob) {", *body, "}", *functions, ""))
-
-
-def _rows(library: Library) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = library.meta.get("extension", {}).get("calls", {})
-    return found
 
 
 def _types(row: Mapping[str, Any]) -> list[Type]:
@@ -56,7 +52,8 @@ def _function(method: str, row: Mapping[str, Any]) -> str:
         (
             f"{_head(method, row)} {{",
             f"    const cnp_value arguments[{count}] = {{{', '.join(f'p{number}' for number in range(count))}}};",
-            f"    const struct callee row = {{.kind = CALLEE_C, .address = ROUTINE(f->session, u64, cnp_op_{method}),",
+            "    const struct callee row = {.kind = CALLEE_C,",
+            f"                                .address = ROUTINE(f->session, u64, {CALLED_OP}{method}),",
             f"                                .result_type = {result}, .n_parameters = {count},",
             f"                                .parameter_type = {{{parameters}}}}};",
             f"    put_call(f, {'cnp_none()' if row['result'] is None else 'd'}, &row, NULL, arguments, {count});",

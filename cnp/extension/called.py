@@ -7,6 +7,7 @@ import ctypes
 from cnp.backends.native import core_for
 from cnp.errors import LibraryError, UserError
 from cnp.ir.function import CalledOp
+from cnp.stencil.model import CALLED_OP
 from cnp.types import Type
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from cnp.ir.function import Meanings
     from cnp.stencil.library import Library
 
-_PREFIX = "cnp_op_"
-
 
 def called_ops(library: Library, imports: Mapping[str, Any], meanings: Meanings) -> dict[str, CalledOp]:
     """The called ops by public name. The library is in code memory afterwards, if it has any.
@@ -27,8 +26,7 @@ def called_ops(library: Library, imports: Mapping[str, Any], meanings: Meanings)
     have, is no address, or is another than when the library was loaded first.
     """
     addresses = _resolved(library, imports)
-    rows: Mapping[str, Any] = library.meta.get("extension", {}).get("calls", {})
-    if not rows:
+    if not library.calls:
         return {}
     running = core_for(library, addresses)
     if running.imports != addresses:
@@ -37,11 +35,11 @@ def called_ops(library: Library, imports: Mapping[str, Any], meanings: Meanings)
             f"{library.path} has been loaded with other addresses of {', '.join(changed)}; accepted: the same ones"
         )
     found = {}
-    for method, row in rows.items():
+    for method, row in library.calls.items():
         params = tuple(Type.i64 if each is None else Type(each) for each in row["params"])
         result = None if row["result"] is None else Type(row["result"])
         name = method.replace("_", ".", 1)
-        found[name] = CalledOp(running.routine(_PREFIX + method), params, result, name, row["doc"], meanings)
+        found[name] = CalledOp(running.routine(CALLED_OP + method), params, result, name, row["doc"], meanings)
     return found
 
 

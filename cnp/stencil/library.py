@@ -306,6 +306,12 @@ class Library:
         found: Mapping[str, Sequence[int]] = self.meta.get("extension", {}).get("imports", {})
         return found
 
+    @property
+    def calls(self) -> Mapping[str, Mapping[str, Any]]:
+        """Of an extension library: its ops that are called, by method, as `cnp.build.routines.described` has them."""
+        found: Mapping[str, Mapping[str, Any]] = self.meta.get("extension", {}).get("calls", {})
+        return found
+
     @cached_property
     def ops(self) -> Sequence[OpRow]:
         """The op table."""

@@ -12,6 +12,8 @@ NO_OP = 0xFFFF
 """In place of an op's index: there is none."""
 NO_RESULT = 255
 """In place of a result type: the op produces nothing."""
+CALLED_OP = "cnp_op_"
+"""What the name of a called op's function begins with, in a library's table of exports."""
 CHUNK_SIZE = 16
 """Bytes of code in a chunk, at most."""
 MOST_REGISTERS = 32
