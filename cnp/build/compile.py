@@ -158,21 +158,22 @@ class Unit:
     def merged(self, pending: Pending, attempt: int) -> dict[str, Function | None]:
         """By placement's label, its function with references where literals are; None where they are not in fields.
 
-        Of placements that differ in registers alone the first shows where the fields are; the others are compiled with
-        the first sample alone, and with all where this leaves a doubt. That the second would not have given other
-        instructions is seen when registers' fields are learned: those codes must be alike.
+        Of placements with the same immediates that differ in registers alone the first shows where the fields are; the
+        others are compiled with the first sample alone, and with all where this leaves a doubt. That the second would
+        not have given other instructions is seen when registers' fields are learned: those codes must be alike.
         """
         if attempt:
             self.functions.clear()
         target = self.compiler.target
-        first = {p.group: p.label for p, _ in reversed(pending)}
-        leaders = [each for each in pending if first[each[0].group] == each[0].label]
-        others = [each for each in pending if first[each[0].group] != each[0].label]
+        kinds = {p.label: (p.group, *((each.position, each.name) for each in immediates)) for p, immediates in pending}
+        first = {kind: label for label, kind in reversed(kinds.items())}
+        leaders = [each for each in pending if first[kinds[each[0].label]] == each[0].label]
+        others = [each for each in pending if first[kinds[each[0].label]] != each[0].label]
         self._compile(pending, attempt, full=frozenset(first.values()))
         result = {p.label: self._merge(p, immediates, attempt) for p, immediates in leaders}
         doubtful = []
         for p, immediates in others:
-            like = result[first[p.group]]
+            like = result[first[kinds[p.label]]]
             sampled = strategies(immediates, target)[attempt].sampled(immediates)
             result[p.label] = like and read_sample(self.functions[f"{p.label}_0"], like, sampled, target)
             if result[p.label] is None:
