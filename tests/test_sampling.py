@@ -20,7 +20,7 @@ from cnp.stencil.sources import library_path
 from cnp.target import TARGETS
 from cnp.target.immediate import ImmediateClass, logical_immediate
 from cnp.target.patch import NEGATE, KindFlag, PatchKind, Segment
-from cnp.target.record import Instruction
+from cnp.target.record import Instruction, Target
 from cnp.target.x86_64 import TARGET as X86_64
 from cnp.types import Type
 
@@ -57,8 +57,27 @@ def test_other_differences_are_not_a_hole(samples: tuple[str, str]) -> None:
 
 
 def test_literal_that_the_op_ignores_leaves_no_hole() -> None:
-    merged = merge_samples([function("90"), function("90")], [immediate("I8", 107, -109)], X86_64)
+    """Where it can be a relocation, that tells whether it is ignored: (a | b) & 1 is 1 for both of these literals."""
+    samples, each = [function("90"), function("90")], [immediate("I8", 107, -109)]
+    assert merge_samples(samples, each, X86_64) is None
+    merged = merge_samples(samples, each, replace(X86_64, sample_kinds=None))
     assert merged is not None and merged.references == ()
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=lambda each: each.name)
+def test_literals_differ_in_every_bit_but_the_sign(target: Target) -> None:
+    found = 0
+    for each in target.classes:
+        is_count = each.name.startswith("COUNT")
+        for position in ("A", "B", "C", "SHIFT") if not each.pattern else ():
+            literals = target.samples(each.name, position)
+            if literals:
+                found += 1
+                first, second = literals
+                whole = 31 if is_count or position == "SHIFT" else max(~each.low, each.high) // each.scale
+                mask = (1 << whole.bit_length()) - 1
+                assert (first ^ second) // each.scale & mask == mask, (each.name, position)
+    assert found > 5
 
 
 # Where an instruction is a word, a field is told from the kinds that could have made the difference.
