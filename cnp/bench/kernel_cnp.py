@@ -22,11 +22,11 @@ def cnp_entry(kernel: Kernel, arguments: Arguments) -> LocalEntry:
     """A kernel as a user of cnp gets it: safepoints in its loops included."""
     module = parsed(kernel)
     compiled = module[kernel.name].compile()
-    size = sum(len(each.compile().code) - _jump_tables(each) for each in module.values())
+    size = sum(len(each.compile().code) - jump_tables(each) for each in module.values())
     return LocalEntry(lambda: compiled(*arguments), arguments, size)
 
 
-def _jump_tables(function: Function) -> int:
+def jump_tables(function: Function) -> int:
     """Bytes of constants in a function's code: of C compilers' constants are not counted either."""
     labels = [len(op) - 3 for op in function.ops if op[0] == Code.TABLE]
     return sum(labels) * _TABLE_ENTRY

@@ -10,7 +10,7 @@ from typing import Any
 
 from cnp.backends.foreign import ForeignFunction
 from cnp.bench.figure import Unavailable
-from cnp.bench.kernel_cnp import parsed
+from cnp.bench.kernel_cnp import jump_tables, parsed
 from cnp.bench.kernel_entry import Outcome, exact
 from cnp.bench.kernel_table import Arguments, Kernel
 from cnp.build.clang import Clang
@@ -39,7 +39,9 @@ _RESULTS = {None: None, ctypes.c_int32: Type.i32, ctypes.c_int64: Type.i64, ctyp
 class GuestCode:
     """A kernel's code for another machine. `image` runs anywhere, `entry` is in it."""
 
-    code_size: int  # without constants and jump tables
+    code_size: (
+        int  # with constants, which one compiler keeps in instructions and another beside them; without jump tables
+    )
     compiled: ForeignFunction | None = None
     image: bytes = b""
     entry: int = 0
@@ -57,7 +59,7 @@ def cnp_code(kernel: Kernel, target: str) -> GuestCode:
     """The kernel as a user of cnp gets it: safepoints in its loops included."""
     module = parsed(kernel)
     compiled = module[kernel.name].compile(target=target)
-    size = sum(each.compile(target=target).parts[0].code_end for each in module.values())
+    size = sum(len(each.compile(target=target).code) - jump_tables(each) for each in module.values())
     return GuestCode(size, compiled)
 
 
@@ -75,6 +77,7 @@ def clang_code(kernel: Kernel, target: Target, clang: Clang) -> GuestCode:
         except CnpError as error:
             raise Unavailable(str(error)) from None
         size = sum(each.size for each in file.symbols if each.function and each.section)
+        size += sum(len(each.data) for each in file.sections.values() if each.entry_size)
         return GuestCode(size, None, blob.data, blob.exports[kernel.name])
 
 

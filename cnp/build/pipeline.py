@@ -32,6 +32,7 @@ from cnp.build.work import Work
 from cnp.errors import CnpError
 from cnp.stencil.sources import abi_hash, library_path
 from cnp.stencil.writer import library_bytes, write_file
+from cnp.target.flags import NO_FLOATS_FLAGS
 from cnp.target.record import Target, arguments
 
 _ROUTINES = frozenset(
@@ -178,6 +179,7 @@ def _building(settings: Settings, pool: ProcessPoolExecutor, progress: Callable[
                 more, functions = work.result(progress())
             codes = codes | more
     meta: dict[str, object] = {"clang": settings.clang.version, "flags": arguments(target.flags), "inputs": key}
+    meta |= {"general_flags": arguments(target.general_flags), "no_floats_flags": arguments(NO_FLOATS_FLAGS)}
     meta |= {"core_flags": arguments(target.core_flags), "sources": digests}
     if extension:
         meta["extension"] = {

@@ -231,7 +231,7 @@ TARGET = Target(
     float_result=0,
     scratch_registers=(),
     limits={
-        "slot_reach": 4096, "first_slot": 8, "c_arguments": 8, "wide_bits": 13, "most_repeated": 8, "aligns_loops": 0,
+        "slot_reach": 4096, "first_slot": 8, "c_arguments": 8, "wide_bits": 13, "most_repeated": 5, "aligns_loops": 0,
         "longest_padding": 12, "extends_signs": 0, "pools": 1, "reaches_far": 1, "reach": _MIB,
     },
     features=(),
