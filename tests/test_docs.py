@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,6 +17,7 @@ from conftest import LIBRARY
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 GUIDE = ROOT / "docs" / "add-an-op.md"
+TARGET_GUIDE = ROOT / "docs" / "add-a-target.md"
 EMBEDDING = ROOT / "docs" / "embedding.md"  # whose C is built, in tests/test_extension.py
 
 needs_library = pytest.mark.skipif(
@@ -92,6 +95,37 @@ def test_make_targets_that_are_named_exist() -> None:
     for path in DOCUMENTS:
         for line in re.findall(r"`make ([\w]+)", path.read_text(encoding="utf-8")):
             assert line in targets, f"{path.name}: make {line}"
+
+
+# The guide to targets names all that there is to say of one.
+
+
+def _unnamed(names: Iterable[str]) -> set[str]:
+    """Those that the guide to targets names neither by themselves nor by a family, as `CNP_POLL_...`."""
+    text = TARGET_GUIDE.read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+)", text))
+    families = tuple(re.findall(r"`(\w+_)\.\.\.`", text))
+    return {each for each in names if each not in named and not each.startswith(families)}
+
+
+def test_the_guide_to_targets_names_every_member_and_limit() -> None:
+    from cnp.target.record import LIMITS, Target
+
+    assert _unnamed(each.name for each in dataclasses.fields(Target)) == set()
+    assert _unnamed(LIMITS) == set()
+
+
+def test_the_guide_to_targets_names_every_macro_that_others_use() -> None:
+    """All that a target's header defines, and that anything but these headers has in it."""
+    headers = sorted((ROOT / "stencils" / "targets").glob("*.h"))
+    users = [each for each in (ROOT / "stencils").rglob("*.[ch]") if each not in headers]
+    users += (ROOT / "cnp" / "build").glob("*.py")
+    used = {word for path in users for word in re.findall(r"\b(?:CNP_|HOLE|TIMES_|ADDRESS_)\w+", path.read_text())}
+    used |= {"HOLE_F32", "HOLE_F64"}  # by type, in generated placements
+    for header in headers:
+        defined = set(re.findall(r"^ *#define (\w+)", header.read_text(), re.MULTILINE))
+        assert len(defined & used) > 30, header.name
+        assert _unnamed(defined & used) == set(), header.name
 
 
 # The guide: its op is built by the real build, from the real headers and the guide's own C.

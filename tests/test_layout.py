@@ -377,7 +377,11 @@ def test_the_header_of_the_example_is_one() -> None:
 
 def test_the_rows_of_the_example_say_what_it_says() -> None:
     chunk, chunks, hole, size, holes, short = file_layout.unpack_stencil(documented_bytes("stencil"), 0)
-    assert (chunk, chunks, hole, size, holes, short) == (0x338B, 1, 0x435, 4, 1, 0)
+    said = re.search(r" (0x\w+) and (0x\w+): chunk (0x\w+) .*?;\nhole (0x\w+) ", DOCUMENT.read_text(encoding="utf-8"))
+    assert said
+    first, second, *numbers = (int(each, 16) for each in said.groups())
+    assert documented_bytes("stencil") == struct.pack("<II", first, second)
+    assert (chunk, chunks, hole, size, holes, short) == (numbers[0], 1, numbers[1], 4, 1, 0)
     code, minus_size = file_layout.CHUNK.unpack(documented_bytes("chunk"))
     assert (code[minus_size:].hex(), minus_size) == ("4d8d7700", -4)
     kinds, classes = TARGETS["x86_64"].kinds, TARGETS["x86_64"].classes

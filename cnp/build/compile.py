@@ -160,7 +160,8 @@ class Unit:
 
         Of placements with the same immediates that differ in registers alone the first shows where the fields are; the
         others are compiled with the first sample alone, and with all where this leaves a doubt. That the second would
-        not have given other instructions is seen when registers' fields are learned: those codes must be alike.
+        not have given other instructions is seen when registers' fields are learned: families want all codes alike, and
+        else a code that differs from what most agree on is not taken.
         """
         if attempt:
             self.functions.clear()

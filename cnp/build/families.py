@@ -1,8 +1,9 @@
 """Learns register fields: from the code of many placements of an indexed op to a few stencils and the bits that differ.
 
-Placements that differ in registers only are compiled for an orthogonal array of registers: every two registers at every
-two positions meet. What a register contributes is taken from placements that differ in it alone; then every placement
-compiled must be the exclusive or of what its registers contribute, or the op has no families.
+Placements that differ in registers only are compiled for some of all registers: each varies alone at each position, and
+in an op's first family, where every register has stencils of its own, every two registers at every two positions meet.
+What a register contributes is taken from placements that differ in it alone; then every placement compiled must be the
+exclusive or of what its registers contribute, or the op has no families.
 """
 
 from __future__ import annotations
