@@ -1,4 +1,4 @@
-"""Tables with guards, for programs in C: one that reads cells and assumptions of every kind, and those of the two guests."""
+"""Tables with guards, for programs in C: one that reads cells and assumptions of every kind; the two guests'."""
 
 from __future__ import annotations
 

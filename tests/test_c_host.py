@@ -179,8 +179,8 @@ def test_other_machines(target: str, tmp_path: Path) -> None:
 
 
 def test_guest_bytecode(tmp_path: Path) -> None:
-    """Random programs give what plain interpreters give, those included that go on where guards leave; random bytes give
-    an error or a result."""
+    """Random programs give what plain interpreters give, or leave where these go on to it; random bytes give an error or
+    a result."""
     tool = find_tool("clang")
     if tool is None:
         pytest.skip("NOT TESTED: there is no clang")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import re
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any
 
 from cnp.errors import UserError
@@ -38,9 +38,10 @@ def declarations(guests: Mapping[str, Table]) -> str:
 
 def _named(table: Table) -> str:
     """A comment: which cells its templates name, in the order in which C programs give theirs."""
-    texts = [f"the assumption {each.name!a}" if _is_assumption(each) else "a data cell" for each in table._encoder.cells]
+    cells = table._encoder.cells
+    texts = (f"the assumption {each.name!a}" if _is_assumption(each) else "a data cell" for each in cells)
     listed = ", ".join(f"{number}: {text}" for number, text in enumerate(texts)).replace("*", "\\x2a")
-    return f"/* Its templates name {listed}. */\n" if texts else ""
+    return f"/* Its templates name {listed}. */\n" if cells else ""
 
 
 def _is_assumption(cell: Any) -> bool:
@@ -63,7 +64,8 @@ def _definition(name: str, table: Table, library: Library) -> str:
     guest = encoder.table
     arrays = dict(zip(_ARRAYS, encoder._arrays))
     live = [[encoder.files.index(file) for file in exit.files] for exit in encoder.exits]
-    arrays |= {"spans": table._spans, "types": table._types, "exits": _ranges(live), "live": sum(live, [])}
+    arrays |= {"spans": table._spans, "types": table._types, "exits": _ranges(live)}
+    arrays["live"] = [*chain.from_iterable(live)]
     arrays["named"] = [int(_is_assumption(cell)) for cell in encoder.cells]
     types = {**_ARRAYS, "spans": _RANGE, "types": "u8", "exits": _RANGE, "live": "u32", "named": "u8"}
     lines = [f"static const {types[each]} {name}_{each}[] = {_rows(rows)};" for each, rows in arrays.items()]
