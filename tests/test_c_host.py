@@ -179,8 +179,8 @@ def test_other_machines(target: str, tmp_path: Path) -> None:
 
 
 def test_guest_bytecode(tmp_path: Path) -> None:
-    """Random programs give what plain interpreters give, or leave where these go on to it; random bytes give an error or
-    a result."""
+    """Random programs give what plain interpreters give, or leave where these go on to it; random bytes give an error
+    or a result."""
     tool = find_tool("clang")
     if tool is None:
         pytest.skip("NOT TESTED: there is no clang")
@@ -272,6 +272,13 @@ def test_the_header_is_also_one_of_cplusplus(exported: Path) -> None:
     source = exported / "header.cc"
     source.write_text('#include "cnp.h"\nint main() { return cnp_const_i64(1).bits != 1; }\n')
     succeed(["g++", *WARNINGS, "-fsyntax-only", source])
+
+
+def test_the_header_says_which_cells_templates_name(exported: Path) -> None:
+    header = (exported / "cnp.h").read_text()
+    cells = r"0: a data cell, 1: the assumption 'nobody \x2a/ watches'"
+    assert f"/* Its templates name {cells}. */\nextern const cnp_bytecode cnp_bytecode_guards;\n" in header
+    assert header.count("/* Its templates name") == 1
 
 
 def test_every_op_is_there(exported: Path) -> None:
