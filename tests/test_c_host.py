@@ -39,6 +39,7 @@ COMPILERS = {
 }
 SANITIZERS = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", *WARNINGS)
 FOREIGN = {"aarch64": "aarch64-linux-gnu-gcc", "riscv64": "riscv64-linux-gnu-gcc"}
+TABLES = ("--bytecode", "guest_guards:GUARDS", "--bytecode", "guest_guards:TOO_MANY")  # of the checks
 WAYS = ("twice", "once")  # that memory for code is mapped
 
 pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="NOT TESTED: no stencil library is built for this machine")
@@ -50,7 +51,7 @@ Make = Callable[..., Path]
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory with this machine's C files."""
     directory = tmp_path_factory.mktemp("exported")
-    assert cli.main(["export-c", "-o", str(directory)]) == 0
+    assert cli.main(["export-c", *TABLES, "-o", str(directory)]) == 0
     return directory
 
 
@@ -167,7 +168,7 @@ def test_other_machines(target: str, tmp_path: Path) -> None:
     tool = shutil.which(FOREIGN[target])
     if tool is None or not library_path(target).exists():
         pytest.skip(f"NOT TESTED: there is no {FOREIGN[target]}, or no library for {target}")
-    assert cli.main(["export-c", "--target", target, "-o", str(tmp_path)]) == 0
+    assert cli.main(["export-c", "--target", target, *TABLES, "-o", str(tmp_path)]) == 0
     succeed([tool, "-O1", *WARNINGS, "-c", tmp_path / "cnp.c", "-o", tmp_path / "cnp.o"])
     for name, sources in (("checks", CHECKS), ("main", (EXAMPLE,))):
         command = [tool, "-O1", "-static", *WARNINGS, f"-I{tmp_path}", f"-I{HERE}", *sources, tmp_path / "cnp.o"]
@@ -178,16 +179,19 @@ def test_other_machines(target: str, tmp_path: Path) -> None:
 
 
 def test_guest_bytecode(tmp_path: Path) -> None:
-    """Random programs give what plain interpreters give; random bytes give an error or a result."""
+    """Random programs give what plain interpreters give, or leave where these go on to it; random bytes give an error
+    or a result."""
     tool = find_tool("clang")
     if tool is None:
         pytest.skip("NOT TESTED: there is no clang")
-    tables = ("--bytecode", "guest_machines:WORDS", "--bytecode", "guest_machines:BYTES")
+    names = ("machines:WORDS", "machines:BYTES", "guards:GUARDED_WORDS", "guards:GUARDED_BYTES")
+    tables = [word for name in names for word in ("--bytecode", f"guest_{name}")]
     assert cli.main(["export-c", *tables, "-o", str(tmp_path)]) == 0
     program = tmp_path / "bytecode"
     sources = (HERE / "bytecode.c", tmp_path / "cnp.c")
     succeed([tool, *SANITIZERS, f"-I{tmp_path}", *sources, "-o", program, "-lpthread"])
     lines, expected = [], []
+    programs: list[tuple[guest_machines.Guest, bytes]] = []
     choose = random.Random(1)
     for letter, guest in (("w", guest_machines.REGISTER_GUEST), ("b", guest_machines.STACK_GUEST)):
         for _ in range(100):
@@ -197,6 +201,17 @@ def test_guest_bytecode(tmp_path: Path) -> None:
             except guest_machines.OutOfFuel:
                 continue
             lines.append(f"{letter} {arguments[0]} {arguments[1]} {code.hex()}")
+            programs.append((guest, code))
+    results, left = [*expected], 0
+    for limit in (2**63 - 1, 2**40, 50, -3):
+        done = run([program, str(limit)], input="\n".join(lines))
+        assert (done.returncode, done.stderr, len(done.stdout.splitlines())) == (0, "", len(results))
+        for (guest, code), line, result in zip(programs, done.stdout.splitlines(), results):
+            if line.startswith("left "):
+                at, *values = map(int, line.split()[1:])
+                line, left = str(guest.run(code, values, at)), left + 1
+            assert line == result, code.hex()
+    assert 100 < left < 3 * len(results)
     for line, message in _BAD_BYTECODE.items():
         lines.append(line)
         expected.append(f"function 'guest', {message}")
@@ -259,6 +274,13 @@ def test_the_header_is_also_one_of_cplusplus(exported: Path) -> None:
     succeed(["g++", *WARNINGS, "-fsyntax-only", source])
 
 
+def test_the_header_says_which_cells_templates_name(exported: Path) -> None:
+    header = (exported / "cnp.h").read_text()
+    cells = r"0: a data cell, 1: the assumption 'nobody \x2a/ watches'"
+    assert f"/* Its templates name {cells}. */\nextern const cnp_bytecode cnp_bytecode_guards;\n" in header
+    assert header.count("/* Its templates name") == 1
+
+
 def test_every_op_is_there(exported: Path) -> None:
     header, source = ((exported / name).read_text() for name in ("cnp.h", "cnp.c"))
     for row in default_ops().rows.values():
@@ -289,7 +311,8 @@ def test_files_are_put_in_place_of_their_names(tmp_path: Path) -> None:
 
 
 def test_the_export_is_the_same_again(exported: Path, tmp_path: Path) -> None:
-    assert cli.main(["export-c", str(library_path(opened(None, None).target)), "-o", str(tmp_path)]) == 0
+    path = library_path(opened(None, None).target)
+    assert cli.main(["export-c", str(path), *TABLES, "-o", str(tmp_path)]) == 0
     for name in ("cnp.h", "cnp.c", "cnp_data.h"):
         assert (tmp_path / name).read_bytes() == (exported / name).read_bytes()
 

@@ -55,7 +55,7 @@ def _translator(number: int, table: str, code: bytes) -> str:
         f"static const unsigned char code[] = {{{', '.join(map(str, code))}}};",
         'cnp_function *f = cnp_new(session, "guest", CNP_I64);',
         "cnp_parameter(f, CNP_I64);",
-        f"cnp_translate(f, &cnp_bytecode_{table}, code, sizeof code, NULL, 0);",
+        f"cnp_translate(f, &cnp_bytecode_{table}, code, sizeof code, NULL);",
     ]
     return _routine(number, lines)
 

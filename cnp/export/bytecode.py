@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any
 
 from cnp.errors import UserError
@@ -24,6 +25,7 @@ _ARRAYS = {
     "constants": "i64",
 }
 """Members of `struct guest_table` that point to rows, in the order in which an encoder keeps the rows."""
+_RANGE = "struct guest_span"
 
 
 def declarations(guests: Mapping[str, Table]) -> str:
@@ -31,7 +33,19 @@ def declarations(guests: Mapping[str, Table]) -> str:
     for name in guests:
         if not re.fullmatch(r"[a-z]\w*", name, re.ASCII):
             raise UserError(f"bytecode {name!r}; accepted: a name of letters, digits and underscores")
-    return "".join(f"extern const cnp_bytecode cnp_bytecode_{name};\n" for name in guests)
+    return "".join(f"{_named(table)}extern const cnp_bytecode cnp_bytecode_{name};\n" for name, table in guests.items())
+
+
+def _named(table: Table) -> str:
+    """A comment: which cells its templates name, in the order in which C programs give theirs."""
+    cells = table._encoder.cells
+    texts = (f"the assumption {each.name!a}" if _is_assumption(each) else "a data cell" for each in cells)
+    listed = ", ".join(f"{number}: {text}" for number, text in enumerate(texts)).replace("*", "\\x2a")
+    return f"/* Its templates name {listed}. */\n" if cells else ""
+
+
+def _is_assumption(cell: Any) -> bool:
+    return getattr(cell, "is_assumption", False)
 
 
 def definitions(guests: Mapping[str, Table], library: Library) -> str:
@@ -47,25 +61,34 @@ def _definition(name: str, table: Table, library: Library) -> str:
         raise UserError(
             f"bytecode {name!r}: a template calls {encoder.callees[0]!r}; accepted in C: callees that a field numbers"
         )
-    if encoder.exits or encoder.cells:
-        raise UserError(f"bytecode {name!r}: a template has an exit, or names a cell; C programs cannot have them yet")
     guest = encoder.table
     arrays = dict(zip(_ARRAYS, encoder._arrays))
-    arrays |= {"spans": table._spans, "types": table._types}
-    types = {**_ARRAYS, "spans": "struct guest_span", "types": "u8"}
+    live = [[encoder.files.index(file) for file in exit.files] for exit in encoder.exits]
+    arrays |= {"spans": table._spans, "types": table._types, "exits": _ranges(live)}
+    arrays["live"] = [*chain.from_iterable(live)]
+    arrays["named"] = [int(_is_assumption(cell)) for cell in encoder.cells]
+    types = {**_ARRAYS, "spans": _RANGE, "types": "u8", "exits": _RANGE, "live": "u32", "named": "u8"}
     lines = [f"static const {types[each]} {name}_{each}[] = {_rows(rows)};" for each, rows in arrays.items()]
     pointers = ", ".join(f".{each} = {name}_{each}" for each in _ARRAYS)
     numbers = f".n_constants = {guest.n_constants}, .n_banks = {guest.n_banks}, .has_stack = {guest.has_stack}"
     rest = f".n_registers = {len(table._types)}, .most_parameters = {table._room(table._spans)}"
+    guards = f".exits = {name}_exits, .live = {name}_live, .named = {name}_named, .n_named = {len(encoder.cells)}"
     return "\n".join(
         (
             *lines,
             f"const cnp_bytecode cnp_bytecode_{name} = {{",
             f"    .table = {{{pointers}, {numbers}}},",
-            f"    .spans = {name}_spans, .types = {name}_types, {rest}}};",
+            f"    .spans = {name}_spans, .types = {name}_types, {rest},",
+            f"    {guards}}};",
             "",
         )
     )
+
+
+def _ranges(lists: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+    """First and count of each, where all are put one behind the other; at least one."""
+    firsts = accumulate(map(len, lists), initial=0)
+    return list(zip(firsts, map(len, lists))) or [(0, 0)]
 
 
 def _rows(rows: Any) -> str:

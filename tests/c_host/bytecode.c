@@ -1,5 +1,6 @@
 /* Guest programs from standard input, a line each: the table's letter, two arguments, the bytecode as hexadecimal digits. For
- * each the result, or what is wrong. */
+ * each the result, or what is wrong. With a limit as this program's argument, the tables are those with guards: where a value
+ * is greater, the offset, and what an interpreter goes on with. */
 #include "cnp.h"
 
 #include <stdio.h>
@@ -16,7 +17,22 @@ static size_t read_code(unsigned char *code, const char *digits) {
     return n;
 }
 
-static void run(cnp_session *session, const cnp_bytecode *table, const void *code, size_t size, const cnp_any *arguments) {
+static int leave(void *point, const cnp_any *values, size_t n, cnp_any *result) {
+    const cnp_guest_point *at = point;
+    (void)result;
+    *(int *)at->data = 1;
+    printf("left %llu", (unsigned long long)at->offset);
+    for (size_t k = 0; k < n; k++)
+        printf(" %lld", (long long)values[k].i64);
+    printf("\n");
+    return 0;
+}
+
+static void run(cnp_session *session, const cnp_bytecode *table, const void *code, size_t size, const cnp_any *arguments,
+                const cnp_data_cell *limit) {
+    int has_left = 0;
+    const cnp_guest_cell named = {limit, NULL};
+    const cnp_guest guest = {NULL, 0, NULL, 0, &named, limit != NULL, leave, &has_left};
     cnp_function *f = cnp_new(session, "guest", CNP_I64);
     cnp_error error;
     cnp_any result;
@@ -24,12 +40,12 @@ static void run(cnp_session *session, const cnp_bytecode *table, const void *cod
     cnp_code *compiled;
     cnp_parameter(f, CNP_I64);
     cnp_parameter(f, CNP_I64);
-    cnp_translate(f, table, code, size, NULL, 0);
+    cnp_translate(f, table, code, size, &guest);
     if (!(compiled = cnp_compile(session, &f, 1, &error)))
         printf("%s\n", error.message);
     else if (cnp_call(compiled, 0, arguments, &result, &trap))
         printf("%s at %lld\n", trap.reason, (long long)cnp_bytecode_offset(f, trap.op));
-    else
+    else if (!has_left)
         printf("%lld\n", (long long)result.i64);
     cnp_free(compiled);
     cnp_delete(f);
@@ -37,7 +53,10 @@ static void run(cnp_session *session, const cnp_bytecode *table, const void *cod
 
 static int stop_after(void *polls) { return ++*(int *)polls % 100 == 0; } /* noise may run for ever */
 
-int main(void) {
+int main(int n, char **words) {
+    static const cnp_bytecode *const tables[2][2] = {{&cnp_bytecode_bytes, &cnp_bytecode_words},
+                                                     {&cnp_bytecode_guarded_bytes, &cnp_bytecode_guarded_words}};
+    const cnp_data_cell limit = {n > 1 ? atoll(words[1]) : 0};
     int polls = 0;
     cnp_options options = {0, stop_after, NULL, NULL, 0};
     cnp_session *session;
@@ -55,7 +74,7 @@ int main(void) {
         if (!copy)
             return 1;
         memcpy(copy, code, size);
-        run(session, letter == 'w' ? &cnp_bytecode_words : &cnp_bytecode_bytes, copy, size, arguments);
+        run(session, tables[n > 1][letter == 'w'], copy, size, arguments, n > 1 ? &limit : NULL);
         free(copy);
     }
     cnp_close(session);

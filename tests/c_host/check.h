@@ -29,6 +29,9 @@
     CHECK(entered_everywhere) \
     CHECK(cells) \
     CHECK(assumptions) \
+    CHECK(guards) \
+    CHECK(broken_guards) \
+    CHECK(refusing_guards) \
     CHECK(retired_code) \
     CHECK(cells_and_threads) \
     CHECK(faults) \
@@ -36,7 +39,8 @@
     CHECK(full_code_memory) \
     CHECK(large) \
     CHECK(errors) \
-    CHECK(errors_of_exits)
+    CHECK(errors_of_exits) \
+    CHECK(errors_of_guards)
 #define DECLARE(name) void name(void);
 ALL_CHECKS(DECLARE)
 

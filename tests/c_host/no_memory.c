@@ -22,6 +22,29 @@ static int no_handler(void *point, const cnp_any *values, size_t n, cnp_any *res
     return 1;
 }
 
+/* A function of bytecode that has exits, and depends on assumptions. 0 without memory. */
+static int translate_guards(cnp_session *session, cnp_assumption *assumption) {
+    static const unsigned char bytecode[] = {7, 0, 2, 0, 2, 0, 4, 8};
+    static const cnp_data_cell limit = {100};
+    const cnp_guest_cell field = {NULL, assumption}, named[] = {{&limit, NULL}, {NULL, assumption}};
+    const cnp_guest guest = {NULL, 0, &field, 1, named, 2, no_handler, NULL};
+    cnp_error error = {CNP_ERROR_NONE, ""};
+    cnp_function *f = cnp_new(session, "f", CNP_I64);
+    cnp_code *code = NULL;
+    if (f) {
+        cnp_parameter(f, CNP_I64);
+        cnp_translate(f, &cnp_bytecode_guards, bytecode, sizeof bytecode, &guest);
+        code = cnp_compile(session, &f, 1, &error);
+    }
+    cnp_delete(f);
+    cnp_free(code);
+    if (f && !code && error.kind != CNP_ERROR_MEMORY) {
+        printf("%s\n", error.message);
+        exit(1);
+    }
+    return code != NULL;
+}
+
 /* Code that depends on an assumption, in a cell, and is retired. 0 without memory. */
 static int exchange(cnp_session *session, const cnp_code *code) {
     cnp_error error = {CNP_ERROR_NONE, ""};
@@ -38,7 +61,7 @@ static int exchange(cnp_session *session, const cnp_code *code) {
         cnp_place(f, otherwise);
         cnp_ret(f, a);
         special = cnp_compile(session, &f, 1, &error);
-        done = special && cnp_set_cell(cell, special, 0, NULL);
+        done = special && cnp_set_cell(cell, special, 0, NULL) && translate_guards(session, assumption);
         cnp_invalidate(assumption);
     }
     cnp_delete(f);

@@ -41,6 +41,7 @@
 #include "message.c"
 #include "compile.c"
 #include "retire.c"
+#include "guards.c"
 #include "translate.c"
 #include "bytecode.h"
 #include "session.c"

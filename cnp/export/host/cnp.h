@@ -167,14 +167,6 @@ void cnp_call_code(cnp_function *, cnp_value d, const cnp_code *callee, size_t i
 typedef void (*cnp_c_function)(void);
 void cnp_call_c(cnp_function *, cnp_value d, cnp_c_function callee, const cnp_value *arguments, size_t n);
 
-/* Adds the ops of guest bytecode, to a function that has nothing but parameters: by a table that `cnp export-c --bytecode`
- * was given, declared at the end of this file. `callees` are what fields of callees number, from 0. */
-typedef struct cnp_bytecode cnp_bytecode;
-void cnp_translate(cnp_function *, const cnp_bytecode *, const void *code, size_t size, cnp_function *const *callees,
-                   size_t n_callees);
-/* Where in the bytecode an op comes from, by number as in traps; -1 if it does not. */
-int64_t cnp_bytecode_offset(const cnp_function *, uint32_t op);
-
 /* Any op of the table at the end of this file, its operands in the order of the function of that name. */
 void cnp_op(cnp_function *, uint32_t op, const cnp_value *operands, size_t n);
 /* The name of an op, such as "i64.add". NULL past the last one. */
@@ -235,6 +227,39 @@ void cnp_invalidate(cnp_assumption *);
 int cnp_is_broken(const cnp_assumption *);
 /* Has callback(data) called once the assumption is broken; at once if it is. 0 without memory. */
 int cnp_on_invalidate(cnp_assumption *, void (*callback)(void *data), void *data);
+
+/* ---- guest bytecode ---- */
+
+/* What a guard in bytecode reads: one of the two, the other NULL. */
+typedef struct cnp_guest_cell {
+    const cnp_data_cell *data;
+    const cnp_assumption *assumption;
+} cnp_guest_cell;
+
+/* What a handler gets as its point if the exit is one in bytecode, and cnp_exit_at gives. It lives as long as the code. */
+typedef struct cnp_guest_point {
+    void *data;      /* of the cnp_guest */
+    uint64_t offset; /* of the instruction, its prefixes included, which is to be done from its start */
+} cnp_guest_point;
+
+/* What a function of bytecode refers to, and a table does not know. The arrays may be forgotten after cnp_translate. */
+typedef struct cnp_guest {
+    cnp_function *const *callees; /* that fields number, from 0 */
+    size_t n_callees;
+    const cnp_guest_cell *cells; /* that fields number, from 0 */
+    size_t n_cells;
+    const cnp_guest_cell *named; /* that templates name: as many, and in this order, as the table's declaration says */
+    size_t n_named;
+    cnp_exit_handler handler; /* of all exits; its values are what the table's Exit passes on. NULL if there are none */
+    void *data;               /* for it */
+} cnp_guest;
+
+/* Adds the ops of bytecode, to a function that has nothing but parameters: by a table that `cnp export-c --bytecode` was given,
+ * declared at the end of this file. Code depends on the assumptions that its instructions read. NULL for a guest of zeros. */
+typedef struct cnp_bytecode cnp_bytecode;
+void cnp_translate(cnp_function *, const cnp_bytecode *, const void *code, size_t size, const cnp_guest *);
+/* Where in the bytecode an op comes from, by number as in traps; -1 if it does not. */
+int64_t cnp_bytecode_offset(const cnp_function *, uint32_t op);
 
 /* ---- compiling and calling ---- */
 

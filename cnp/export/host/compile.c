@@ -147,6 +147,7 @@ static void end_code(cnp_code *code) {
         free((void *)(uintptr_t)code->parts[k].name);
         free(code->parts[k].exits);
         free(code->parts[k].exit_values);
+        free(code->parts[k].points);
     }
     free((void *)code->assumptions);
     free(code);

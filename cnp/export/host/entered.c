@@ -95,7 +95,7 @@ static int copy_tables(cnp_function *made, const cnp_function *f) {
     }
     for (size_t k = 0; k < f->n_exits; k++) {
         const struct exit *exit = &f->exits[k];
-        if (!add_exit(made, exit->label, exit->handler, exit->point, f->exit_values + exit->first_value, exit->n_values))
+        if (!add_exit(made, *exit, f->exit_values + exit->first_value))
             return 0;
     }
     for (size_t k = 0; k < made->n_exit_values; k++)

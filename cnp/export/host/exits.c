@@ -5,9 +5,10 @@ enum { MOST_EXIT_VALUES = 1000 };
 /* A side exit of a function under construction. */
 struct exit {
     cnp_exit_handler handler;
-    void *point;
+    void *point; /* or, of one in bytecode, the handler's data */
     u32 label;
     u32 n_values;
+    u32 offset;         /* in the bytecode, or NO_GUEST_OFFSET */
     size_t first_value; /* among those of the function */
 };
 
@@ -15,12 +16,14 @@ static int is_passed_on(const cnp_function *f, cnp_value value) {
     return has_type(value, CNP_CONSTANT) || (has_type(value, CNP_REGISTER) && is_own(f, value));
 }
 
-static int add_exit(cnp_function *f, u32 label, cnp_exit_handler handler, void *point, const cnp_value *values, size_t n) {
+static int add_exit(cnp_function *f, struct exit exit, const cnp_value *values) {
     if (!allocated(f, make_room(&f->exits, &f->exits_capacity, f->n_exits + 1, sizeof *f->exits) &&
-                          make_room(&f->exit_values, &f->exit_values_capacity, f->n_exit_values + n, sizeof *f->exit_values)))
+                          make_room(&f->exit_values, &f->exit_values_capacity, f->n_exit_values + exit.n_values,
+                                    sizeof *f->exit_values)))
         return 0;
-    f->exits[f->n_exits++] = (struct exit){handler, point, label, (u32)n, f->n_exit_values};
-    for (size_t k = 0; k < n; k++)
+    exit.first_value = f->n_exit_values;
+    f->exits[f->n_exits++] = exit;
+    for (u32 k = 0; k < exit.n_values; k++)
         f->exit_values[f->n_exit_values++] = values[k];
     return 1;
 }
@@ -43,7 +46,7 @@ cnp_label cnp_exit(cnp_function *f, cnp_exit_handler handler, void *point, const
                  f->n_exits, k, text);
             return label;
         }
-    add_exit(f, index_of(label.place), handler, point, values, n);
+    add_exit(f, (struct exit){handler, point, index_of(label.place), (u32)n, NO_GUEST_OFFSET, 0}, values);
     return label;
 }
 
@@ -54,7 +57,8 @@ static int describe_exits(const cnp_function *f, struct part *part) {
         return 1;
     part->exits = calloc(f->n_exits, sizeof *part->exits);
     part->exit_values = calloc(f->n_exit_values + 1, sizeof *part->exit_values);
-    if (!part->exits || !part->exit_values)
+    part->points = calloc(f->n_exits, sizeof *part->points);
+    if (!part->exits || !part->exit_values || !part->points)
         return 0;
     part->n_exits = (u32)f->n_exits;
     to = part->exit_values;
@@ -63,6 +67,10 @@ static int describe_exits(const cnp_function *f, struct part *part) {
         part->exits[k] = (struct side_exit){.host = &f->session->host, .handler = (void *)(uintptr_t)exit->handler,
                                             .point = exit->point, .values = to, .n_values = exit->n_values,
                                             .label = exit->label, .result_type = f->result};
+        if (exit->offset != NO_GUEST_OFFSET) {
+            part->points[k] = (cnp_guest_point){exit->point, exit->offset};
+            part->exits[k].point = &part->points[k];
+        }
         for (size_t v = 0; v < exit->n_values; v++, to++) {
             cnp_value value = f->exit_values[exit->first_value + v];
             to->is_constant = has_type(value, CNP_CONSTANT);

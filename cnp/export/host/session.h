@@ -20,6 +20,7 @@ struct part {
     size_t offset, size, entry; /* in the piece; the entry is for C */
     struct side_exit *exits;    /* the code points to them */
     struct side_exit_value *exit_values;
+    cnp_guest_point *points; /* of exits in bytecode, each at its exit's number */
     u32 n_exits;
 };
 

@@ -1,12 +1,5 @@
 /* Guest bytecode -> a function's ops, by the core, which walks it with a table that cnp export-c has put here. */
 
-struct cnp_bytecode {
-    struct guest_table table;
-    const struct guest_span *spans; /* registers of each bank */
-    const u8 *types;                /* of all registers */
-    size_t n_registers;
-    size_t most_parameters;
-};
 typedef int (*walk_routine)(const struct guest_table *, struct walk *);
 
 /* What is wrong with the bytecode. */
@@ -25,6 +18,9 @@ static void stray(cnp_function *f, const struct walk *walk) {
     case GUEST_OFFSET_OUT_OF_RANGE: snprintf(about, sizeof about, "memory offset %lld; accepted: in (-2^31, 2^31)", value); break;
     case GUEST_NO_SUCH_CALLEE:
         snprintf(about, sizeof about, "callee %lld; accepted: one of %u, from 0", value, (unsigned)walk->n_callees);
+        break;
+    case GUEST_NO_SUCH_CELL:
+        snprintf(about, sizeof about, "cell %lld; accepted: one of %u, from 0", value, (unsigned)walk->n_field_cells);
         break;
     case GUEST_FALLS_OFF: snprintf(about, sizeof about, "control goes on past it, the last"); break;
     case GUEST_UNDERFLOW:
@@ -58,8 +54,8 @@ static int take_ops(cnp_function *f, const struct walk *walk) {
     return 1;
 }
 
-/* In the session's scratch memory; 0 without any. */
-static int walk_locked(cnp_function *f, const cnp_bytecode *bytecode, struct walk *walk) {
+/* In the session's scratch memory; 0 without any, or with the function's error. */
+static int walk_locked(cnp_function *f, const cnp_bytecode *bytecode, const cnp_guest *guest, struct walk *walk) {
     size_t size = FIRST_SCRATCH;
     do {
         struct scratch *scratch = scratch_of(f->session, 0, size);
@@ -70,7 +66,7 @@ static int walk_locked(cnp_function *f, const cnp_bytecode *bytecode, struct wal
         ROUTINE(f->session, walk_routine, cnp_walk)(&bytecode->table, walk);
         size = walk->scratch_used;
     } while (walk->error == GUEST_NEEDS_SCRATCH);
-    return walk->error || take_ops(f, walk);
+    return walk->error || (take_ops(f, walk) && take_exits(f, bytecode, guest, walk) && take_cells(f, guest, walk));
 }
 
 static int take_callees(cnp_function *f, cnp_function *const *callees, size_t n) {
@@ -80,11 +76,27 @@ static int take_callees(cnp_function *f, cnp_function *const *callees, size_t n)
     return 1;
 }
 
-void cnp_translate(cnp_function *f, const cnp_bytecode *bytecode, const void *code, size_t size, cnp_function *const *callees,
-                   size_t n_callees) {
-    struct walk walk = {.code = code, .size = size, .banks = bytecode->spans, .n_parameters = f->n_parameters,
-                        .n_callees = (u32)n_callees};
+/* Everything but what is known of the function, which has its registers. */
+static void translate_guest(cnp_function *f, const cnp_bytecode *bytecode, const cnp_guest *guest, struct walk *walk) {
+    i64 *cells = NULL;
     int done;
+    if (allocated(f, take_callees(f, guest->callees, guest->n_callees) && find_cells(f, bytecode, guest, &cells))) {
+        walk->n_callees = (u32)guest->n_callees;
+        walk->cells = cells;
+        walk->n_field_cells = (u32)guest->n_cells;
+        walk->n_cells = (u32)(guest->n_cells + guest->n_named);
+        pthread_mutex_lock(&f->session->lock);
+        done = walk_locked(f, bytecode, guest, walk);
+        pthread_mutex_unlock(&f->session->lock);
+        if (allocated(f, done) && walk->error)
+            stray(f, walk);
+    }
+    free(cells);
+}
+
+void cnp_translate(cnp_function *f, const cnp_bytecode *bytecode, const void *code, size_t size, const cnp_guest *guest) {
+    static const cnp_guest nothing;
+    struct walk walk = {.code = code, .size = size, .banks = bytecode->spans, .n_parameters = f->n_parameters};
     if (f->error.kind)
         return;
     if (f->n_ops || f->n_labels || f->n_callees || f->n_registers != f->n_parameters ||
@@ -94,15 +106,11 @@ void cnp_translate(cnp_function *f, const cnp_bytecode *bytecode, const void *co
              "function '%s': bytecode; accepted: in a function that has nothing but parameters, of the table's types", f->name);
         return;
     }
-    if (!allocated(f, make_room(&f->types, &f->types_capacity, bytecode->n_registers, 1)) || !take_callees(f, callees, n_callees))
+    if (!allocated(f, make_room(&f->types, &f->types_capacity, bytecode->n_registers, 1)))
         return;
     memcpy(f->types, bytecode->types, bytecode->n_registers);
     f->n_registers = bytecode->n_registers;
-    pthread_mutex_lock(&f->session->lock);
-    done = walk_locked(f, bytecode, &walk);
-    pthread_mutex_unlock(&f->session->lock);
-    if (allocated(f, done) && walk.error)
-        stray(f, &walk);
+    translate_guest(f, bytecode, guest ? guest : &nothing, &walk);
 }
 
 int64_t cnp_bytecode_offset(const cnp_function *f, uint32_t op) {

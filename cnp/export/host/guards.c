@@ -1,0 +1,96 @@
+/* Guards in guest bytecode: cells for the walk to read, and what it has found of exits and cells -> the function's. */
+
+struct cnp_bytecode {
+    struct guest_table table;
+    const struct guest_span *spans; /* registers of each bank */
+    const u8 *types;                /* of all registers */
+    size_t n_registers;
+    size_t most_parameters;
+    const struct guest_span *exits; /* what each passes on, a range of: */
+    const u32 *live;                /* numbers of banks */
+    const u8 *named;                /* of each cell that templates name, whether it is an assumption */
+    size_t n_named;
+};
+
+static const cnp_guest_cell *cell_at(const cnp_guest *guest, size_t k) {
+    return k < guest->n_cells ? &guest->cells[k] : &guest->named[k - guest->n_cells];
+}
+
+/* Whether a cell is one, and of the kind that a template wants. */
+static int is_cell(cnp_function *f, const cnp_bytecode *bytecode, const cnp_guest *guest, size_t k) {
+    const cnp_guest_cell *cell = cell_at(guest, k);
+    int is_named = k >= guest->n_cells;
+    size_t number = is_named ? k - guest->n_cells : k;
+    const char *accepted = !is_named                ? "a data cell or an assumption, the other NULL"
+                           : bytecode->named[number] ? "an assumption"
+                                                     : "a data cell";
+    if (!cell->data != !cell->assumption && (!is_named || !cell->assumption == !bytecode->named[number]))
+        return 1;
+    fail(&f->error, CNP_ERROR_FUNCTION, "function '%s', %s %zu: found %s; accepted: %s", f->name,
+         is_named ? "named cell" : "cell", number,
+         cell->data ? cell->assumption ? "both" : "a data cell" : cell->assumption ? "an assumption" : "none", accepted);
+    return 0;
+}
+
+/* Addresses of cells, first those that fields number. 0 without memory, or with an error. */
+static int find_cells(cnp_function *f, const cnp_bytecode *bytecode, const cnp_guest *guest, i64 **cells) {
+    size_t capacity = 0, n = guest->n_cells + guest->n_named;
+    if (guest->n_named != bytecode->n_named) {
+        fail(&f->error, CNP_ERROR_FUNCTION, "function '%s': %zu named cells; accepted: %zu, which the table's declaration lists",
+             f->name, guest->n_named, bytecode->n_named);
+        return 0;
+    }
+    if (!make_room(cells, &capacity, n, sizeof **cells))
+        return 0;
+    for (size_t k = 0; k < n; k++) {
+        const cnp_guest_cell *cell = cell_at(guest, k);
+        if (!is_cell(f, bytecode, guest, k))
+            return 0;
+        (*cells)[k] = (i64)(uintptr_t)(cell->data ? (const void *)&cell->data->value : (const void *)&cell->assumption->word);
+    }
+    return 1;
+}
+
+/* The code depends on the assumptions among the cells that it reads. */
+static int take_cells(cnp_function *f, const cnp_guest *guest, const struct walk *walk) {
+    for (size_t k = 0; k < walk->n_cells; k++)
+        if (walk->is_read[k] && cell_at(guest, k)->assumption && !depend_on(f, cell_at(guest, k)->assumption))
+            return 0;
+    return 1;
+}
+
+/* The registers that an exit passes on; 0 and an error if there are too many. */
+static int values_of(cnp_function *f, const cnp_bytecode *bytecode, const struct guest_exit *exit, cnp_value *values, u32 *n) {
+    const struct guest_span *files = &bytecode->exits[exit->exit];
+    *n = 0;
+    for (u32 k = 0; k < files->count; k++) {
+        u32 bank = bytecode->live[files->first + k], first = bytecode->spans[bank].first;
+        int is_stack = bytecode->table.has_stack && bank == bytecode->table.n_banks - 1;
+        u32 count = is_stack ? exit->depth : bytecode->spans[bank].count;
+        if (*n + count > MOST_EXIT_VALUES) {
+            fail(&f->error, CNP_ERROR_FUNCTION, "function '%s', bytecode offset %u: its exit has more than %d values", f->name,
+                 (unsigned)exit->offset, MOST_EXIT_VALUES);
+            return 0;
+        }
+        for (u32 r = first; r < first + count; r++)
+            values[(*n)++] = own_value(f, r, CNP_REGISTER + (u32)f->types[r]);
+    }
+    return 1;
+}
+
+/* 0 without memory, or with an error. */
+static int take_exits(cnp_function *f, const cnp_bytecode *bytecode, const cnp_guest *guest, const struct walk *walk) {
+    cnp_value values[MOST_EXIT_VALUES];
+    for (u32 k = 0; k < walk->n_exits; k++) {
+        const struct guest_exit *found = &walk->exits[k];
+        struct exit exit = {guest->handler, guest->data, found->label, 0, found->offset, 0};
+        if (!guest->handler) {
+            fail(&f->error, CNP_ERROR_FUNCTION, "function '%s', bytecode offset %u: it has an exit; accepted: with a handler",
+                 f->name, (unsigned)found->offset);
+            return 0;
+        }
+        if (!values_of(f, bytecode, found, values, &exit.n_values) || !add_exit(f, exit, values))
+            return 0;
+    }
+    return 1;
+}
