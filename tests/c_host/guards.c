@@ -49,7 +49,7 @@ static int go_on(void *point, const cnp_any *values, size_t n, cnp_any *result) 
 struct setting {
     cnp_session *session;
     cnp_assumption *numbered, *unread, *named;
-    cnp_guest_cell cells[3], of_table[2];
+    cnp_guest_cell of_table[2], cells[3];
     struct guest guest;
     cnp_guest refers;
 };
