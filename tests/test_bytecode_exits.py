@@ -101,6 +101,18 @@ def test_an_entry_has_the_exits_too() -> None:
     assert entry.compile()(entry.pack([4, 0, 0])) == 0 and left == [(0, (6, 0, 0))]
 
 
+def test_an_entry_is_at_the_start_of_its_instruction() -> None:
+    """Not at a label of the instruction's own."""
+    up = Instruction("up", ("i64_add", R[1], R[1], 1), ("branch_i64_ge_s", R[0], 0, "done"), ("place", "done"))
+    again = Instruction("again", ("i64_sub", R[0], R[0], 1), ("branch_i64_nez", R[0], Target(Field(1), "zero")))
+    made = Table(Page(Field(0), {1: up, 2: again, 3: Instruction("return", ("ret", R[1]))}, length=2), parameters=[R])
+    f = made.function("f", [i64, i64], i64, bytes([1, 0, 2, 0, 1, 0, 3, 0]))
+    entry = f.entered_at(f.label_at(0), f.params)
+    assert entry.compile()(entry.pack([3, 0])) == f.compile()(3, 0) == 4
+    with pytest.raises(UserError, match=r"no jump leads to offset 4; accepted: 0$"):
+        f.label_at(4)
+
+
 def test_cells_and_assumptions() -> None:
     """By name and by field; what is not read is not kept, and what is makes code depend on it."""
     named, numbered, other, left = cnp.Assumption("named"), cnp.Assumption("numbered"), cnp.Assumption("other"), Left()

@@ -45,12 +45,16 @@ class GuestFunction(PackedFunction):
 
         UserError if none leads there.
         """
-        labels: dict[int | None, Label] = {
-            self.offset_of(number): op[1] for number, op in enumerate(self.ops) if op[0] == Code.PLACE
-        }
+        labels: dict[int, Label] = {}
+        last = None
+        for number, op in enumerate(self.ops):
+            at = self.offset_of(number)
+            if op[0] == Code.PLACE and at is not None and at != last:  # else it is a label of the instruction's own
+                labels[at] = op[1]
+            last = at
         if offset in labels:
             return labels[offset]
-        accepted = ", ".join(str(each) for each in labels if each is not None) or "none"
+        accepted = ", ".join(map(str, labels)) or "none"
         raise UserError(f"function {self.name!r}: no jump leads to offset {offset}; accepted: {accepted}")
 
     def _where(self, op: int) -> str:

@@ -31,6 +31,7 @@
     CHECK(assumptions) \
     CHECK(guards) \
     CHECK(broken_guards) \
+    CHECK(entered_guards) \
     CHECK(refusing_guards) \
     CHECK(retired_code) \
     CHECK(cells_and_threads) \

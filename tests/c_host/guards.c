@@ -49,7 +49,7 @@ static int go_on(void *point, const cnp_any *values, size_t n, cnp_any *result) 
 struct setting {
     cnp_session *session;
     cnp_assumption *numbered, *unread, *named;
-    cnp_guest_cell cells[3], of_table[2];
+    cnp_guest_cell of_table[2], cells[3];
     struct guest guest;
     cnp_guest refers;
 };
@@ -142,6 +142,40 @@ void broken_guards(void) {
         CHECK(cnp_set_cell(cell, code, 0, NULL) == (which == 0) && cnp_set_cell(cell, fallback, 0, NULL));
         cnp_close(s.session);
     }
+}
+
+/* The interpreter enters the loop in round after round, with the registers that the exit at its end passes on; and goes on after
+ * it, where it is left. */
+void entered_guards(void) {
+    enum { START = 2, N_LIVE = 1 + LOCALS };
+    static const uint64_t left[] = {AT_LOOP};
+    struct setting s;
+    cnp_function *f, *entered;
+    cnp_value live[N_LIVE + 1];
+    cnp_any values[N_LIVE], argument, result;
+    cnp_code *code;
+    set_up(&s);
+    f = translated(&s, sum, sizeof sum);
+    CHECK(cnp_exit_values(f, 1, live, 2) == 6 && cnp_exit_values(f, 4, live, 1) == 0);
+    CHECK(cnp_exit_values(f, 2, live, N_LIVE + 1) == N_LIVE);
+    CHECK(cnp_label_at(f, AT_TEST).place.kind == CNP_NO_VALUE && cnp_label_at(f, 1000).place.kind == CNP_NO_VALUE);
+    entered = cnp_entered_at(f, cnp_label_at(f, AT_LOOP), live, N_LIVE);
+    CHECK(!cnp_compile(s.session, &entered, 1, NULL));
+    cnp_delete(entered);
+    entered = cnp_entered_at(f, cnp_label_at(f, START), live, N_LIVE);
+    code = compile_one(s.session, entered);
+    cnp_delete(f);
+    argument.address = values;
+    for (int broken = 0; broken < 2; broken++) {
+        for (int64_t n = 1; n < 9; n++) {
+            values[0].f64 = 0.5, values[1].i64 = n, values[2].i64 = 100 * n, values[3].i64 = 0;
+            CHECK(cnp_call(code, 0, &argument, &result, NULL) == CNP_TRAP_NONE);
+            CHECK(result.i64 == 1000 + 100 * n + n * (n + 1) / 2);
+            expect_left(&s, left, (size_t)broken);
+        }
+        cnp_invalidate(s.named);
+    }
+    cnp_close(s.session);
 }
 
 static int refuse(void *point, const cnp_any *values, size_t n, cnp_any *result) {

@@ -260,6 +260,11 @@ typedef struct cnp_bytecode cnp_bytecode;
 void cnp_translate(cnp_function *, const cnp_bytecode *, const void *code, size_t size, const cnp_guest *);
 /* Where in the bytecode an op comes from, by number as in traps; -1 if it does not. */
 int64_t cnp_bytecode_offset(const cnp_function *, uint32_t op);
+/* The label of the instruction at an offset that jumps lead to, for cnp_entered_at, which refuses what this gives for others. */
+cnp_label cnp_label_at(const cnp_function *, uint64_t offset);
+/* What exit k of a function passes on, in the order they were made; so many values, of which up to `room` are written. 0 past the
+ * last. The exits of bytecode are there once it has been translated: what they pass on is what to enter with. */
+size_t cnp_exit_values(const cnp_function *, size_t k, cnp_value *values, size_t room);
 
 /* ---- compiling and calling ---- */
 

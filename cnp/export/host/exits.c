@@ -50,6 +50,13 @@ cnp_label cnp_exit(cnp_function *f, cnp_exit_handler handler, void *point, const
     return label;
 }
 
+size_t cnp_exit_values(const cnp_function *f, size_t k, cnp_value *values, size_t room) {
+    const struct exit *exit = k < f->n_exits ? &f->exits[k] : NULL;
+    for (size_t v = 0; exit && v < exit->n_values && v < room; v++)
+        values[v] = f->exit_values[exit->first_value + v];
+    return exit ? exit->n_values : 0;
+}
+
 /* The exits of a function that is going to be compiled, for the core to complete; 0 without memory. */
 static int describe_exits(const cnp_function *f, struct part *part) {
     struct side_exit_value *to;

@@ -116,3 +116,14 @@ void cnp_translate(cnp_function *f, const cnp_bytecode *bytecode, const void *co
 int64_t cnp_bytecode_offset(const cnp_function *f, uint32_t op) {
     return op < f->n_offsets && f->offsets[op] != NO_GUEST_OFFSET ? (int64_t)f->offsets[op] : -1;
 }
+
+cnp_label cnp_label_at(const cnp_function *f, uint64_t offset) {
+    cnp_label label = {cnp_none()};
+    const u32 *words = f->words;
+    u32 op = 0;
+    for (; op < f->n_offsets && f->offsets[op] != offset; op++) /* what comes later may be labels of its own */
+        words += (*words >> 16) + 1;
+    if (op < f->n_offsets && *words == PACKED_HEAD(IR_PLACE, 1))
+        label.place = own_value(f, words[1], CNP_LABEL);
+    return label;
+}
