@@ -259,8 +259,18 @@ def test_other_differences_are_not_a_hole(samples: tuple[str, str]) -> None:
 
 
 def test_literal_that_the_op_ignores_leaves_no_hole() -> None:
-    merged = merge_samples([function("90"), function("90")], [immediate("I8", 107, -109)], X86_64)
+    """Where it can be a relocation, that tells whether it is ignored: (a | b) & 1 is 1 for both of these literals."""
+    samples, each = [function("90"), function("90")], [immediate("I8", 107, -109)]
+    assert merge_samples(samples, each, X86_64) is None
+    merged = merge_samples(samples, each, replace(X86_64, sample_kinds=None))
     assert merged is not None and merged.references == ()
+
+
+def test_literals_of_x86_64_differ_in_every_bit() -> None:
+    for name, bits in (("I8", 8), ("I32", 32), ("U32", 32)):
+        for position in "ABC":
+            first, second = X86_64.samples(name, position)
+            assert (first ^ second) & (1 << bits) - 1 == (1 << bits) - 1
 
 
 # Where an instruction is a word, a field is told from the kinds that could have made the difference.

@@ -18,10 +18,11 @@ _MOST_ENCODED = (1 << 13) - 1  # of what logical_immediate gives
 def merge_samples(samples: Sequence[Function], immediates: Sequence[Immediate], target: Target) -> Function | None:
     """One function with a reference where the literals are, or None if the samples differ in any other way.
 
-    `samples[n]` was compiled with the nth literal of every immediate. Literals that appear nowhere (an operand the op
-    ignores) leave no reference. A field must hold the literal itself. clang also compares with a literal plus or minus
-    one (x <= C as x < C + 1), which is wrong where that wraps (an unsigned x <= -1) and leaves the class where it
-    does not: such code is not a stencil for every value, unless the class keeps clear of the field's ends.
+    `samples[n]` was compiled with the nth literal of every immediate. A literal that appears nowhere may be ignored by
+    the op, or have something in common with the others, as that it is odd: where there is another way than to sample,
+    that is for the other way to tell. A field must hold the literal itself. clang also compares with a literal plus or
+    minus one (x <= C as x < C + 1), which is wrong where that wraps (an unsigned x <= -1) and leaves the class where
+    it does not: such code is not a stencil for every value, unless the class keeps clear of the field's ends.
     """
     first = samples[0]
     for other in samples[1:]:
@@ -31,7 +32,7 @@ def merge_samples(samples: Sequence[Function], immediates: Sequence[Immediate], 
     codes = [bytearray(sample.code) for sample in samples]
     for immediate in immediates:
         fields = list(_fields(codes, immediate, target))
-        if len(fields) > 1 and target.sample_kinds:
+        if len(fields) != 1 and target.sample_kinds:
             return None
         for end, kind, delta in fields:
             references.append(Reference(end - kind.width, LITERAL, immediate.hole, delta, kind))
