@@ -50,7 +50,7 @@ class Watched(TieredMachine):
         super().__init__(*arguments)
 
     def leave(self, function: Function, at: int, words: tuple[int, ...]) -> int:
-        self.left.append((function.name, at, [self.number(word) for word in words]))
+        self.left.append((function.name, at, [self.words.number(word) for word in words]))
         return super().leave(function, at, words)
 
 
@@ -65,7 +65,7 @@ def result(machine: Machine, number: int, arguments: list[int]) -> int | str:
 def as_reference(machine: TieredMachine, number: int, arguments: list[int]) -> int | str:
     """The same of the function that the table makes, run by the reference interpreter."""
     f = machine.translate(machine.functions[number])
-    words = [machine.word(argument) for argument in arguments]
+    words = [machine.words.word(argument) for argument in arguments]
     try:
         return machine.run(f.compile(backend="reference"), machine.context, *words)
     except GuestError as error:
@@ -91,7 +91,7 @@ def test_programs(table: Table, called: tuple[int, ...]) -> None:
     machine = TieredMachine(table, assemble(functions), ITEMS, EAGER)
     assert [result(machine, number, arguments) for _ in range(9)] == [wanted] * 9
     assert as_reference(machine, number, arguments) == wanted
-    assert all(tier.error is None for tier in machine.tiers.values()) and not machine.large
+    assert all(tier.error is None for tier in machine.tiers.values()) and not machine.words.large
 
 
 # ---- random programs
@@ -200,7 +200,7 @@ def test_an_item_that_there_is_not_is_told_by_the_interpreter(table: Table) -> N
         with pytest.raises(GuestError, match=rf"^at, offset 4: there is no item {index}$"):
             machine.call(AT, [index])
     assert machine.left[0] == ("at", 4, [2, 2])
-    assert machine.running == 0 and machine.large == []
+    assert machine.running == 0 and machine.words.large == []
 
 
 def test_code_that_is_left_too_often_is_given_up(table: Table) -> None:

@@ -14,6 +14,7 @@ from cnp.bytecode import GuestFunction, Table
 from .code import Function
 from .machine import Machine
 from .table import LOCALS, VM, Context
+from .words import Words
 
 
 def _tick() -> Callable[[], None]:
@@ -35,23 +36,10 @@ class TieredMachine(Machine):
         self.context = Context((ctypes.c_int64 * len(items))(*items), len(items))
         self.assumption = cnp.Assumption("function 0 is not redefined")
         self.tick = _tick()  # of a budget, and Ctrl-C
-        self.large: list[int] = []
+        self.words = Words()
         self.running = 0
         self.tiers = {each: self.tier(each) for each in self.functions}
         self.cells = [self.cell(number) for number in range(len(self.functions))]
-
-    # Numbers, here and there.
-
-    def word(self, number: int) -> int:
-        """What compiled code has for a number: twice the number, or 2 n + 1 for large number n."""
-        if -(2**62) <= number < 2**62:
-            return 2 * number
-        self.large.append(number)
-        return 2 * len(self.large) - 1
-
-    def number(self, word: int) -> int:
-        """The number that a word is."""
-        return self.large[word >> 1] if word & 1 else word >> 1
 
     # Into compiled code.
 
@@ -59,23 +47,27 @@ class TieredMachine(Machine):
         self.tick()
         tier = self.tiers[self.functions[number]]
         code = tier.code or tier.called()
-        return self.run(code, self.context, *map(self.word, arguments)) if code else super().call(number, arguments)
+        if not code:
+            return super().call(number, arguments)
+        return self.run(code, self.context, *map(self.words.word, arguments))
 
     def loop(self, function: Function, at: int, local: list[int]) -> int | None:
         self.tick()
         tier = self.tiers[function]
         enter = tier.entries.get(at) or tier.looped(at)
-        return self.run(enter, [ctypes.addressof(self.context), *map(self.word, local)]) if enter else None
+        if not enter:
+            return None
+        return self.run(enter, [ctypes.addressof(self.context), *map(self.words.word, local)])
 
     def run(self, code: Callable[..., int], *arguments: Any) -> int:
         """What compiled code returns."""
         self.running += 1
         try:
-            return self.number(code(*arguments))
+            return self.words.number(code(*arguments))
         finally:
             self.running -= 1
             if not self.running:
-                self.large.clear()  # there is no word left
+                self.words.large.clear()  # there is no word left
 
     # Out of it. Code keeps alive what it calls. That must not keep alive the machine, which has the code.
 
@@ -85,8 +77,8 @@ class TieredMachine(Machine):
         tier.left()
         if tier.code is None and function in self.functions:  # given up: code that calls it calls the interpreter
             self.cells[self.functions.index(function)].reset()
-        numbers = [self.number(word) for word in words]
-        return self.word(self.interpret(function, at, numbers[: function.locals], numbers[function.locals :]))
+        numbers = [self.words.number(word) for word in words]
+        return self.words.word(self.interpret(function, at, numbers[: function.locals], numbers[function.locals :]))
 
     def cell(self, number: int) -> cnp.Cell:
         """Where compiled code finds a function: at first, code that calls the interpreter."""
@@ -94,7 +86,7 @@ class TieredMachine(Machine):
 
         def call(context: int, *words: int) -> int:
             self = _alive(machine)
-            return self.word(self.call(number, [self.number(word) for word in words]))
+            return self.words.word(self.call(number, [self.words.number(word) for word in words]))
 
         f = cnp.Function(function.name, _parameters(function), i64)
         f.call(f.params[0], cnp.callback(call, _parameters(function), i64), *f.params)
@@ -134,7 +126,7 @@ class TieredMachine(Machine):
 
     def define(self, number: int, function: Function) -> None:
         super().define(number, function)
-        self.tiers[function] = self.tier(function)
+        self.tiers[function] = self.tier(function)  # the former one's stays: it may be running
         self.cells[number].reset()
         if number == 0:
             self.assumption.invalidate()
