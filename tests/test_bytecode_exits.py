@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from guest_machines import REGISTER_GUEST, STACK_GUEST, Guest, OutOfFuel, guarde
 import cnp
 from cnp import BytecodeError, DataCell, UserError, VerifyError, f64, i64
 from cnp.bytecode import Exit, Field, Instruction, Page, Prefix, Registers, Table, Target, Variable, peek, pop, push
+from cnp.export.command import export
 from cnp.ir.text import print_function
+from cnp.runtime.default import default_library
 
 R = Registers(i64, 3, initial=0)
 SUM = Variable(i64)
@@ -220,3 +223,10 @@ def test_the_registers_of_a_file() -> None:
     assert [each.code - f.params[0].code for each in f.registers(SUM)] == [2]
     with pytest.raises(UserError, match="function 'f': its table does not have <2 registers 'register'"):
         f.registers(LOCALS)
+
+
+def test_c_programs_cannot_have_guards_yet(tmp_path: Path) -> None:
+    for op in (("branch_i64_gt_s", R[0], 5, LEAVE), ("load_cell", SUM, DataCell())):
+        with pytest.raises(UserError, match=r"^bytecode 'guest': a template has an exit, or names a cell"):
+            export(default_library(), tmp_path, {"guest": table(op)})
+    assert not list(tmp_path.iterdir())

@@ -65,7 +65,9 @@ def test_the_readme_shows_what_its_first_block_prints() -> None:
 
 def test_listings_that_name_a_file_are_parts_of_it() -> None:
     """`# examples/stackvm/tier.py` and the like in their first line; methods are shown without their indentation."""
-    found = re.findall(r"^(?:# |/\* )(examples/[\w/.]+)(?: \*/)?\n(.*?)^```", EMBEDDING.read_text(), re.DOTALL | re.MULTILINE)
+    found = re.findall(
+        r"^(?:# |/\* )(examples/[\w/.]+)(?: \*/)?\n(.*?)^```", EMBEDDING.read_text(), re.DOTALL | re.MULTILINE
+    )
     assert len(found) > 10
     for name, listing in found:
         text = (ROOT / name).read_text(encoding="utf-8")

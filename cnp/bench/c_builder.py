@@ -1,8 +1,8 @@
-"""Functions -> C that builds the same through cnp.h, a statement an op: no time goes into deciding what to build."""
+"""Functions -> C that builds the same through cnp.h, by a statement an op or by a table: nothing is left to decide."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnp import Function, Label, Register
@@ -18,10 +18,12 @@ _METHODS = {
 }  # fmt: skip
 
 
-def source(functions: Mapping[str, Function]) -> str:
-    """`programs[]` of functions without calls: the name of each, and what builds it."""
+def source(functions: Mapping[str, Function], translated: Mapping[str, tuple[str, bytes]]) -> str:
+    """`programs[]` of functions without calls, and of bytecode with the table that it is translated by, from an i64 to
+    an i64: the name of each, and what builds it."""
     texts = [_builder(number, function) for number, function in enumerate(functions.values())]
-    rows = [f'    {{"{name}", build_{number}}},' for number, name in enumerate(functions)]
+    texts += [_translator(number, *each) for number, each in enumerate(translated.values(), len(functions))]
+    rows = [f'    {{"{name}", build_{number}}},' for number, name in enumerate([*functions, *translated])]
     fields = "const char *name; cnp_function *(*build)(cnp_session *);"
     return "\n".join((*texts, f"static const struct program {{ {fields} }} programs[] = {{", *rows, "};", ""))
 
@@ -45,6 +47,20 @@ def _builder(number: int, function: Function) -> str:
         expected = operands_of(function, op) or ()
         values = ", ".join(("f", *(_value(each, operand) for each, operand in zip(op[1:], expected))))
         lines.append(f"cnp_{method}({values});")
+    return _routine(number, lines)
+
+
+def _translator(number: int, table: str, code: bytes) -> str:
+    lines = [
+        f"static const unsigned char code[] = {{{', '.join(map(str, code))}}};",
+        'cnp_function *f = cnp_new(session, "guest", CNP_I64);',
+        "cnp_parameter(f, CNP_I64);",
+        f"cnp_translate(f, &cnp_bytecode_{table}, code, sizeof code, NULL, 0);",
+    ]
+    return _routine(number, lines)
+
+
+def _routine(number: int, lines: Sequence[str]) -> str:
     body = "".join(f"    {line}\n" for line in (*lines, "return f;"))
     return f"static cnp_function *build_{number}(cnp_session *session) {{\n{body}}}\n"
 

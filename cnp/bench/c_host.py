@@ -5,39 +5,66 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cnp.bench import c_builder, callgrind, emission_programs
+from cnp.bench.bytecode import LIMIT
 from cnp.bench.counted import Kind
 from cnp.bench.figure import Recorder, Unavailable
 from cnp.bench.registry import Bench
 from cnp.export.command import export
 from cnp.runtime.default import default_library
 
+if TYPE_CHECKING:
+    from cnp.bytecode import Table
+
 SIZE = 1000  # ops
 SHAPES = ("straight", "many_registers", "mix", "loops", "memory")
 WORKS = ("build", "compile", "emit")
 """Building and deleting the function; compiling it to code that can be called, and freeing that; cnp_emit alone."""
+GUEST_SIZES = (100, 1_000, 10_000)
+"""Instructions of the guests that functions are translated from, which is building them then."""
 _DRIVER = Path(__file__).parent / "c_host.c"
 _MARKER = "cnp_mark"
 
 
 def run(recorder: Recorder) -> None:
-    """Instructions and nanoseconds an op, of what making a function takes; and how many times as many Python takes."""
+    """Instructions and nanoseconds an op, of what making a function takes, and how many times as many Python takes; and
+    a guest instruction, of functions that are made of bytecode."""
+    from cnp.bench.guests import GUESTS  # late: tables open the library, and which one that is can be said
+
     functions = {shape: emission_programs.make(shape, SIZE) for shape in SHAPES}
-    sizes = {shape: len(function.ops) for shape, function in functions.items()}
+    guests = {f"{name}.{size}": (name, GUESTS[name].program(size)) for name in GUESTS for size in GUEST_SIZES}
+    units = {shape: Unit("op", len(function.ops)) for shape, function in functions.items()}
+    units |= {name: Unit("guest_instruction", int(name.rpartition(".")[2])) for name in guests}
     with tempfile.TemporaryDirectory(prefix="cnp-bench-") as directory:
-        program = _compiled(Path(directory), c_builder.source(functions))
-        _times(recorder, program, sizes)
-        with recorder.part(*(f"instructions_per_op.{work}.{shape}" for shape in SHAPES for work in WORKS)):
-            _counts(recorder, program, sizes)
+        tables = {name: guest.table for name, guest in GUESTS.items()}
+        program = _compiled(Path(directory), c_builder.source(functions, guests), tables)
+        _times(recorder, program, units)
+        with recorder.part(*(_name("instructions", units, name, work) for name in units for work in WORKS)):
+            _counts(recorder, program, units)
 
 
-def _compiled(directory: Path, programs: str) -> Path:
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What figures are given for, and how many of it a program has."""
+
+    name: str
+    count: int
+
+
+def _name(what: str, units: dict[str, Unit], program: str, work: str) -> str:
+    return f"{what}_per_{units[program].name}.{work}.{program}"
+
+
+def _compiled(directory: Path, programs: str, tables: Mapping[str, Table]) -> Path:
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
     if compiler is None:
         raise Unavailable("there is no C compiler: cc, gcc or clang")
-    export(default_library(), directory)
+    export(default_library(), directory, tables)
     (directory / "programs.c").write_text(programs)
     program = directory / "c_host"
     command = [compiler, "-O2", f"-I{directory}", str(_DRIVER), "-o", str(program), "-lpthread"]
@@ -47,31 +74,38 @@ def _compiled(directory: Path, programs: str) -> Path:
     return program
 
 
-def _times(recorder: Recorder, program: Path, sizes: dict[str, int]) -> None:
+def _times(recorder: Recorder, program: Path, units: dict[str, Unit]) -> None:
     command = [str(program), str(recorder.rounds(51))]
     samples: dict[tuple[str, str], list[float]] = {}
     for line in subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines():
-        shape, work, nanoseconds = line.split()
-        samples.setdefault((shape, work), []).append(float(nanoseconds) / sizes[shape])
-    for (shape, work), each in samples.items():
-        recorder.sampled(f"ns_per_op.{work}.{shape}", each, "ns", note=f"{sizes[shape]:,} ops")
+        name, work, nanoseconds = line.split()
+        samples.setdefault((name, work), []).append(float(nanoseconds) / units[name].count)
+    for (name, work), each in samples.items():
+        note = f"{units[name].count:,} {units[name].name.replace('_', ' ')}s"
+        recorder.sampled(_name("ns", units, name, work), each, "ns", note=note)
+    for name in units:
+        if units[name].name != "op":
+            both = zip(samples[name, "build"], samples[name, "compile"])
+            each = [(translated + compiled) / 1e3 for translated, compiled in both]
+            note = "translated, compiled, deleted"
+            recorder.sampled(f"us_per_guest_instruction.{name}", each, "us", at_most=LIMIT, note=note)
 
 
-def _counts(recorder: Recorder, program: Path, sizes: dict[str, int]) -> None:
+def _counts(recorder: Recorder, program: Path, units: dict[str, Unit]) -> None:
     printed, total = callgrind.marked([str(program), "count"], _MARKER)
     found: dict[tuple[str, str], float] = {}
     for number, line in enumerate(printed.splitlines()):
-        shape, work = line.split()
+        name, work = line.split()
         once, thrice = total[2 * number : 2 * number + 2]
-        found[shape, work] = (thrice - once) / 2
-        recorder.value(f"instructions_per_op.{work}.{shape}", found[shape, work] / sizes[shape])
+        found[name, work] = (thrice - once) / 2
+        recorder.value(_name("instructions", units, name, work), found[name, work] / units[name].count)
     if recorder.quick:
         recorder.left_out(*(f"python.{shape}" for shape in SHAPES))
         return
     python = callgrind.run(((Kind.PYTHON, SIZE),), SHAPES)
     for shape in SHAPES:
-        mine = (found[shape, "build"] + found[shape, "compile"]) / sizes[shape]
-        theirs = python[shape, Kind.PYTHON, SIZE] / sizes[shape]
+        mine = (found[shape, "build"] + found[shape, "compile"]) / units[shape].count
+        theirs = python[shape, Kind.PYTHON, SIZE] / units[shape].count
         note = f"{theirs:.0f} from Python, {mine:.0f} from C, instructions an op: built, compiled, dropped"
         recorder.value(f"python.{shape}", theirs / mine, "x", note=note)
 

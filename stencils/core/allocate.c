@@ -100,9 +100,12 @@ static void find_wishes(struct compilation *c) {
     }
 }
 
+/* Of positions, and some more: they come by fours. */
+static inline u32 n_positions(const struct compilation *c) { return (2 * c->n_instructions + 4 + 3) & ~3u; }
+
 /* Registers by the position their interval starts at: a bucket sort. */
 static int sort_by_start(struct compilation *c) {
-    u32 positions = 2 * c->n_instructions + 4;
+    u32 positions = n_positions(c);
     if (!ALLOCATE(c, c->first_starting, positions) || !ALLOCATE(c, c->next_starting, c->n_registers))
         return 0;
     fill(c->first_starting, 0xff, positions * sizeof *c->first_starting);
@@ -114,6 +117,13 @@ static int sort_by_start(struct compilation *c) {
         c->first_starting[interval->start] = (s32)r;
     }
     return 1;
+}
+
+/* Whether nothing is in four places of a list by position: most are empty. */
+static inline int are_empty(const s32 *four) {
+    typedef u64 pair __attribute__((may_alias, aligned(4)));
+    const u64 none = 1ull << 63 | 1ull << 31;
+    return (((const pair *)four)[0] & ((const pair *)four)[1] & none) == none;
 }
 
 static inline f32 density(const struct interval *interval) { return interval->weight / (f32)(interval->end - interval->start + 1); }
@@ -186,13 +196,17 @@ static int needs_slot(const struct allocation *a, s32 reg) {
 /* Slots are shared by intervals that do not meet. */
 static int assign_slots(struct allocation *a) {
     struct compilation *c = a->c;
-    u32 positions = 2 * c->n_instructions + 4, n_free = 0;
+    u32 positions = n_positions(c), n_free = 0;
     s32 *first_ending, *next_ending, *free_slots;
     char *temporary = c->next;
     if (!ALLOCATE(c, first_ending, positions) || !ALLOCATE(c, next_ending, c->n_registers) || !ALLOCATE(c, free_slots, c->n_registers))
         return 0;
     fill(first_ending, 0xff, positions * sizeof *first_ending);
-    for (s32 position = 0; position < (s32)positions; position++) {
+    for (u32 position = 0; position < positions; position++) {
+        if (!(position & 3) && are_empty(c->first_starting + position) && are_empty(first_ending + position)) {
+            position += 3;
+            continue;
+        }
         for (s32 r = c->first_starting[position]; r >= 0; r = c->next_starting[r]) {
             if (!needs_slot(a, r))
                 continue;
@@ -218,9 +232,10 @@ static int allocate_registers(struct compilation *c) {
     if (pins)
         for (u32 r = 0; r < c->n_registers; r++)
             c->intervals[r].place = pins[r];
-    for (u32 position = 0; !pins && position < 2 * c->n_instructions + 4; position++)
-        for (s32 r = c->first_starting[position]; r >= 0; r = c->next_starting[r])
-            place(&a, r);
+    for (u32 four = 0; !pins && four < n_positions(c); four += 4)
+        for (u32 k = are_empty(c->first_starting + four) ? 4 : 0; k < 4; k++)
+            for (s32 r = c->first_starting[four + k]; r >= 0; r = c->next_starting[r])
+                place(&a, r);
     for (u32 r = 0; r < c->n_registers; r++)
         spilled += c->intervals[r].end >= 0 && c->intervals[r].place < 0;
     return spilled || a.n_calls ? assign_slots(&a) : 1;

@@ -32,6 +32,7 @@ struct event {
 };
 
 static inline struct event *event_at(const struct compilation *c, u32 k) { return c->events - 1 - k; }
+#define FOR_EACH_EVENT(c, event) for (struct event *event = event_at(c, 0), *end = event_at(c, (c)->n_events); event != end; event--)
 
 /* Loop heads start at a multiple of LOOP_ALIGNMENT. An innermost loop that fits into one line of the instruction cache,
  * and of the cache of decoded instructions, is put into one: across two it took 1.4 times as long. */

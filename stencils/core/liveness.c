@@ -1,6 +1,8 @@
 /* Blocks -> one interval a register: from where its value is first made or needed to where it is last needed.
  * Each register is followed backwards from the blocks that need it to those that define it (after Boissinot et al.,
- * 2008), so that the work is the size of the answer, not registers times blocks. */
+ * 2008), so that the work is the size of the answer, not registers times blocks. Most need not be: a register that is
+ * first defined in a block through which every way to later ones leads is defined in all of them, and until control
+ * comes back to one of them its interval ends with its last use. */
 #include "compile.h"
 
 /* Blocks that define a register, or need it from their predecessors: linked lists in one array. */
@@ -12,8 +14,7 @@ struct mentions {
     u32 n, capacity;
     u32 *needs, *defines;        /* by register: index + 1 of the first */
     u32 *needed_in, *defined_in; /* by register: block + 1 of the latest */
-    u32 *sure_until; /* by register: blocks in front of this one, up to which every way there leads through its first definition
-                      * and none comes back behind that, need it from nobody who would have to be looked for */
+    u32 *sure_until; /* by register: blocks in front of this one have it from its first definition, and no loop begins between */
     struct compilation *c;
 };
 

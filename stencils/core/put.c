@@ -196,8 +196,11 @@ static void put(struct selection *s, u32 index) {
         return;
     }
     struct item *items = &c->items[c->n_items];
-    for (u32 k = 0; k < stencil->chunks; k++)
-        items[k] = item_of(library, chunk_number(library, stencil, k));
+    if (stencil->chunks == 1) /* most have one */
+        *items = item_of(library, stencil->chunk);
+    else
+        for (u32 k = 0; k < stencil->chunks; k++)
+            items[k] = item_of(library, library->runs[stencil->chunk + k]);
     for (u32 k = 0; k < stencil->holes; k++)
         put_hole(s, stencil, &library->holes[stencil->hole + k], items);
     if (__builtin_expect(c->traces != 0, 0) && c->n_traces < c->max_traces)

@@ -16,8 +16,7 @@ static struct item padding(const struct library *library, u32 size) {
 /* Distances counted with every branch long and all padding are the most they can be, so a branch that is short by
  * that measure is short: one pass in the order of the code decides, and no branch is looked at again. */
 static void choose_short_branches(struct compilation *c) {
-    for (u32 k = 0; k < c->n_events; k++) {
-        struct event *event = event_at(c, k);
+    FOR_EACH_EVENT(c, event) {
         if (event->kind < BRANCH_EVENT || event->kind > CHECK_EVENT || !event->extra)
             continue;
         s64 distance = (s64)c->target_position[event->target] - (s64)event->position;
@@ -104,8 +103,7 @@ static u32 find_positions(struct compilation *c, u32 size) {
     const struct library *library = c->library;
     struct gaps gaps = {0, 0};
     u32 removed = 0;
-    for (u32 k = 0; k < c->n_events; k++) {
-        struct event *event = event_at(c, k);
+    FOR_EACH_EVENT(c, event) {
         u32 gone = gaps.items;
         event->position -= removed;
         if (event->kind == LABEL_EVENT)
@@ -138,8 +136,7 @@ static int put_distance(const struct compilation *c, const struct event *event, 
 static int fill_in(struct compilation *c) {
     u32 tables = c->table_offset + 8 * c->n_pool, externals = 0, table = tables;
     s32 last_table = -1;
-    for (u32 k = 0; k < c->n_events; k++) {
-        struct event *event = event_at(c, k);
+    FOR_EACH_EVENT(c, event) {
         s64 from = (s64)event->position - event->addend;
         switch (event->kind) {
         case BRANCH_EVENT: case POLL_EVENT: case CHECK_EVENT: case EXIT_EVENT: case VENEER_EVENT:
@@ -189,9 +186,9 @@ static int settle(struct compilation *c, u32 size, u32 n_targets) {
     if (!ALLOCATE(c, c->target_position, n_targets + 1))
         return 0;
     fill(c->target_position, 0xff, (n_targets + 1ull) * sizeof *c->target_position); /* far away, if never bound */
-    for (u32 k = 0; k < c->n_events; k++)
-        if (event_at(c, k)->kind == LABEL_EVENT)
-            c->target_position[event_at(c, k)->target] = event_at(c, k)->position;
+    FOR_EACH_EVENT(c, event)
+        if (event->kind == LABEL_EVENT)
+            c->target_position[event->target] = event->position;
     choose_short_branches(c);
     c->request->alignment = LOOP_ALIGNMENT;
     c->code_end = size = find_positions(c, size);
