@@ -224,3 +224,11 @@ def test_mistakes(op: tuple[Any, ...], message: str) -> None:
 def test_what_an_exit_cannot_pass_on() -> None:
     with pytest.raises(UserError, match="exit: it cannot pass on 7; accepted: Variables and files of Registers"):
         Exit(R, 7)  # type: ignore[arg-type]
+
+
+def test_the_registers_of_a_file() -> None:
+    f = table(("move", R[0], SUM)).function("f", [i64], i64, b"\0", sizes={R: 2})
+    assert [each.code - f.params[0].code for each in f.registers(R)] == [0, 1]
+    assert [each.code - f.params[0].code for each in f.registers(SUM)] == [2]
+    with pytest.raises(UserError, match="function 'f': its table does not have <2 registers 'register'"):
+        f.registers(LOCALS)

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -63,6 +64,17 @@ def test_the_readme_shows_what_its_first_block_prints() -> None:
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert extracted.stdout == blocks(ROOT / "README.md", "python")[0], "make demo runs another text"
+
+
+def test_listings_that_name_a_file_are_parts_of_it() -> None:
+    """`# examples/stackvm/tier.py` and the like in their first line; methods are shown without their indentation."""
+    found = re.findall(
+        r"^(?:# |/\* )(examples/[\w/.]+)(?: \*/)?\n(.*?)^```", EMBEDDING.read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert len(found) > 10
+    for name, listing in found:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert listing in text or textwrap.indent(listing, "    ") in text, f"{name} has no\n{listing}"
 
 
 def test_links_lead_to_files_and_headings_that_exist() -> None:

@@ -567,10 +567,11 @@ def test_tables_of_guest_instructions_may_have_them(ops: OpLibrary) -> None:
 
 
 def test_the_guide_is_true(tmp_path: Path) -> None:
-    """Its C is built by its own command, and its Python runs with what that makes."""
-    from test_docs import blocks
+    """Its C is built by its own command, its Python runs with what that makes, and prints what the guide says."""
+    from test_docs import EMBEDDING, blocks
 
-    guide = ROOT / "docs" / "embedding.md"
+    guide = tmp_path / "guide.md"
+    guide.write_text(EMBEDDING.read_text(encoding="utf-8").split("\n## In C, without Python\n")[0], encoding="utf-8")
     source = "".join(each for each in blocks(guide, "c") if "OP(" in each)
     (tmp_path / "ops").mkdir()
     (tmp_path / "ops" / "vm.c").write_text(source)
@@ -581,5 +582,4 @@ def test_the_guide_is_true(tmp_path: Path) -> None:
             [sys.executable, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, done.stderr
-    shown = [each for each in blocks(guide, "text") if each.startswith("op ")]
-    assert [done.stdout] == shown
+    assert done.stdout == "".join(blocks(guide, "text"))

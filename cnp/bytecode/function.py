@@ -4,29 +4,34 @@ from __future__ import annotations
 
 from sys import byteorder
 
+from cnp.bytecode.operands import Variable
 from cnp.errors import UserError
 from cnp.ir.optable import Code
-from cnp.ir.packed import PackedFunction
+from cnp.ir.packed import PackedFunction, register_of
 from cnp.runtime.guest_layout import NO_OFFSET
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from cnp.ir.function import Function, Label
+    from cnp.bytecode.operands import Registers
+    from cnp.ir.function import Function, Label, Register
+    from cnp.runtime.guest_layout import GuestSpan
     from cnp.types import ParameterType, Type
 
 
 class GuestFunction(PackedFunction):
     """A cnp.Function in every respect, made by Table.function."""
 
-    __slots__ = ("_offsets",)
+    __slots__ = ("_files", "_offsets")
 
     _offsets: bytes  # of each op, 32 bits
+    _files: Mapping[Registers, GuestSpan]  # which registers are those of a file
 
     def __init__(self, name: str, params: Iterable[ParameterType] = (), result: Type | None = None) -> None:
         super().__init__(name, params, result)
         self._offsets = b""
+        self._files = {}
 
     def _take_places(self, function: Function, first: int, numbers: Sequence[int]) -> None:
         offsets = memoryview(function._offsets).cast("I")  # type: ignore[attr-defined]
@@ -56,6 +61,16 @@ class GuestFunction(PackedFunction):
             return labels[offset]
         accepted = ", ".join(map(str, labels)) or "none"
         raise UserError(f"function {self.name!r}: no jump leads to offset {offset}; accepted: {accepted}")
+
+    def registers(self, file: Registers | Variable) -> list[Register]:
+        """Those of a file of the table in this function, from number 0 or the bottom of the stack on; or a Variable's.
+
+        UserError for what the table does not have.
+        """
+        span = self._files.get(file.file if isinstance(file, Variable) else file)
+        if span is None:
+            raise UserError(f"function {self.name!r}: its table does not have {file!r}")
+        return [register_of(self, span.first + number) for number in range(span.count)]
 
     def _where(self, op: int) -> str:
         offset = self.offset_of(op)

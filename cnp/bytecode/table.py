@@ -97,6 +97,7 @@ class Table:
         if not types.startswith(function._types) or n_parameters > self._room(spans):
             raise self._bad_parameters(function, spans)
         function._types[:] = types
+        function._files = dict(zip(self._encoder.files, spans))
         for callee in (*self._encoder.callees, *callees):
             function._add_callee(callee)
         data = bytes(code)

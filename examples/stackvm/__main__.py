@@ -1,0 +1,38 @@
+"""`python -m examples.stackvm LIBRARY`: what compiled code gains; LIBRARY is what cnp has built of ops/."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from .code import assemble
+from .machine import Machine
+from .table import load
+from .tier import TieredMachine
+
+TEXT = (Path(__file__).parent / "program.txt").read_text(encoding="utf-8")
+RUNS = {"total": [100_000], "fib": [20], "count": [300_000], "power": [3, 3_000]}
+
+
+def timed(machine: Machine, name: str) -> tuple[float, int]:
+    """Seconds, and the result."""
+    number = [each.name for each in machine.functions].index(name)
+    start = time.perf_counter()
+    result = machine.call(number, RUNS[name])
+    return time.perf_counter() - start, result
+
+
+def main(path: str) -> int:
+    """Run everything both ways: 0 if the results are the same."""
+    (_, table), items, same = load(path), range(100_000), True
+    for name in RUNS:
+        slow, expected = timed(Machine(assemble(TEXT), items), name)
+        fast, found = timed(TieredMachine(table, assemble(TEXT), items), name)
+        same = same and found == expected
+        print(f"{name:8}{slow * 1e3:8.1f} ms interpreted{fast * 1e3:8.1f} ms compiled where hot{slow / fast:8.1f} x")
+    return 0 if same else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(*sys.argv[1:]))

@@ -1,0 +1,272 @@
+"""The machine of the guide to embedding: interpreted, compiled where it is hot, and run by the reference."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import random
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import LIBRARY
+from test_extension import build
+
+import cnp
+from cnp import tiers
+from cnp.bytecode import Table
+from examples.stackvm import __main__ as demo
+from examples.stackvm.code import Function, assemble
+from examples.stackvm.machine import GuestError, Machine
+from examples.stackvm.table import Context, load
+from examples.stackvm.tier import TieredMachine
+
+pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="NOT TESTED: no stencil library is built for this machine")
+
+DIRECTORY = Path(demo.__file__).parent
+AT, TOTAL, FIB, COUNT, POWER = range(5)
+EAGER = tiers.Policy(calls=2, loops=3, exits=4, attempts=3)
+ITEMS = (3, -1, 4, 1, -5, 2**61, 2**62 - 1, -(2**62))
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("stackvm") / "ops.cnpl"
+    build(DIRECTORY / "ops", output)
+    return output
+
+
+@pytest.fixture(scope="module")
+def table(path: Path) -> Table:
+    return load(str(path))[1]
+
+
+class Watched(TieredMachine):
+    """Keeps what it was handed where compiled code was left."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.left: list[tuple[str, int, list[int]]] = []
+        super().__init__(*arguments)
+
+    def leave(self, function: Function, at: int, words: tuple[int, ...]) -> int:
+        self.left.append((function.name, at, [self.words.number(word) for word in words]))
+        return super().leave(function, at, words)
+
+
+def result(machine: Machine, number: int, arguments: list[int]) -> int | str:
+    """What a call gives, or what is wrong with it."""
+    try:
+        return machine.call(number, list(arguments))
+    except GuestError as error:
+        return str(error)
+
+
+def as_reference(machine: TieredMachine, number: int, arguments: list[int]) -> int | str:
+    """The same of the function that the table makes, run by the reference interpreter."""
+    f = machine.translate(machine.functions[number])
+    words = [machine.words.word(argument) for argument in arguments]
+    try:
+        return machine.run(f.compile(backend="reference"), machine.context, *words)
+    except GuestError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("name", ["vm.length", "vm.item", "vm.either_large", "vm.sum_large", "vm.product_large"])
+def test_the_ops_are_what_they_mean(path: Path, name: str) -> None:
+    items = (ctypes.c_int64 * 2)(5, -6)
+    context = bytes(Context(items, 2))
+    samples: Any = {"vm.length": [(context,)], "vm.item": [(context, 0), (context, 1)]}
+    assert load(str(path))[0].check(name, samples.get(name))
+
+
+@pytest.mark.parametrize(
+    "called",
+    [(TOTAL, 8), (TOTAL, 9), (FIB, 11), (COUNT, 50), (COUNT, -(2**70)), (POWER, 3, 60), (POWER, -(2**80), 3)],
+)
+def test_programs(table: Table, called: tuple[int, ...]) -> None:
+    number, arguments = called[0], list(called[1:])
+    functions = (DIRECTORY / "program.txt").read_text(encoding="utf-8")
+    wanted = result(Machine(assemble(functions), ITEMS), number, arguments)
+    machine = TieredMachine(table, assemble(functions), ITEMS, EAGER)
+    assert [result(machine, number, arguments) for _ in range(9)] == [wanted] * 9
+    assert as_reference(machine, number, arguments) == wanted
+    assert all(tier.error is None for tier in machine.tiers.values()) and not machine.words.large
+
+
+# ---- random programs
+
+
+class Random:
+    """Text of functions that end: loops are short, and a function calls only those before it."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.labels = 0
+
+    def value(self, number: int, depth: int = 0) -> str:
+        """Instructions that push a value."""
+        r = self.random
+        choice = r.randrange(9 if depth < 3 else 3)
+        if choice < 3:
+            return f"get {r.choice('abxy')} " if choice else f"push {r.choice((0, 1, 2, -1, 7, 32767, -32768))} "
+        if choice < 6:
+            return self.value(number, depth + 1) + self.value(number, depth + 1) + "add "
+        if choice == 6:
+            return self.value(number, depth + 1) + f"push {r.choice((3, -2, 32767, 12345))} mul "
+        if choice == 7:
+            index = self.value(number, depth + 1) if r.random() < 0.1 else f"push {r.randrange(len(ITEMS))} "
+            return index + "item "
+        callee = r.randrange(number) if number else 0
+        if callee == AT:
+            return f"push {r.randrange(len(ITEMS))} " + ("item " if number < 2 else "call f0 1 ")
+        return self.value(number, depth + 1) + self.value(number, depth + 1) + f"call f{callee} 2 "
+
+    def statement(self, number: int, depth: int = 0) -> str:
+        choice = self.random.randrange(4 if depth < 2 else 2)
+        if choice < 2:
+            return self.value(number) + f"set {self.random.choice('abxy')}\n"
+        self.labels += 1
+        here, counter = self.labels, f"i{depth}"
+        body = "".join(self.statement(number, depth + 1) for _ in range(self.random.randrange(1, 3)))
+        if choice == 2:
+            test = self.value(number) + self.value(number) + f"unless_less else{here}\n"
+            return test + body + f"jump end{here} else{here}: {self.statement(number, 2)} end{here}:\n"
+        rounds = self.random.randrange(1, 6)
+        head = f"push 0 set {counter} head{here}: get {counter} push {rounds} unless_less end{here}\n"
+        return head + body + f"get {counter} push 1 add set {counter} loop head{here} end{here}:\n"
+
+    def function(self, number: int, name: str) -> str:
+        if number == AT:
+            return f"function {name} index = get index item push {self.random.choice((0, 1, 5))} add return\n"
+        body = "".join(self.statement(number) for _ in range(self.random.randrange(1, 5)))
+        return f"function {name} a b =\nget x set x get y set y {body}{self.value(number)}return\n"
+
+
+def test_random_programs(table: Table) -> None:
+    left, compiled, entered, errors = set(), 0, 0, 0
+    for seed in range(80):
+        made = Random(seed)
+        text = "function f0 index = get index item return\n" + "".join(made.function(n, f"f{n}") for n in range(1, 4))
+        plain, machine = Machine(assemble(text), ITEMS), Watched(table, assemble(text), ITEMS, EAGER)
+        for step in range(14):
+            if step in (5, 10):  # one of the functions becomes another one
+                number = made.random.randrange(4)
+                other = text + made.function(number, "other")
+                plain.define(number, assemble(other)[-1])
+                machine.define(number, assemble(other)[-1])
+            number = made.random.choice((3, 3, 2, 1))
+            arguments = [made.random.choice((0, 1, -1, 5, 2**61, -(2**62), 2**62, 3**99)) for _ in range(2)]
+            wanted = result(plain, number, arguments)
+            assert result(machine, number, arguments) == wanted, f"seed {seed}, step {step}: {text}"
+            if step % 5 == 4:
+                assert as_reference(machine, number, arguments) == wanted, f"seed {seed}, step {step}: {text}"
+            errors += isinstance(wanted, str)
+        assert all(tier.error is None for tier in machine.tiers.values()), machine.tiers
+        compiled += sum(tier.code is not None for tier in machine.tiers.values())
+        entered += sum(len(tier.entries) for tier in machine.tiers.values())
+        left |= {(seed, name, at) for name, at, _ in machine.left}
+    assert len(left) > 300 and compiled > 200 and entered > 50 and errors > 100
+
+
+# ---- where and with what the interpreter goes on
+
+ADDS = "function at i = get i item return\nfunction f a b = push 7 get a get b add add return"
+
+
+def compiled(table: Table, text: str, items: Any = (), number: int = 1, arguments: Any = (1, 2)) -> Watched:
+    """A machine whose function `number` is compiled by now."""
+    machine = Watched(table, assemble(text), items, tiers.Policy(calls=2, loops=3, exits=2, attempts=2))
+    for _ in range(3):
+        machine.call(number, list(arguments))
+    assert machine.tiers[machine.functions[number]].code and not machine.left
+    return machine
+
+
+@pytest.mark.parametrize("op", ["add", "mul"])
+@pytest.mark.parametrize(("a", "b"), [(2**62 - 1, 2**61), (-(2**62), -3), (2**62, 1), (1, -(2**90)), (2**31, 2**31)])
+def test_large_numbers_are_for_the_interpreter(table: Table, op: str, a: int, b: int) -> None:
+    machine = compiled(table, ADDS.replace("b add", f"b {op}"))
+    wanted = 7 + (a + b if op == "add" else a * b)
+    assert machine.call(1, [a, b]) == wanted
+    is_large = not all(-(2**62) <= each < 2**62 for each in (a, b, wanted - 7))
+    first = [("f", 12, [a, b, 7, a, b])]  # offset, locals, the stack in front of the instruction
+    assert machine.left == (first if is_large else [])
+
+
+def test_an_item_that_there_is_not_is_told_by_the_interpreter(table: Table) -> None:
+    machine = compiled(table, ADDS, [5, 6], AT, [1])
+    for index in (2, -1, 2**62 - 1, -(2**62), 2**64):
+        with pytest.raises(GuestError, match=rf"^at, offset 4: there is no item {index}$"):
+            machine.call(AT, [index])
+    assert machine.left[0] == ("at", 4, [2, 2])
+    assert machine.running == 0 and machine.words.large == []
+
+
+def test_code_that_is_left_too_often_is_given_up(table: Table) -> None:
+    machine = compiled(table, ADDS)
+    tier = machine.tiers[machine.functions[1]]
+    assert [machine.call(1, [2**62, n]) for n in range(2)] == [2**62 + 7, 2**62 + 8]
+    assert tier.state is tiers.State.COLD and machine.cells[1].target is machine.cells[1].fallback
+    assert [machine.call(1, [2**62, n]) for n in range(9)] == [2**62 + 7 + n for n in range(9)]
+    assert tier.state is tiers.State.REFUSED and tier.given_up == 2
+
+
+def test_a_hot_loop_is_entered_and_left_where_it_is(table: Table) -> None:
+    text = (DIRECTORY / "program.txt").read_text(encoding="utf-8")
+    machine = Watched(table, assemble(text), (), tiers.Policy(calls=99, loops=10, exits=99))
+    assert machine.call(POWER, [2, 70]) == 2**70
+    tier = machine.tiers[machine.functions[POWER]]
+    assert list(tier.entries) == [8] and tier.calls == 1
+    name, at, live = machine.left[0]
+    assert (name, at, live) == ("power", 28, [2, 70, 2**61, 61, 2**61, 2])  # 2^62 is the first large number
+
+
+def test_functions_may_be_redefined(table: Table) -> None:
+    text = ADDS + "\nfunction g a = get a push 1 call f 2 return\nfunction h a = get a item get a call at 1 add return"
+    machine = compiled(table, text, [10, 20], 2, [5])
+    assert machine.call(2, [5]) == 13
+    for _ in range(3):
+        assert machine.call(3, [1]) == 40
+    g, h = machine.tiers[machine.functions[2]].code, machine.tiers[machine.functions[3]].code
+    machine.define(1, assemble("function f a b = get a return")[0])
+    assert machine.call(2, [5]) == 5 and not machine.left
+    assert machine.tiers[machine.functions[2]].code is g  # its call goes through a cell
+    machine.define(0, assemble("function at i = get i item push 3 mul return")[0])
+    assert machine.call(3, [1]) == 120 and machine.left == [("h", 4, [1, 1])]  # an assumption is broken
+    assert [machine.call(3, [0]) for _ in range(9)] == [60] * 9
+    assert machine.tiers[machine.functions[3]].code not in (h, None) and len(machine.left) == 2
+
+
+# ---- budgets, lifetimes, the command
+
+
+@pytest.mark.parametrize("calls", [2, 10**9], ids=["compiled", "interpreted"])
+def test_a_budget_is_for_both(table: Table, calls: int) -> None:
+    text = "function at i = get i item return\nfunction f a = again: get a push 1 add set a loop again"
+    machine = TieredMachine(table, assemble(text), (), tiers.Policy(calls=calls, loops=calls))
+    for _ in range(2):
+        with cnp.fuel(1_000) as fuel, pytest.raises(cnp.Trap) as caught:
+            machine.call(1, [0])
+        assert caught.value.kind is cnp.TrapKind.OUT_OF_FUEL and fuel.left == 0
+    text = (DIRECTORY / "program.txt").read_text(encoding="utf-8")
+    machine = TieredMachine(table, assemble(text), (), tiers.Policy(calls=calls, loops=calls))
+    with cnp.fuel(1_000) as fuel:
+        assert machine.call(COUNT, [500]) == 500
+        assert 240 <= fuel.used <= 501
+
+
+def test_a_machine_and_its_code_are_freed(table: Table) -> None:
+    machine = compiled(table, ADDS)
+    machine.call(1, [2**80, 1])
+    code = machine.tiers[machine.functions[1]].code
+    gone = weakref.ref(machine), weakref.ref(code.function)
+    del machine, code
+    gc.collect()
+    assert [each() for each in gone] == [None, None]
+
+
+def test_the_command(path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(demo, "RUNS", {"total": [2000], "fib": [12], "power": [3, 100]})
+    assert demo.main(str(path)) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["total", "fib", "power"]
