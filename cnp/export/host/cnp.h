@@ -242,7 +242,8 @@ typedef struct cnp_guest_point {
     uint64_t offset; /* of the instruction, its prefixes included, which is to be done from its start */
 } cnp_guest_point;
 
-/* What a function of bytecode refers to, and a table does not know. The arrays may be forgotten after cnp_translate. */
+/* What a function of bytecode refers to, and a table does not know. The arrays may be forgotten after cnp_translate; cells,
+ * assumptions and data must outlive the code. */
 typedef struct cnp_guest {
     cnp_function *const *callees; /* that fields number, from 0 */
     size_t n_callees;
