@@ -22,6 +22,7 @@ from cnp.runtime.default import library_for
 from cnp.runtime.layout import Library as Tables
 from cnp.stencil.library import Library
 from cnp.target import target_named
+from cnp.target.immediate import ONES
 from cnp.tools.emulated import EmulatedFunction, as_register, from_register
 from cnp.tools.emulator import Emulator
 from cnp.types import ParameterType, Type
@@ -352,7 +353,10 @@ class EmulatedMachine(Machine):
             return []
         found = list(PATTERNS)
         for _, low, high, scale, pattern in self.library.classes:
-            if low <= high and not pattern:
+            if pattern & 3:
+                pieces = (0, 0x1234 << 48, 0x1234_0000_5678_0000, 0x1234_0000_5678_9ABC)[pattern & 3]
+                found += [~pieces if pattern & ONES else pieces]
+            elif low <= high and not pattern:
                 middle = (low + high) // 2 // scale * scale
                 found += [low - scale, low, middle, high - 1, high, high + scale]
         half = 1 << type.bits - 1

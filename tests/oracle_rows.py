@@ -133,6 +133,24 @@ def _logical(bits: int, instruction: str) -> Row:
     )
 
 
+_PIECES = tuple(number << 16 | half for number in range(4) for half in (0, 1, 0x1234, 0x7FFF, 0x8000, 0xFFFF))
+
+
+def _piece(place: int, instruction: str) -> Row:
+    """A halfword and where it goes. capstone shows a `movz` or `movn` as the number that it makes, if it can."""
+
+    def code(value: int) -> str:
+        piece = value >> 18 * place
+        return f"{instruction} x4, #{piece & 0xFFFF}, lsl #{(piece >> 16 & 3) * 16}"
+
+    def reads(numbers: Sequence[int], value: int) -> bool:
+        piece = value >> 18 * place
+        half, made = piece & 0xFFFF, (piece & 0xFFFF) << (piece >> 16 & 3) * 16
+        return numbers[-1] % (1 << 64) in (half, made, ~made % (1 << 64))
+
+    return written("aarch64", f"piece{place}", code, reads, values=tuple(each << 18 * place for each in _PIECES))
+
+
 def _move(code: str, relocation: str, start: int, takes: tuple[int, int] | None = None) -> Row:
     """Of capstone's operands the shift is none; where it shows a `mov`, the number is shifted."""
     return linked(
@@ -170,17 +188,10 @@ _AARCH64 = (
     written("aarch64", "minus12", lambda value: f"sub x1, x2, #{-value}", modulo(64, lambda value: -value)),
     written("aarch64", "minus12", lambda value: f"cmn x2, #{-value}", modulo(64, lambda value: -value)),
     written("aarch64", "imm16", "mov x4, #{}"),
-    written("aarch64", "not16", "mov x4, #{}", modulo(64)),
-    written("aarch64", "notbits0", lambda value: f"movn x4, #{~value & 0xFFFF}", modulo(16)),
-    replace(
-        written(
-            "aarch64",
-            "negative32",
-            lambda value: f"movk x3, #{value >> 32 & 0xFFFF}, lsl #32",
-            lambda numbers, value: numbers[-1] == value >> 32 & 0xFFFF,
-        ),
-        checks_range=False,
-    ),
+    _piece(0, "movz"),
+    _piece(0, "movn"),
+    _piece(1, "movk"),
+    _piece(2, "movk"),
     _logical(64, "and x1, x2, #{}"),
     _logical(64, "orr x1, xzr, #{}"),
     _logical(32, "eor w1, w2, #{}"),

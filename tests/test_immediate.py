@@ -1,4 +1,4 @@
-"""Classes of immediates: what each takes, in Python and in the core; and the one encoding that takes an algorithm."""
+"""Classes of immediates: what each takes, in Python and in the core; and the encodings that take an algorithm."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from cnp.stencil.layout import CLASS
 from cnp.stencil.library import Library
 from cnp.stencil.sources import library_path
 from cnp.target import TARGETS, Target
-from cnp.target.immediate import ImmediateClass, logical_immediate
-from cnp.tools.holes import logical_value
+from cnp.target.immediate import ONES, ImmediateClass, encoded, halfwords, logical_immediate
+from cnp.tools.holes import halfwords_value, logical_value
 
 SMALLEST, LARGEST = -(1 << 63), (1 << 63) - 1
 
@@ -43,10 +43,10 @@ def decode_bit_masks(encoded: int, bits: int) -> int | None:
 def patterns(bits: int) -> dict[int, list[int]]:
     """All values there are, and the encodings of each."""
     found: dict[int, list[int]] = {}
-    for encoded in range(1 << 13):
-        value = decode_bit_masks(encoded, bits)
+    for number in range(1 << 13):
+        value = decode_bit_masks(number, bits)
         if value is not None:
-            found.setdefault(value, []).append(encoded)
+            found.setdefault(value, []).append(number)
     return found
 
 
@@ -94,6 +94,50 @@ def test_listings_read_every_encoding_back(bits: int) -> None:
         assert {logical_value(each, bits) for each in encodings} == {value}
 
 
+# ---- halfwords
+
+PATTERNS = [*(1, 2, 3), *(ONES | count for count in (1, 2, 3))]
+WHOLE = (1 << 64) - 1
+
+
+def run_moves(pieces: int, pattern: int) -> int:
+    """What movz (or movn) and the movk behind it leave, by the Arm Architecture Reference Manual."""
+    fields = [pieces >> 18 * place & 0x3FFFF for place in range(pattern & 3)]
+    number, halfword = fields[0] >> 16, fields[0] & 0xFFFF
+    value = WHOLE ^ halfword << 16 * number if pattern & ONES else halfword << 16 * number
+    for field in fields[1:]:
+        number, halfword = field >> 16, field & 0xFFFF
+        value = value & ~(0xFFFF << 16 * number) | halfword << 16 * number
+    return value
+
+
+def sparse_values() -> Iterable[int]:
+    """All combinations of halfwords that are zeros, ones, or neither."""
+    for halves in itertools.product((0, 0xFFFF, 0x1234, 0x8000, 1), repeat=4):
+        yield sum(each << 16 * number for number, each in enumerate(halves))
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_so_many_moves_make_a_value_of_so_many_halfwords(pattern: int) -> None:
+    other, taken = 0xFFFF if pattern & ONES else 0, 0
+    for value in sparse_values():
+        pieces = halfwords(value, pattern)
+        needed = sum(value >> 16 * number & 0xFFFF != other for number in range(4))
+        assert (pieces is not None) == (needed <= pattern & 3), hex(value)
+        if pieces is not None:
+            assert run_moves(pieces, pattern) == value == halfwords_value(pieces, pattern), hex(value)
+            taken += 1
+    assert 0 < taken < 5**4
+
+
+def test_moves_skip_zeros() -> None:
+    assert halfwords(0x1234 << 48, 1) == 3 << 16 | 0x1234
+    assert halfwords(0x1234 << 32, 1) == 2 << 16 | 0x1234
+    assert halfwords(0x1234_0000_5678_0000, 2) == (3 << 16 | 0x1234) << 18 | 1 << 16 | 0x5678
+    assert halfwords(~(0x1234 << 32), ONES | 1) == 2 << 16 | 0x1234
+    assert halfwords(-1, ONES | 1) == 0
+
+
 # ---- classes
 
 CLASSES = [
@@ -122,14 +166,22 @@ def edges(each: ImmediateClass) -> list[int]:
         if each.low <= each.high
     ]
     anywhere = [choose.randint(SMALLEST, LARGEST) for _ in range(100)]
-    return [value for value in (*ends, *powers, *inside, *anywhere) if SMALLEST <= value <= LARGEST]
+    sparse = [value - (value >> 63 << 64) for value in sparse_values()]
+    return [value for value in (*ends, *powers, *inside, *anywhere, *sparse) if SMALLEST <= value <= LARGEST]
+
+
+def is_of_pattern(value: int, pattern: int) -> bool:
+    if pattern not in PATTERNS:
+        return value & (1 << pattern) - 1 in patterns(pattern)
+    other = 0xFFFF if pattern & ONES else 0
+    return sum(value >> 16 * number & 0xFFFF != other for number in range(4)) <= pattern & 3
 
 
 @pytest.mark.parametrize("each", CLASSES, ids=lambda each: each.name)
 def test_a_class_takes_multiples_of_its_scale_in_its_range(each: ImmediateClass) -> None:
     for value in edges(each):
         if each.pattern:
-            expected = value & (1 << each.pattern) - 1 in patterns(each.pattern)
+            expected = is_of_pattern(value, each.pattern)
         else:
             expected = each.low <= value <= each.high and value == value // each.scale * each.scale
         assert each.takes(value) == expected, value
@@ -162,6 +214,9 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
 void many_logical(const u64 *values, s64 *found, u64 n, u32 bits) {
     for (u64 k = 0; k < n; k++) found[k] = logical_immediate(values[k], bits);
 }
+void many_encoded(const u64 *values, s64 *found, u64 n, u32 pattern) {
+    for (u64 k = 0; k < n; k++) found[k] = encoded(values[k], pattern);
+}
 void many_taken(const struct immediate_class *class, const s64 *values, s64 *found, u64 n) {
     for (u64 k = 0; k < n; k++) found[k] = takes(class, values[k]);
 }
@@ -176,9 +231,19 @@ def test_the_core_encodes_patterns_alike(core: ctypes.CDLL, bits: int) -> None:
         values += [value | 0xDEADBEEF00000000 for value in patterns(32)]  # the upper half does not matter
     array, found = (ctypes.c_uint64 * len(values))(*values), (ctypes.c_int64 * len(values))()
     core.many_logical(array, found, ctypes.c_uint64(len(values)), ctypes.c_uint32(bits))
-    for value, encoded in zip(values, found):
+    for value, number in zip(values, found):
         expected = logical_immediate(value, bits)
-        assert encoded == (-1 if expected is None else expected), hex(value)
+        assert number == (-1 if expected is None else expected), hex(value)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_the_core_encodes_halfwords_alike(core: ctypes.CDLL, pattern: int) -> None:
+    values = [*sparse_values(), *patterns(64), *near_patterns(64)]
+    array, found = (ctypes.c_uint64 * len(values))(*values), (ctypes.c_int64 * len(values))()
+    core.many_encoded(array, found, ctypes.c_uint64(len(values)), ctypes.c_uint32(pattern))
+    for value, pieces in zip(values, found):
+        expected = encoded(value, pattern)
+        assert pieces == (-1 if expected is None else expected), hex(value)
 
 
 @pytest.mark.parametrize("each", CLASSES, ids=lambda each: each.name)

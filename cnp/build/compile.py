@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Sequence, Set
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnp.build.clang import Clang
 from cnp.build.elf import Function, functions_of, read_object
 from cnp.build.extract import Code, Rules, extract
 from cnp.build.placements import PRELUDE, Group, Immediate, Key, Placement, Writer
-from cnp.build.sample import merge_samples
+from cnp.build.sample import merge_samples, read_sample
 from cnp.errors import BuildError
 from cnp.stencil.model import Shape
 from cnp.target.record import Target, arguments
@@ -89,19 +89,18 @@ class Compiled:
 
 
 def compile_placements(compiler: Compiler, name: str, placements: Sequence[Placement]) -> Compiled:
-    """The stencils of a unit of placements. BuildError if clang refuses the C."""
-    writer = Writer(compiler.target)
-    pending = [(p, writer.immediates(p)) for p in placements]
+    """The stencils of a unit of placements: all have floats, or none has. BuildError if clang refuses the C."""
+    unit = Unit(compiler, name, Writer(compiler.target, any(p.has_floats(compiler.target) for p in placements)))
+    pending = [(p, unit.writer.immediates(p)) for p in placements]
     result = Compiled({}, 0, {})
-    even = _even(compiler, f"{name}_even", writer, pending)
+    unit.find_even(pending)
     attempt = 0
     while pending:
-        functions = _compile(compiler, f"{name}_{attempt}", writer, pending, attempt, even)
-        result.functions += len(functions)
+        merged = unit.merged(pending, attempt)
         failed = []
         for p, immediates in pending:
             try:
-                code = _extract(compiler, p, immediates, attempt, functions)
+                code = _extract(compiler, p, immediates, attempt, merged[p.label])
             except BuildError as error:
                 if p.variant is None:  # an op can do without families
                     result.errors.setdefault(p.op.row.method, f"{p.describe(compiler.target)}: {error}")
@@ -111,87 +110,130 @@ def compile_placements(compiler: Compiler, name: str, placements: Sequence[Place
             elif code is None:
                 names = ", ".join(f"{each.position} of class {each.name}" for each in immediates)
                 result.errors.setdefault(
-                    p.op.row.method, f"{p.describe(compiler.target)}: no field holds {names}: {_shown(functions, p)}"
+                    p.op.row.method, f"{p.describe(compiler.target)}: no field holds {names}: {unit.shown(p)}"
                 )
             else:
                 result.codes[p.key] = code
         pending = failed
         attempt += 1
+    result.functions = unit.compiled
     return result
-
-
-def _shown(functions: Mapping[str, Function], p: Placement) -> str:
-    """The code of the samples, for a message."""
-    return " and ".join(each.code.hex(" ") for name, each in functions.items() if name.startswith(p.label + "_"))
 
 
 Pending = Sequence[tuple[Placement, Sequence[Immediate]]]
 
 
-def _even(compiler: Compiler, name: str, writer: Writer, pending: Pending) -> frozenset[Group]:
-    """The groups whose instructions have the same sizes whichever registers they have, without the flags that see to
-    it: on riscv64, `c.mv` takes all registers, `c.and` takes few. Seen with short registers only, and with another one
-    at each position. A unit has whole groups.
-    """
-    general = [each for each in pending if each[0].is_general(compiler.target)]
-    if not general:
-        return frozenset()
-    text = _source(writer, general, attempt=0, samples=1)
-    functions = compiler.functions(name, text)
-    even = set()
-    for group, members in itertools.groupby((p for p, _ in general), lambda p: p.group):
-        rows = list(members)
-        codes = [compiler.target.decode(functions[f"{p.label}_0"].code) for p in rows]
-        sizes = {tuple(instruction.size for instruction in code) for code in codes}
-        long = [p.long_positions(compiler.target) for p in rows]
-        if len(sizes) == 1 and frozenset() in long and frozenset().union(*long) == rows[0].positions:
-            even.add(group)
-    return frozenset(even)
+@dataclass(slots=True)
+class Unit:
+    """What clang has made of some placements so far."""
+
+    compiler: Compiler
+    name: str
+    writer: Writer
+    functions: dict[str, Function] = field(default_factory=dict)  # of the last attempt
+    even: Set[Group] = frozenset()
+    compiled: int = 0  # functions, those of all attempts
+
+    def find_even(self, pending: Pending) -> None:
+        """Find the groups whose instructions have the same sizes whichever registers they have, without the flags that
+        see to it: on riscv64, `c.mv` takes all registers, `c.and` takes few. Seen with short registers only, and with
+        another one at each position. A unit has whole groups.
+
+        A few placements of a group mostly tell that it is none of those; only where they do not are all compiled.
+        """
+        target = self.compiler.target
+        general = [each for each in pending if each[0].is_general(target)]
+        self.even = {p.group for p, _ in general}
+        for chosen in (_few(general, target), general):
+            self._compile([each for each in chosen if each[0].group in self.even], 0)
+            self.even = {
+                group
+                for group, members in itertools.groupby((p for p, _ in chosen), lambda p: p.group)
+                if group in self.even and _is_even([(p, self.functions[f"{p.label}_0"]) for p in members], target)
+            }
+        uneven = [p.label for p, _ in general if p.group not in self.even]
+        for label in uneven:
+            self.functions.pop(f"{label}_0", None)
+
+    def merged(self, pending: Pending, attempt: int) -> dict[str, Function | None]:
+        """By placement's label, its function with references where literals are; None where they are not in fields.
+
+        Of placements that differ in registers alone the first shows where the fields are; the others are compiled with
+        the first sample alone, and with all where this leaves a doubt. That the second would not have given other
+        instructions is seen when registers' fields are learned: those codes must be alike.
+        """
+        if attempt:
+            self.functions.clear()
+        target = self.compiler.target
+        first = {p.group: p.label for p, _ in reversed(pending)}
+        leaders = [each for each in pending if first[each[0].group] == each[0].label]
+        others = [each for each in pending if first[each[0].group] != each[0].label]
+        self._compile(pending, attempt, full=frozenset(first.values()))
+        result = {p.label: self._merge(p, immediates, attempt) for p, immediates in leaders}
+        doubtful = []
+        for p, immediates in others:
+            like = result[first[p.group]]
+            sampled = strategies(immediates, target)[attempt].sampled(immediates)
+            result[p.label] = like and read_sample(self.functions[f"{p.label}_0"], like, sampled, target)
+            if result[p.label] is None:
+                doubtful.append((p, immediates))
+        self._compile(doubtful, attempt, full=frozenset(p.label for p, _ in doubtful))
+        return result | {p.label: self._merge(p, immediates, attempt) for p, immediates in doubtful}
+
+    def shown(self, p: Placement) -> str:
+        """The code of the samples, for a message."""
+        names = [name for name in self.functions if name.startswith(p.label + "_")]
+        return " and ".join(self.functions[name].code.hex(" ") for name in names)
+
+    def _merge(self, p: Placement, immediates: Sequence[Immediate], attempt: int) -> Function | None:
+        strategy = strategies(immediates, self.compiler.target)[attempt]
+        samples = [self.functions[f"{p.label}_{sample}"] for sample in range(strategy.samples(immediates))]
+        sampled = strategy.sampled(immediates)
+        return merge_samples(samples, sampled, self.compiler.target) if len(samples) > 1 else samples[0]
+
+    def _compile(self, part: Pending, attempt: int, full: Container[str] = ()) -> None:
+        """Compile first samples, or all samples of the placements whose labels are in `full`, but for what there is."""
+        target = self.compiler.target
+        missing: dict[bool, list[str]] = {False: [], True: []}
+        for p, immediates in part:
+            strategy = strategies(immediates, target)[attempt]
+            is_general = p.is_general(target) and p.group not in self.even
+            for sample in range(strategy.samples(immediates) if p.label in full else 1):
+                if f"{p.label}_{sample}" not in self.functions:
+                    expressions = strategy.expressions(immediates, sample)
+                    missing[is_general].append(self.writer.function(p, str(sample), expressions))
+        sources = "".join(f'#include "{path}"\n' for path in sorted({p.op.source.path for p, _ in part}))
+        for is_general, functions in missing.items():
+            if functions:
+                text = "".join([self.writer.prelude, sources, *functions])
+                flags = arguments([*self.writer.flags, *(target.general_flags if is_general else ())])
+                made = self.compiler.functions(f"{self.name}_{self.compiled}", text, flags)
+                self.functions |= made
+                self.compiled += len(made)
 
 
-def _source(writer: Writer, part: Pending, attempt: int, samples: int = 2) -> str:
-    """C of placements, with at most so many samples of each."""
-    text = [PRELUDE]
-    text += [f'#include "{source}"\n' for source in sorted({p.op.source.path for p, _ in part})]
-    for p, immediates in part:
-        strategy = strategies(immediates, writer.target)[attempt]
-        for sample in range(min(strategy.samples(immediates), samples)):
-            text.append(writer.function(p, str(sample), strategy.expressions(immediates, sample)))
-    return "".join(text)
+def _few(general: Pending, target: Target) -> Pending:
+    """Of each group, a placement with every set of positions whose registers not all instructions take."""
+    seen = {(p.group, p.long_positions(target)): (p, immediates) for p, immediates in general}
+    return list(seen.values())
 
 
-def _compile(
-    compiler: Compiler, name: str, writer: Writer, pending: Pending, attempt: int, even: frozenset[Group]
-) -> dict[str, Function]:
-    functions: dict[str, Function] = {}
-    general: list[tuple[Placement, Sequence[Immediate]]] = []
-    special: list[tuple[Placement, Sequence[Immediate]]] = []
-    for each in pending:
-        p = each[0]
-        (general if p.is_general(compiler.target) and p.group not in even else special).append(each)
-    for part, flags, suffix in ((special, (), ""), (general, compiler.target.general_flags, "_general")):
-        if part:
-            functions |= compiler.functions(name + suffix, _source(writer, part, attempt), arguments(flags))
-    return functions
+def _is_even(members: Sequence[tuple[Placement, Function]], target: Target) -> bool:
+    sizes = {tuple(each.size for each in target.decode(function.code)) for _, function in members}
+    long = [p.long_positions(target) for p, _ in members]
+    return len(sizes) == 1 and frozenset() in long and frozenset().union(*long) == members[0][0].positions
 
 
 def _extract(
-    compiler: Compiler,
-    p: Placement,
-    immediates: Sequence[Immediate],
-    attempt: int,
-    functions: Mapping[str, Function],
+    compiler: Compiler, p: Placement, immediates: Sequence[Immediate], attempt: int, merged: Function | None
 ) -> Code | None:
     """The stencil of a placement; None if this strategy gives none but another may. BuildError if it was the last."""
-    strategy = strategies(immediates, compiler.target)[attempt]
-    samples = [functions[f"{p.label}_{sample}"] for sample in range(strategy.samples(immediates))]
-    merged = merge_samples(samples, strategy.sampled(immediates), compiler.target) if len(samples) > 1 else samples[0]
     if merged is None:
         return None
     try:
         return extract(merged, compiler.target, _rules(compiler, p, immediates))
     except BuildError:
-        if strategy == strategies(immediates, compiler.target)[-1]:
+        if attempt + 1 == len(strategies(immediates, compiler.target)):
             raise
         return None
 

@@ -38,7 +38,7 @@ def variants(op: BuildOp) -> list[Variant]:
 def family_placements(op: BuildOp, target: Target) -> Iterator[Placement]:
     """What is compiled to learn the families of an op: `Placement.index` is the number of its variant."""
     for number, variant in enumerate(variants(op)):
-        for registers in _array(_sizes(op, variant, target), target):
+        for registers in _array(number, _sizes(op, variant, target), target):
             yield placement_of(op, target, number, variant, registers)
 
 
@@ -62,38 +62,38 @@ def _sizes(op: BuildOp, variant: Variant, target: Target) -> Registers:
     return (1 if variant.immediate else target.registers(type)), places, places
 
 
-def _array(sizes: Registers, target: Target) -> list[Registers]:
-    """Every pair of registers at every two positions, some in all combinations, and lines where one varies alone.
+def _array(number: int, sizes: Registers, target: Target) -> list[Registers]:
+    """The registers to compile an op's variant with: lines where one varies alone, and some of each group together.
 
-    Where all registers share stencils anyway, some pairs do.
+    Variants differ in the scale and in what is added, which is nowhere near registers: where registers do not share
+    stencils anyway, every two of them at every two positions meet in the first variant alone.
     """
     first, base, index = sizes
-    rows: set[Registers] = set()
-    if target.groups is None:
+    rows = {(x, y, z) for x in _some(first, target) for y in _some(base, target) for z in _some(index, target)}
+    if target.groups is None and number == 0:
         rows |= {(x % first, y, (x + y) % index) for x in range(max(first, base)) for y in range(base)}
-    step = 3 if target.groups is None else max(sizes)
-    rows |= {(x, y, z) for x in _some(first, step) for y in _some(base, step) for z in _some(index, step)}
-    for fixed in _references(sizes):
+        rows |= {(x, y, z) for x in range(0, first, 3) for y in range(0, base, 3) for z in range(0, index, 3)}
+    for fixed in _references(sizes, target):
         for position, size in enumerate(sizes):
             rows |= {_with(fixed, position, register) for register in range(size)}
     return sorted(rows)
 
 
-def _some(size: int, step: int) -> list[int]:
-    """Every so many alternatives and the last two: some of each group."""
-    return sorted(
-        {*range(0, size, step), max(size - 2, 0), size - 1} if step > 3 else {*range(0, size, step), size - 1}
-    )
+def _some(size: int, target: Target) -> list[int]:
+    """The first and the last two alternatives, and one between where there may be several groups."""
+    middle = {size // 3} if target.groups is None else set()
+    return sorted({0, max(size - 2, 0), size - 1} | middle)
 
 
-def _references(sizes: Registers) -> list[Registers]:
+def _references(sizes: Registers, target: Target) -> list[Registers]:
     """What stays when one position varies: the first registers, and the last.
 
     On x86-64 any register from r8 on makes a prefix necessary, which hides what another one does to it: the first
-    registers are of those, the last is not.
+    registers are of those, the last is not. Where all registers share stencils nothing hides a field.
     """
     first, base, index = sizes
-    return [(0, 0, 0), (first - 1, base - 2, index - 2)]
+    last = [(first - 1, base - 2, index - 2)] if target.groups is None else []
+    return [(0, 0, 0), *last]
 
 
 def _with(registers: Registers, position: int, register: int) -> Registers:
@@ -120,7 +120,7 @@ def learn(op: BuildOp, variant: Variant, target: Target, codes: Mapping[Register
     name = f"op {op.row.method}, index shifted by {variant.scale}, {op.source.place}"
     groups, fields = [], []
     for position, size in enumerate(sizes):
-        lines = [[codes[_with(fixed, position, each)] for each in range(size)] for fixed in _references(sizes)]
+        lines = [[codes[_with(fixed, position, each)] for each in range(size)] for fixed in _references(sizes, target)]
         keys = [tuple(_outside(line[each]) for line in lines) for each in range(size)]
         distinct = list(dict.fromkeys(keys))
         if len(distinct) > MOST_GROUPS:
@@ -163,7 +163,7 @@ def learn_op(op: BuildOp, target: Target, codes: Mapping[Key, Code]) -> list[Lea
     """
     found: list[Learned] = []
     for number, variant in enumerate(variants(op)):
-        registers = _array(_sizes(op, variant, target), target)
+        registers = _array(number, _sizes(op, variant, target), target)
         keys = {each: placement_of(op, target, number, variant, each).key for each in registers}
         if not all(key in codes for key in keys.values()):
             return []

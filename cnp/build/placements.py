@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from cnp.build.rows import register_rows
 from cnp.build.table import SHIFT, BuildOp, form_alternatives, form_size
 from cnp.errors import TrapKind
 from cnp.stencil.model import Form, OpFlag, Shape
-from cnp.target.record import Target
+from cnp.target.flags import NO_FLOATS_FLAGS
+from cnp.target.record import Flag, Target
 from cnp.types import Type
 
 HOLES = (
@@ -42,7 +44,7 @@ Key = tuple[int, int, int, "tuple[int, ...] | None"]
 """Of a placement: its op's code, its form, its index, and the registers if others share its stencil."""
 
 
-Group = tuple[int, int, int]
+Group = tuple[int, int, int, bool]
 """Of placements that differ in registers alone: the first three of their keys."""
 
 
@@ -78,6 +80,15 @@ class Placement:
         if has_destination and source.result is not None and self.registers[0] < 0:
             return False
         return all(number >= 0 for _, number in zip(row.operand_types, self.registers[1:]))
+
+    def has_floats(self, target: Target) -> bool:
+        """Whether its code may touch float registers: a table's jump keeps them in place by name, and what ops of the
+        user's own do inside is not known.
+        """
+        types = [self.op.source.result, *self.op.row.operand_types]
+        is_own = Path(self.op.source.path).is_absolute()
+        takes = self.op.function in target.float_users or any(type and type.is_float for type in types)
+        return takes or is_own or self.op.row.shape == Shape.TABLE
 
     def describe(self, target: Target) -> str:
         """`i64_add FREE (d=r1, a=slot, b=alternative 12), integer.c:8`, for messages."""
@@ -127,7 +138,7 @@ class Placement:
     @property
     def group(self) -> Group:
         """What it has in common with those that differ in registers alone."""
-        return self.op.row.code, int(self.form), self.index
+        return self.op.row.code, int(self.form), self.index, self.variant is not None
 
     @property
     def key(self) -> Key:
@@ -229,9 +240,20 @@ class Immediate:
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Writes the functions of placements for one target."""
+    """Writes the functions of placements for one target: of those with floats, or of those without."""
 
     target: Target
+    has_floats: bool
+
+    @property
+    def prelude(self) -> str:
+        """What is in front of the op sources."""
+        return ("" if self.has_floats else "#define CNP_NO_FLOATS\n") + PRELUDE
+
+    @property
+    def flags(self) -> tuple[Flag, ...]:
+        """Of clang, beside the target's."""
+        return () if self.has_floats else NO_FLOATS_FLAGS
 
     def immediates(self, p: Placement) -> list[Immediate]:
         """The immediates of a placement that may be sampled."""
@@ -268,7 +290,9 @@ class Writer:
         """The C type of each register. Where registers are typed, that of what a placement keeps in it, if that is of
         one type."""
         target = self.target
-        types = {f"r{n}": "i64" for n in range(target.named[0])} | {f"f{n}": "f64" for n in range(target.named[1])}
+        types = {f"r{n}": "i64" for n in range(target.named[0])}
+        if self.has_floats:
+            types |= {f"f{n}": "f64" for n in range(target.named[1])}
         if not target.typed_registers:
             return types
         held: dict[str, set[Type]] = {}

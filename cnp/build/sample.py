@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from cnp.build.elf import Function, Reference
 from cnp.build.immediates import LITERAL
 from cnp.build.placements import Immediate
-from cnp.target.immediate import logical_immediate
+from cnp.target.immediate import encoded
 from cnp.target.patch import PatchKind
 from cnp.target.record import Target
 
@@ -44,6 +45,26 @@ def merge_samples(samples: Sequence[Function], immediates: Sequence[Immediate], 
     return Function(first.name, bytes(codes[0]), tuple(references))
 
 
+def read_sample(sample: Function, like: Function, immediates: Sequence[Immediate], target: Target) -> Function | None:
+    """One function from its first sample alone, with references where the fields of another placement's are, counted
+    from the end; None if it takes a second sample to tell where they are.
+    """
+    by_hole = {each.hole: each for each in immediates}
+    references, code = list(sample.references), bytearray(sample.code)
+    for field in like.references:
+        if field.type != LITERAL or field.kind is None or not isinstance(field.symbol, str):
+            continue
+        end = field.offset + field.kind.width + len(code) - len(like.code)
+        ends = [end] if target.sample_kinds is None else range(field.kind.width, len(code) + 1)
+        immediate = by_hole[field.symbol]
+        if [each for each in ends if _matches([code], immediate, each, field.kind, field.addend)] != [end]:
+            return None
+        references.append(replace(field, offset=end - field.kind.width))
+        _clear(code, end, field.kind)
+    references.sort(key=lambda row: row.offset)
+    return Function(sample.name, bytes(code), tuple(references))
+
+
 def _fields(codes: Sequence[bytearray], immediate: Immediate, target: Target) -> Iterator[tuple[int, PatchKind, int]]:
     """Where an immediate's field ends, its kind, and what clang has added to the literal."""
     if target.sample_kinds:
@@ -76,6 +97,8 @@ def _fields(codes: Sequence[bytearray], immediate: Immediate, target: Target) ->
 
 
 def _matches(codes: Sequence[bytearray], immediate: Immediate, end: int, kind: PatchKind, delta: int) -> bool:
+    if end < kind.width:
+        return False
     try:
         return all(
             _word(code, end, kind.width) & kind.mask == kind.encode(_given(immediate, literal) + delta)
@@ -97,9 +120,9 @@ def _given(immediate: Immediate, literal: int) -> int:
     """What a hole of the immediate's class is patched with."""
     if not immediate.pattern:
         return literal
-    encoded = logical_immediate(literal, immediate.pattern)
-    assert encoded is not None
-    return encoded
+    given = encoded(literal, immediate.pattern)
+    assert given is not None
+    return given
 
 
 def _word(code: bytes | bytearray, end: int, size: int) -> int:

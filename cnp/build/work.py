@@ -13,6 +13,7 @@ from cnp.build.extract import Code
 from cnp.build.placements import Key, Placement
 from cnp.build.progress import Progress
 from cnp.errors import BuildError
+from cnp.target.record import Target
 
 _PER_UNIT = 500
 """Placements compiled by one clang run: enough that its start costs little, few enough to share out evenly."""
@@ -23,7 +24,7 @@ class Work:
 
     def __init__(self, compiler: Compiler, pool: ProcessPoolExecutor, placements: Sequence[Placement]) -> None:
         self._target, self._placements = compiler.target.name, len(placements)
-        self._shares = list(_shares(placements))
+        self._shares = list(_shares(placements, compiler.target))
         self._futures = [
             pool.submit(compile_placements, compiler, f"{self._target}_unit{number:04}", unit)
             for number, unit in enumerate(self._shares)
@@ -49,11 +50,16 @@ class Work:
         return codes, functions
 
 
-def _shares(placements: Sequence[Placement]) -> Iterator[Sequence[Placement]]:
-    """What one clang run compiles. An extension's files are kept apart: two may call things of theirs the same."""
-    for _, group in itertools.groupby(
-        placements, lambda each: Path(each.op.source.path).is_absolute() and each.op.source.path
-    ):
+def _shares(placements: Sequence[Placement], target: Target) -> Iterator[Sequence[Placement]]:
+    """What one clang run compiles: with floats, or without. An extension's files are kept apart: two may call things of
+    theirs the same.
+    """
+
+    def kind(each: Placement) -> tuple[bool, str]:
+        path = each.op.source.path
+        return each.has_floats(target), path if Path(path).is_absolute() else ""
+
+    for _, group in itertools.groupby(sorted(placements, key=kind), kind):
         yield from _units(group)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cnp.target.aarch64_decode import decode, invert
 from cnp.target.flags import COMMON_FLAGS, CORE_FLAGS, STENCIL_FLAGS
-from cnp.target.immediate import ImmediateClass
+from cnp.target.immediate import ONES, ImmediateClass
 from cnp.target.patch import INVERT, NEGATE, KindFlag, PatchKind, RelocationKind, Segment
 from cnp.target.record import Access, Flag, JumpForm, LandingPads, Role, Target
 from cnp.types import Type
@@ -29,15 +29,14 @@ _SCALED = tuple(
     PatchKind(f"imm12x{1 << shift}", (Segment(shift, 12, 10),), 0, 4095 << shift, scale=1 << shift)
     for shift in (1, 2, 3)
 )
+# What `halfwords` gives: a halfword and its number, of movz or movn and each movk.
+_PIECES = tuple(PatchKind(f"piece{number}", (Segment(18 * number, 18, 5),)) for number in range(3))
 # What clang makes of an immediate that is negative, wide, a count, or a pattern. A shift to the left is ubfm, whose
 # fields are the count's opposite and complement; a rotation to the left one to the right. Bit 6 of a count is 0: so is
 # the highest bit of a field of 32 bits, which tells it from one of 64.
 _SAMPLED = (
     PatchKind("minus12", (Segment(0, 12, 10, NEGATE),), -4095, 0),
     PatchKind("imm16", (Segment(0, 16, 5),), 0, 0xFFFF),
-    PatchKind("not16", (Segment(0, 16, 5, INVERT),), -0x10000, -1),
-    PatchKind("notbits0", (Segment(0, 16, 5, INVERT),)),
-    PatchKind("negative32", (Segment(32, 16, 5),), -(1 << 48), -1),
     PatchKind("logical", (Segment(0, 13, 10),), 0, 0x1FFF),
     PatchKind("lsl64", (Segment(0, 6, 16, NEGATE), Segment(0, 6, 10, INVERT)), 0, 63),
     PatchKind(
@@ -48,7 +47,7 @@ _SAMPLED = (
     PatchKind("rol64", (Segment(0, 6, 10, NEGATE),), 0, 63),
     PatchKind("rol32", (Segment(0, 5, 10, NEGATE), Segment(6, 1, 15)), 0, 31),
 )
-_KINDS = (_B26, _B19, _B14, _ADR21, _IMM12, _IMM9, *_SCALED, *_SAMPLED, _LOW16, _HIGH16, _THIRD16)
+_KINDS = (_B26, _B19, _B14, _ADR21, _IMM12, _IMM9, *_SCALED, *_PIECES, *_SAMPLED, _LOW16, _HIGH16, _THIRD16)
 
 # Numbers and meanings: ELF for the Arm 64-bit Architecture, "Static AArch64 relocations".
 _RELOCATIONS = {
@@ -104,14 +103,14 @@ _CLASSES = (
     ImmediateClass("LOGIC32", 0, 0, pattern=32),
     ImmediateClass("LOGIC64", 0, 0, pattern=64),
     ImmediateClass("COUNT", 0, 63),
-    ImmediateClass("U16", 0, 0xFFFF, loaded=True),
-    ImmediateClass("N16", -0x10000, -1, loaded=True),
-    ImmediateClass("U32", 1, (1 << 32) - 2, loaded=True),
-    ImmediateClass("N32", -(1 << 32) + 2, -2, loaded=True),
+    ImmediateClass("MOVZ1", 0, 0, pattern=1, loaded=True),
+    ImmediateClass("MOVN1", 0, 0, pattern=ONES | 1, loaded=True),
+    ImmediateClass("MOVZ2", 0, 0, pattern=2, loaded=True),
+    ImmediateClass("MOVN2", 0, 0, pattern=ONES | 2, loaded=True),
     # No constant: a slot that is out of reach, which the core takes for the first that an address may be.
     ImmediateClass("FRAME", 1, 0),
-    ImmediateClass("U48", 1, (1 << 48) - 2, loaded=True),
-    ImmediateClass("N48", -(1 << 48) + 2, -2, loaded=True),
+    ImmediateClass("MOVZ3", 0, 0, pattern=3, loaded=True),
+    ImmediateClass("MOVN3", 0, 0, pattern=ONES | 3, loaded=True),
     ImmediateClass("I64", -(1 << 63), (1 << 64) - 1, loaded=True),
 )
 _ARITHMETIC = frozenset(f"i{bits}_{op}" for bits in (32, 64) for op in ("add", "sub"))
@@ -121,23 +120,23 @@ _COMPARED = ("_eq", "_ne", "_lt", "_gt", "_le", "_ge")
 
 def _immediates(role: Role, access: Access) -> tuple[str, ...]:
     wide = access.type == Type.i64
-    wider = ("U32", "N32", "U48", "N48", "I64") if wide else ("U32", "N32", "I64")
+    two = ("MOVZ2", "MOVN2")
+    loaded = ("MOVZ1", "MOVN1", *two, "MOVZ3", "MOVN3", "I64") if wide else ("MOVZ1", "MOVN1", *two, "I64")
     if role == Role.SHIFT:
         return ("COUNT",)
     if role == Role.BASE:
         return ("FRAME", "I64")
     if role == Role.OFFSET:
         scaled = "U12" if access.bytes == 1 else f"U12X{access.bytes}"
-        return (scaled, "N9", "U32", "N32")
+        return (scaled, "N9", *two)
     if role == Role.STORED:
         return () if access.type.is_float else ("ZERO",)
     if role in (Role.INDEXED_OFFSET, Role.INDEXED_STORED):
         return ()
     if role == Role.MOVE:
-        return ("ZERO", "I64") if access.type.is_float else ("ZERO", "U16", "N16", "LOGIC64", *wider)
+        return ("ZERO", "I64") if access.type.is_float else ("ZERO", "LOGIC64", *loaded)
     if access.type.is_float:
         return ("I64",)
-    loaded = ("U16", "N16", *wider)
     if role == Role.REVERSED:
         return loaded
     if "_div_" in access.op or "_rem_" in access.op:
@@ -147,7 +146,7 @@ def _immediates(role: Role, access: Access) -> tuple[str, ...]:
     if access.op in _LOGICAL:
         return ("LOGIC64" if wide else "LOGIC32", *loaded)
     if any(each in access.op for each in _COMPARED):
-        return ("ZERO", "C12", "CN12", *wider)
+        return ("ZERO", "C12", "CN12", *loaded)
     return loaded
 
 
@@ -207,7 +206,7 @@ TARGET = Target(
     classes=_CLASSES,
     immediates=_immediates,
     samples=_samples,
-    holes={name: f"HOLE_{name}" for name in ("U16", "N16", "U32", "N32", "U48", "N48")},
+    holes={f"MOV{kind}{number}": f"HOLE_MOV{kind}{number}" for kind in "ZN" for number in (1, 2, 3)},
     sample_kinds=None,
     sampled_slots="U12",
     narrow_immediate=None,
@@ -222,6 +221,7 @@ TARGET = Target(
     indexed_offsets=1,
     add_scales=(1, 2, 3),
     indirect_jump="",
+    float_users=frozenset(("i32_popcnt", "i64_popcnt")),
     float_constraint="",
     convention_order=("x20", "x21", *_INTEGER_REGISTERS),
     # From r7 on they are the integer arguments of C.

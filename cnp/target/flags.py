@@ -34,6 +34,11 @@ STENCIL_FLAGS = (
     Flag("-fno-pic", "no global offset table between a stencil and its holes"),
 )
 
+NO_FLOATS_FLAGS = (
+    Flag("-mno-implicit-float", "float registers, which such stencils have no names for, stay as they are"),
+    Flag("-mllvm -enable-misched=false", "so few instructions leave nothing to schedule: a sixth of clang's time"),
+)
+
 CORE_FLAGS = (
     Flag("-O2", "the core's loops are what compile time is made of"),
     Flag("-fPIC", "the core is copied to wherever code memory is"),

@@ -1,4 +1,4 @@
-"""Classes of immediates, and the one encoding among them that takes an algorithm."""
+"""Classes of immediates, and the encodings among them that take an algorithm."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class ImmediateClass(NamedTuple):
     low: int
     high: int
     scale: int = 1  # values are multiples of it
-    pattern: int = 0  # 32 or 64: ones in a row, rotated and repeated over as many bits, as AArch64 encodes them
+    pattern: int = 0  # what `encoded` takes; 0 for a range
     loaded: bool = False  # takes an instruction of its own: worth a register in a loop
 
     @property
@@ -23,8 +23,36 @@ class ImmediateClass(NamedTuple):
     def takes(self, value: int) -> bool:
         """Whether a value belongs to the class."""
         if self.pattern:
-            return logical_immediate(value, self.pattern) is not None
+            return encoded(value, self.pattern) is not None
         return self.low <= value <= self.high and value % self.scale == 0
+
+
+ONES = 0x80
+"""In a pattern of halfwords: the others are 0xFFFF, not 0."""
+_PIECE = 18  # bits: a halfword, and which it is
+
+
+def encoded(value: int, pattern: int) -> int | None:
+    """What a hole of a pattern's class is patched with, or None if the value is none of it.
+
+    32 and 64: ones in a row, rotated and repeated over as many bits, as `logical_immediate` has them. 1, 2 and 3: 64
+    bits of which so many halfwords are not 0, with ONES not 0xFFFF, as `halfwords` has them.
+    """
+    return halfwords(value, pattern) if pattern & 3 else logical_immediate(value, pattern)
+
+
+def halfwords(value: int, pattern: int) -> int | None:
+    """18 bits a piece, the lowest first, for AArch64's movz (movn with ONES) and the movk behind it: a halfword, and
+    its number above it. None if there are more than the pattern has; where there are fewer, the lowest others fill up.
+    """
+    other = 0xFFFF if pattern & ONES else 0
+    pieces = [value >> 16 * number & 0xFFFF for number in range(4)]
+    chosen = sorted(range(4), key=lambda number: pieces[number] == other)[: pattern & 3]
+    if any(piece != other for number, piece in enumerate(pieces) if number not in chosen):
+        return None
+    fields = [number << 16 | pieces[number] for number in chosen]
+    fields[0] ^= other  # movn takes the opposite
+    return sum(field << _PIECE * place for place, field in enumerate(fields))
 
 
 def logical_immediate(value: int, bits: int) -> int | None:

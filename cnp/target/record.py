@@ -159,6 +159,7 @@ class Target:
     # Assembly of a jump to the address in operand %0, or "" where clang makes a tail call by itself. On x86-64 it
     # cannot: the registers that such a call may use for the address are all arguments.
     indirect_jump: str
+    float_users: frozenset[str]  # ops without floats for which clang takes float registers: it counts ones in vectors
     float_constraint: str  # of inline assembly: any float register
     convention_order: tuple[str, ...]  # registers of the convention's integer arguments, first to last; () is C's
     # How compiled code calls compiled code, as stencils/control.c has it, in numbers of guest registers.

@@ -260,6 +260,7 @@ TARGET = Target(
     indexed_offsets=0,
     add_scales=(),
     indirect_jump="",
+    float_users=frozenset(),
     float_constraint="",
     convention_order=(),
     integer_arguments=tuple(range(len(_INTEGER_REGISTERS))),

@@ -172,6 +172,7 @@ TARGET = Target(
     indexed_offsets=2,
     add_scales=(1, 2, 3),
     indirect_jump="jmpq *%0",
+    float_users=frozenset(),
     float_constraint="x",
     convention_order=("r12", "r13", "r14", "r15", "rdi", "rsi", "rdx", "rcx", "r8", "r9", "r11", "rax"),
     # From r3 on they are the integer arguments of C, and r10 is rax, where C leaves its result.

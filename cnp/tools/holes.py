@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cnp.stencil.model import Value
+from cnp.target.immediate import ONES
 from cnp.target.patch import INVERT, NEGATE, PAGE, KindFlag
 
 if TYPE_CHECKING:
@@ -88,6 +89,22 @@ def read_holes(library: Library, stencil: Stencil, code: bytes, address: int) ->
         else:
             groups.append([hole])
     return [_read(library, holes, code, address) for holes in groups]
+
+
+def pattern_value(encoded: int, pattern: int) -> int:
+    """The value, from 0 on, that `cnp.target.immediate.encoded` gives so for a pattern."""
+    return halfwords_value(encoded, pattern) if pattern & 3 else logical_value(encoded, pattern)
+
+
+def halfwords_value(encoded: int, pattern: int) -> int:
+    """The 64 bits that `halfwords` gives as pieces of 18."""
+    value = _ones(64) if pattern & ONES else 0
+    for place in range(pattern & 3):
+        piece = encoded >> 18 * place & _ones(18)
+        start, halfword = (piece >> 16) * 16, piece & 0xFFFF
+        halfword ^= 0xFFFF if pattern & ONES and not place else 0
+        value = value & ~(0xFFFF << start) | halfword << start
+    return value
 
 
 def logical_value(encoded: int, bits: int) -> int:

@@ -15,7 +15,7 @@ from cnp.runtime.layout import NO_OP_NUMBER
 from cnp.stencil.model import Form, Value
 from cnp.stencil.naming import form_size, placement_name
 from cnp.tools.disassembly import ALIGNMENT, Instruction, distances, instructions, quads
-from cnp.tools.holes import ADDRESSES, Patched, logical_value, patched_bits, read_holes
+from cnp.tools.holes import ADDRESSES, Patched, patched_bits, pattern_value, read_holes
 
 if TYPE_CHECKING:
     from cnp.backends.foreign import ForeignFunction
@@ -231,19 +231,19 @@ def _value(addresses: _Addresses, name: str, patched: Patched) -> str:
         value = int.from_bytes(addresses.code[start : start + _QUAD], "little", signed=True)
     if hole.value == Value.TRAP_PLACE:
         return str(TrapKind(value & 15)).replace(" ", "_")
+    pattern = _pattern(addresses.library, name, hole.value)
+    if pattern:
+        value, bits = pattern_value(value, pattern), 32 if pattern == 32 else 64
+        value -= (value >> bits - 1) << bits
     if hole.value in _FRAME_OFFSETS:
         return f"{value:+d}"
-    bits = _pattern(addresses.library, name, hole.value)
-    if bits:
-        value = logical_value(value, bits)
-        value -= (value >> bits - 1) << bits
     return str(value) if abs(value) < _LARGE else f"{value:#x}"
 
 
 def _pattern(library: Library, name: str, value: Value) -> int:
-    """How many bits of an immediate its 13 bits stand for; 0 if they are no pattern."""
-    place = f" {value.name[-1].lower()}=" if value in _IMMEDIATES else ""
-    found = name.partition(place)[2].partition(" ")[0] if place else ""
+    """Of an immediate's class; 0 if it has none. The offset of a load or store is the last operand."""
+    place = f" {value.name[-1].lower()}=" if value in _IMMEDIATES else "=" if value == Value.OFFSET else ""
+    found = name.rpartition(place)[2].partition(" ")[0] if place else ""
     return next((pattern for each, *_, pattern in library.classes if each == found), 0)
 
 

@@ -38,7 +38,7 @@ struct immediate_class {
     char name[8];
     s64 low, high;
     u32 scale;
-    u8 pattern; /* 32 or 64: see logical_immediate */
+    u8 pattern; /* see immediate.h; 0 for a range */
     u8 is_loaded; /* takes an instruction of its own */
     u8 zero[2];
 };

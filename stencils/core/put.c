@@ -254,7 +254,7 @@ static inline u32 class_alternative(const struct selection *s, int file, u32 cla
         if (!takes(class, (s64)*value))
             continue;
         if (class->pattern)
-            *value = logical_immediate(*value, class->pattern);
+            *value = encoded(*value, class->pattern);
         u32 before = (u32)__builtin_popcount(classes & ((rest & -rest) - 1));
         return library->alternative[file][registers_of(s, file)] + 1u + before;
     }

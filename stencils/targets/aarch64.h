@@ -6,13 +6,15 @@
  * its result: calling C moves nothing. */
 #define CNP_CONVENTION __attribute__((preserve_none))
 
-#define CNP_PARAMETERS                                                                                        \
+#define CNP_INTEGER_PARAMETERS                                                                                \
     char *frame, i64 ticks, i64 r0, i64 r1, i64 r2, i64 r3, i64 r4, i64 r5, i64 r6, i64 r7, i64 r8, i64 r9,   \
         i64 r10, i64 r11, i64 r12, i64 r13, i64 r14, i64 r15, i64 r16, i64 r17, i64 r18, i64 r19, i64 r20,    \
-        i64 r21, f64 f0, f64 f1, f64 f2, f64 f3, f64 f4, f64 f5, f64 f6, f64 f7
-#define CNP_ARGUMENTS                                                                                         \
+        i64 r21
+#define CNP_INTEGER_ARGUMENTS                                                                                 \
     frame, ticks, r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12, r13, r14, r15, r16, r17, r18, r19,   \
-        r20, r21, f0, f1, f2, f3, f4, f5, f6, f7
+        r20, r21
+#define CNP_FLOAT_PARAMETERS f64 f0, f64 f1, f64 f2, f64 f3, f64 f4, f64 f5, f64 f6, f64 f7
+#define CNP_FLOAT_ARGUMENTS f0, f1, f2, f3, f4, f5, f6, f7
 
 #define CNP_STENCIL(name) CNP_CONVENTION struct cnp_result name(CNP_PARAMETERS)
 #define CNP_GO(target) __attribute__((musttail)) return target(CNP_ARGUMENTS)
@@ -45,37 +47,24 @@ static inline __attribute__((always_inline)) f64 cnp_put_f32(f32 x) {
         __asm__(CNP_MOVE_32("%w0", name) : "=r"(value_));                                                     \
         (s64)value_;                                                                                          \
     })
-#define HOLE_U32(name) HOLE32(name)
-#define CNP_ONE_MOVE(text, name, kind)                                                                        \
+/* A value of so many halfwords that are not 0, or not 0xFFFF: each piece has a halfword and its number. */
+#define CNP_MOVES(name, text)                                                                                 \
     ({                                                                                                        \
         s64 value_;                                                                                           \
-        __asm__(CNP_FIELD(kind, name) text : "=r"(value_) : [kind] "i"(CNP_KIND_##kind));                     \
-        value_;                                                                                               \
-    })
-#define HOLE_U16(name) CNP_ONE_MOVE("movz %0, #0", name, imm16)
-#define HOLE_N16(name) CNP_ONE_MOVE("movn %0, #0", name, not16)
-#define HOLE_N32(name)                                                                                        \
-    ({                                                                                                        \
-        s64 value_;                                                                                           \
-        __asm__(CNP_FIELD(notbits0, name) "movn %0, #0\n movk %0, #:abs_g1_nc:" #name                         \
-                : "=r"(value_) : [notbits0] "i"(CNP_KIND_notbits0));                                          \
-        value_;                                                                                               \
-    })
-#define HOLE_U48(name)                                                                                        \
-    ({                                                                                                        \
-        i64 value_;                                                                                           \
-        __asm__(CNP_MOVE_32("%0", name) "movk %0, #:abs_g2_nc:" #name : "=r"(value_));                        \
-        value_;                                                                                               \
-    })
-#define HOLE_N48(name)                                                                                        \
-    ({                                                                                                        \
-        i64 value_;                                                                                           \
-        __asm__(CNP_FIELD(notbits0, name) "movn %0, #0\n movk %0, #:abs_g1_nc:" #name "\n"                    \
-                CNP_FIELD(negative32, name) "movk %0, #0, lsl #32"                                            \
+        __asm__(text                                                                                          \
                 : "=r"(value_)                                                                                \
-                : [notbits0] "i"(CNP_KIND_notbits0), [negative32] "i"(CNP_KIND_negative32));                  \
+                : [piece0] "i"(CNP_KIND_piece0), [piece1] "i"(CNP_KIND_piece1), [piece2] "i"(CNP_KIND_piece2)); \
         value_;                                                                                               \
     })
+#define CNP_MOVE(piece, name, move) CNP_FIELD(piece, name) move " %0, #0\n"
+#define HOLE_MOVZ1(name) CNP_MOVES(name, CNP_MOVE(piece0, name, "movz"))
+#define HOLE_MOVN1(name) CNP_MOVES(name, CNP_MOVE(piece0, name, "movn"))
+#define HOLE_MOVZ2(name) CNP_MOVES(name, CNP_MOVE(piece0, name, "movz") CNP_MOVE(piece1, name, "movk"))
+#define HOLE_MOVN2(name) CNP_MOVES(name, CNP_MOVE(piece0, name, "movn") CNP_MOVE(piece1, name, "movk"))
+#define HOLE_MOVZ3(name)                                                                                      \
+    CNP_MOVES(name, CNP_MOVE(piece0, name, "movz") CNP_MOVE(piece1, name, "movk") CNP_MOVE(piece2, name, "movk"))
+#define HOLE_MOVN3(name)                                                                                      \
+    CNP_MOVES(name, CNP_MOVE(piece0, name, "movn") CNP_MOVE(piece1, name, "movk") CNP_MOVE(piece2, name, "movk"))
 /* All 64 bits, from the function's pool. */
 #define HOLE64(name)                                                                                          \
     ({                                                                                                        \

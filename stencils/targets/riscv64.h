@@ -6,10 +6,10 @@
  * t0 to t6 and ft0 to ft11 stay free for its own use inside a stencil, as long as it jumps to no place far away. */
 #define CNP_CONVENTION
 
-#define CNP_PARAMETERS                                                                                        \
-    i64 r0, i64 r1, i64 r2, i64 r3, i64 r4, i64 r5, i64 r6, i64 r7, f64 f0, f64 f1, f64 f2, f64 f3, f64 f4,   \
-        f64 f5, f64 f6, f64 f7
-#define CNP_ARGUMENTS r0, r1, r2, r3, r4, r5, r6, r7, f0, f1, f2, f3, f4, f5, f6, f7
+#define CNP_INTEGER_PARAMETERS i64 r0, i64 r1, i64 r2, i64 r3, i64 r4, i64 r5, i64 r6, i64 r7
+#define CNP_INTEGER_ARGUMENTS r0, r1, r2, r3, r4, r5, r6, r7
+#define CNP_FLOAT_PARAMETERS f64 f0, f64 f1, f64 f2, f64 f3, f64 f4, f64 f5, f64 f6, f64 f7
+#define CNP_FLOAT_ARGUMENTS f0, f1, f2, f3, f4, f5, f6, f7
 #ifndef CNP_ANY_FRAME
 register char *frame __asm__("s0");
 #endif

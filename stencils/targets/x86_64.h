@@ -8,10 +8,11 @@
  * nothing. */
 #define CNP_CONVENTION __attribute__((preserve_none))
 
-#define CNP_PARAMETERS                                                                                        \
-    i64 r0, char *frame, i64 r1, i64 r2, i64 r3, i64 r4, i64 r5, i64 r6, i64 r7, i64 r8, i64 r9, i64 r10,     \
-        f64 f0, f64 f1, f64 f2, f64 f3, f64 f4, f64 f5, f64 f6, f64 f7
-#define CNP_ARGUMENTS r0, frame, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, f0, f1, f2, f3, f4, f5, f6, f7
+#define CNP_INTEGER_PARAMETERS                                                                                \
+    i64 r0, char *frame, i64 r1, i64 r2, i64 r3, i64 r4, i64 r5, i64 r6, i64 r7, i64 r8, i64 r9, i64 r10
+#define CNP_INTEGER_ARGUMENTS r0, frame, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10
+#define CNP_FLOAT_PARAMETERS f64 f0, f64 f1, f64 f2, f64 f3, f64 f4, f64 f5, f64 f6, f64 f7
+#define CNP_FLOAT_ARGUMENTS f0, f1, f2, f3, f4, f5, f6, f7
 
 #define CNP_STENCIL(name) CNP_CONVENTION struct cnp_result name(CNP_PARAMETERS)
 #define CNP_GO(target) __attribute__((musttail)) return target(CNP_ARGUMENTS)
