@@ -7,6 +7,7 @@ import gc
 import random
 import threading
 import traceback
+import weakref
 from typing import Any
 
 import pytest
@@ -138,6 +139,26 @@ def test_what_a_loop_computes_in_every_round_alike_is_there(options: dict[str, A
     assert g(0, 2) == (0 if only_there else -1000)
     assert g(5, 2) == (5 * (24690 ^ 3) if only_there else 24690 * 1000 + 5)
     assert g(10**6, 2) == 24690 * 1000 + next(k for k in range(10**6) if (24690 ^ 3) * (k + 1) > 10**9)
+
+
+def test_a_handler_may_hold_the_code() -> None:
+    """A cycle, which the collector finds."""
+
+    class Interpreter:
+        code: Any
+
+        def leave(self, point: int, values: tuple[int, ...]) -> int:
+            return 5
+
+    interpreter = Interpreter()
+    f = cnp.Function("f", [i64], i64)
+    f.jump(f.exit(interpreter.leave, 1))
+    interpreter.code = f.compile()
+    assert interpreter.code(1) == 5
+    gone = weakref.ref(interpreter), weakref.ref(interpreter.code)
+    del f, interpreter
+    gc.collect()
+    assert [each() for each in gone] == [None, None]
 
 
 def test_values_outlive_compiled_code_that_the_garbage_collector_runs() -> None:

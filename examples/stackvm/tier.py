@@ -69,7 +69,7 @@ class TieredMachine(Machine):
             if not self.running:
                 self.words.large.clear()  # there is no word left
 
-    # Out of it. Code keeps alive what it calls. That must not keep alive the machine, which has the code.
+    # Out of it. Code keeps alive what it calls, and the machine has the code: only a weak reference leads back to it.
 
     def leave(self, function: Function, at: int, words: tuple[Any, ...]) -> int:
         """A guard has left compiled code: the interpreter goes on."""
