@@ -330,9 +330,9 @@ _IR_STEPS: dict[int, Callable[[int | None, list[int], list[int]], Step]] = {
 
 
 def _call_step(callee: Callee, d: int | None, sources: list[int]) -> Step:
-    interpreted = isinstance(getattr(callee, "interpreter", None), Interpreter)  # compiled by this very back end
     function = callee_function(callee)
-    if function is not None and (interpreted or isinstance(callee, Function)):
+    is_own = isinstance(callee, Function) or isinstance(getattr(callee, "interpreter", None), Interpreter)
+    if function is not None and is_own:  # not yet compiled, or by this very back end
         call = _Call(function, d, sources)
         return lambda r: call
     if isinstance(callee, Callback):

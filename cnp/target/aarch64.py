@@ -121,7 +121,7 @@ _COMPARED = ("_eq", "_ne", "_lt", "_gt", "_le", "_ge")
 def _immediates(role: Role, access: Access) -> tuple[str, ...]:
     wide = access.type == Type.i64
     two = ("MOVZ2", "MOVN2")
-    loaded = ("MOVZ1", "MOVN1", *two, "MOVZ3", "MOVN3", "I64") if wide else ("MOVZ1", "MOVN1", *two, "I64")
+    loaded = ("MOVZ1", "MOVN1", *two, "MOVZ3", "MOVN3", "I64") if wide else ("MOVZ1", "MOVN1", *two)
     if role == Role.SHIFT:
         return ("COUNT",)
     if role == Role.BASE:

@@ -137,6 +137,7 @@ def _integer_ops(bits: int) -> dict[str, Statement]:
         "rotl": lambda d, a, b: f"{d}={a}<<({b}&{mask})|{a}>>(-{b}&{mask});\n",
         "rotr": lambda d, a, b: f"{d}={a}>>({b}&{mask})|{a}<<(-{b}&{mask});\n",
         **{f"extend{width}_s": _cast(u, s, f"s{width}") for width in (8, 16, 32) if width < bits},
+        **({"add_end_around": lambda d, a, b: f"{d}={a}+{b}+({a}>~(u64){b});\n"} if bits == 64 else {}),
     }
 
 

@@ -82,6 +82,11 @@ def _intrinsic(name: str, repeated: int = 1) -> Callable[..., Value]:
     return call
 
 
+def _add_end_around(b: Builder, x: Value, y: Value) -> Value:
+    total = b.add(x, y)
+    return b.add(total, b.zext(b.icmp_unsigned("<", total, x), x.type))
+
+
 def _extend_low(width: int) -> Callable[..., Value]:
     return lambda b, x: b.sext(b.trunc(x, ir.IntType(width)), x.type)
 
@@ -212,5 +217,6 @@ VALUES: dict[str, Callable[..., Value]] = {
     **{f"{type}.{name}": each for type in (Type.i32, Type.i64) for name, each in _INTEGER.items()},
     **{f"{type}.{name}": each for type in (Type.f32, Type.f64) for name, each in _FLOAT.items()},
     **{name: _as_value(compare) for name, compare in COMPARISONS.items()},
+    "i64.add_end_around": _add_end_around,
     **_conversions(),
 }
