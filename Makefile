@@ -36,7 +36,7 @@ types: $(READY)  ## mypy, strict
 	$(BIN)/mypy
 
 test: build $(TEST_READY)  ## the tests; make test ARGS='-k fork' for some of them
-	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 demo: build  ## the face, as the README shows it, then packet filters compiled to machine code
 	awk '/^```python/ { on = 1; next } /^```/ && on { exit } on' README.md | $(BIN)/python -
