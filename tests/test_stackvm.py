@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import random
+import subprocess
+import sys
 import weakref
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from typing import Any
 import pytest
 from conftest import LIBRARY
 from test_extension import build
+from test_guest_stops import ROOT, interrupted
 
 import cnp
 from cnp import tiers
@@ -27,7 +31,8 @@ pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="NOT TESTED: no ste
 DIRECTORY = Path(demo.__file__).parent
 AT, TOTAL, FIB, COUNT, POWER = range(5)
 EAGER = tiers.Policy(calls=2, loops=3, exits=4, attempts=3)
-ITEMS = (3, -1, 4, 1, -5, 2**61, 2**62 - 1, -(2**62))
+LARGE = (2**62, -(2**62) - 1, 2**63, 2**70)
+ITEMS = (3, -1, 4, 1, -5, 2**61, 2**62 - 1, -(2**62), *LARGE)
 
 
 @pytest.fixture(scope="module")
@@ -74,15 +79,16 @@ def as_reference(machine: TieredMachine, number: int, arguments: list[int]) -> i
 
 @pytest.mark.parametrize("name", ["vm.length", "vm.item", "vm.either_large", "vm.sum_large", "vm.product_large"])
 def test_the_ops_are_what_they_mean(path: Path, name: str) -> None:
-    items = (ctypes.c_int64 * 2)(5, -6)
-    context = bytes(Context(items, 2))
-    samples: Any = {"vm.length": [(context,)], "vm.item": [(context, 0), (context, 1)]}
+    words = (5, -6, 2**62, -(2**62) - 1, 2**63 - 2, -(2**63))
+    items = (ctypes.c_int64 * len(words))(*words)
+    context = bytes(Context(items, len(words)))
+    samples: Any = {"vm.length": [(context,)], "vm.item": [(context, index) for index in range(len(words))]}
     assert load(str(path))[0].check(name, samples.get(name))
 
 
 @pytest.mark.parametrize(
     "called",
-    [(TOTAL, 8), (TOTAL, 9), (FIB, 11), (COUNT, 50), (COUNT, -(2**70)), (POWER, 3, 60), (POWER, -(2**80), 3)],
+    [(TOTAL, 8), (TOTAL, 12), (TOTAL, 13), (FIB, 11), (COUNT, 50), (COUNT, -(2**70)), (POWER, 3, 60), (POWER, -(2**80), 3)],
 )
 def test_programs(table: Table, called: tuple[int, ...]) -> None:
     number, arguments = called[0], list(called[1:])
@@ -91,7 +97,8 @@ def test_programs(table: Table, called: tuple[int, ...]) -> None:
     machine = TieredMachine(table, assemble(functions), ITEMS, EAGER)
     assert [result(machine, number, arguments) for _ in range(9)] == [wanted] * 9
     assert as_reference(machine, number, arguments) == wanted
-    assert all(tier.error is None for tier in machine.tiers.values()) and not machine.words.large
+    assert all(tier.error is None for tier in machine.tiers.values())
+    assert tuple(machine.words.large) == LARGE
 
 
 # ---- random programs
@@ -194,6 +201,19 @@ def test_large_numbers_are_for_the_interpreter(table: Table, op: str, a: int, b:
     assert machine.left == (first if is_large else [])
 
 
+@pytest.mark.parametrize("item", [5, 2**62 - 1, -(2**62), *LARGE, -(2**63), -(2**99)])
+def test_items_are_of_any_size(table: Table, item: int) -> None:
+    text = ADDS + "\nfunction twice i = get i item get i item add return"
+    machine = compiled(table, text, [1, item], AT, [0])
+    for _ in range(3):  # the word of an item outlasts the run
+        assert machine.call(AT, [1]) == item and not machine.left
+    for _ in range(3):
+        machine.call(2, [0])
+    assert machine.tiers[machine.functions[2]].code
+    assert machine.call(2, [1]) == 2 * item
+    assert machine.left == ([] if item == 5 else [("twice", 16, [1, item, item])])
+
+
 def test_an_item_that_there_is_not_is_told_by_the_interpreter(table: Table) -> None:
     machine = compiled(table, ADDS, [5, 6], AT, [1])
     for index in (2, -1, 2**62 - 1, -(2**62), 2**64):
@@ -254,6 +274,42 @@ def test_a_budget_is_for_both(table: Table, calls: int) -> None:
     with cnp.fuel(1_000) as fuel:
         assert machine.call(COUNT, [500]) == 500
         assert 240 <= fuel.used <= 501
+
+
+STOPPED = """
+function at i = get i item return
+function f a n =
+  get a push 1 add set a
+  again: get i get n unless_less done
+    get i push 1 add set i
+  loop again
+  done: get a get i add return
+"""
+
+
+@pytest.mark.parametrize(
+    ("calls", "a"), [(2, 5), (10**9, 5), (2, 2**62)], ids=["called", "entered", "entered by a handler"]
+)
+def test_interrupt_in_a_compiled_loop(table: Table, calls: int, a: int) -> None:
+    machine = Watched(table, assemble(STOPPED), ITEMS, tiers.Policy(calls=calls, loops=3, exits=99))
+    tier = machine.tiers[machine.functions[1]]
+
+    def runs() -> None:
+        for _ in range(3):
+            assert [machine.call(1, [each, 9]) for each in (a, 1, -(2**80))] == [a + 10, 11, 10 - 2**80]
+            assert [machine.call(AT, [index]) for index in range(len(ITEMS))] == list(ITEMS)
+
+    runs()
+    code, entries = tier.code, dict(tier.entries)
+    assert (code is not None) == (calls == 2) and list(entries) == [16] and entries[16]
+    for _ in range(2):
+        machine.left.clear()
+        with interrupted():
+            machine.call(1, [a, 2**61])
+        assert machine.left == ([("f", 8, [a, 2**61, 0, a, 1])] if a == 2**62 else [])
+        assert machine.running == 0 and tuple(machine.words.large) == LARGE
+        assert tier.code is code and tier.entries == entries
+        runs()
 
 
 def test_a_machine_and_its_code_are_freed(table: Table) -> None:

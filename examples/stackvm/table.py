@@ -21,7 +21,7 @@ class Context(ctypes.Structure):
 
 MEANINGS: dict[str, Callable[..., int]] = {
     "vm.length": lambda vm: Context.from_address(vm).length,
-    "vm.item": lambda vm, index: 2 * Context.from_address(vm).items[index],
+    "vm.item": lambda vm, index: Context.from_address(vm).items[index],
     "vm.either_large": lambda a, b: (a | b) & 1,
     "vm.sum_large": lambda a, b: int(not -(2**63) <= a + b < 2**63),
     "vm.product_large": lambda a, b: int(not -(2**63) <= a * b < 2**63),

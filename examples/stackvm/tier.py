@@ -33,10 +33,11 @@ class TieredMachine(Machine):
         super().__init__(functions, items)
         self.table = table
         self.policy = policy or tiers.Policy(calls=100, loops=1000, exits=50)
-        self.context = Context((ctypes.c_int64 * len(items))(*items), len(items))
+        self.words = Words()
+        self.context = Context((ctypes.c_int64 * len(items))(*map(self.words.word, items)), len(items))
+        self.lasting = len(self.words.large)  # those that are items
         self.assumption = cnp.Assumption("function 0 is not redefined")
         self.tick = _tick()  # of a budget, and Ctrl-C
-        self.words = Words()
         self.running = 0
         self.tiers = {each: self.tier(each) for each in self.functions}
         self.cells = [self.cell(number) for number in range(len(self.functions))]
@@ -67,7 +68,7 @@ class TieredMachine(Machine):
         finally:
             self.running -= 1
             if not self.running:
-                self.words.large.clear()  # there is no word left
+                del self.words.large[self.lasting :]  # there is no other word left
 
     # Out of it. Code keeps alive what it calls, and the machine has the code: only a weak reference leads back to it.
 
