@@ -15,8 +15,18 @@ from hypothesis import strategies as st
 
 import cnp
 from examples.ebpf import (
-    EbpfError, Fault, HostHelper, Instruction, Map, MapSpec, Number, Program, demo, toolchain, workload,
-)  # fmt: skip
+    EbpfError,
+    Fault,
+    HostHelper,
+    Instruction,
+    Map,
+    MapSpec,
+    Number,
+    Program,
+    demo,
+    toolchain,
+    workload,
+)
 from examples.ebpf import instruction as bpf
 from examples.ebpf.analysis import Check
 from examples.ebpf.map_code import MapCode

@@ -98,7 +98,7 @@ REFUSED: list[tuple[Code, Sequence[Argument], str]] = [
     ([*frame(1, -7), call(9), EXIT], [Buffer(8)],
      "r1 points at offset -7 of the frame (from r10); -512 to -8 is accepted"),
     ([*frame(1, -8), call(9), EXIT], [Buffer(600)],
-     "r1 points at offset -8 of the frame (from r10); a pointer to 600 bytes, more than there are there, is accepted"),
+     "r1 points at offset -8 of the frame (from r10); 600 bytes do not fit there, nothing is accepted"),
     ([*wide(1, 1, bpf.MAP_VALUE), call(9), EXIT], [Buffer(8, written=True)], "writes map 1, which is read-only"),
     ([*wide(1, 0, bpf.MAP), call(9), EXIT], [Buffer(8)], "r1 is a map; a pointer is accepted: look a value up"),
 ]  # fmt: skip

@@ -366,7 +366,7 @@ class _Analysis:
     ) -> None:
         accepted = f"{low} to {high - size}" if high is not None else f"{low} or more"
         if high is not None and high - size < low:
-            accepted = f"a pointer to {size} bytes, more than there are there,"
+            accepted = f"{size} bytes do not fit there, nothing"
         refuse(self.program, number, f"r{register} points at offset {first} of {where}; {accepted} is accepted")
 
 

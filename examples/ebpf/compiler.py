@@ -58,7 +58,9 @@ def _callee(number: int, helper: Function) -> cnp.Callback | cnp.Extern:
 class Compiler:
     """The functions of one program, which refer to the machine's memory and maps and must not outlive them."""
 
-    def __init__(self, verified: Verified, memory: Memory, maps: Sequence[Map], helpers: Mapping[int, HostHelper]) -> None:
+    def __init__(
+        self, verified: Verified, memory: Memory, maps: Sequence[Map], helpers: Mapping[int, HostHelper]
+    ) -> None:
         self.verified = verified
         self.memory = memory
         self.maps = maps
@@ -326,9 +328,7 @@ class _Lowering:
         place = number | (_ARGUMENT + register << 32 if is_argument else 0)
         self.outside.append(lambda: self._fault(fault, place, pointer, offset, size))
 
-    def _fault(
-        self, label: Label, place: int, pointer: Register | int, offset: int, size: Register | int = 0
-    ) -> None:
+    def _fault(self, label: Label, place: int, pointer: Register | int, offset: int, size: Register | int = 0) -> None:
         """Emit the way out: the state says which instruction it was, the address, and a size that a register holds."""
         f, state = self.function, self.compiler.memory.state.address
         address = f.reg(i64)

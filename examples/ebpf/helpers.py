@@ -66,7 +66,9 @@ class HostHelper:
         numbers = [register for register, each in enumerate(self.arguments, 1) if isinstance(each, Number)]
         if buffer.counted_by is not None and buffer.counted_by not in numbers:
             accepted = " or ".join(map(str, numbers)) or "it has none"
-            raise EbpfError(f"{what} is counted by {buffer.counted_by}; arguments that are a Number are accepted: {accepted}")
+            raise EbpfError(
+                f"{what} is counted by {buffer.counted_by}; arguments that are a Number are accepted: {accepted}"
+            )
 
 
 def check_helpers(helpers: Mapping[int, HostHelper]) -> None:
