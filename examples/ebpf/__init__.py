@@ -1,4 +1,4 @@
-"""An eBPF virtual machine: bytecode that clang -target bpf compiled runs as machine code, every access checked, or proven
+"""An eBPF virtual machine: bytecode that clang -target bpf compiled runs as machine code, every access checked or proven
 to be inside.
 
     from examples.ebpf import Program

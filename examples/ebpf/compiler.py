@@ -311,8 +311,9 @@ class _Lowering:
             f.branch_i32_eqz(answer, fault)
         elif isinstance(size, Register):
             region = self.compiler.memory.region(access.region or 0)
-            bounds = (self.context, self.length) if access.region == CONTEXT else (region.address, region.length)
-            _leave_unless_held(f, pointer, size, *bounds, fault)
+            in_context = access.region == CONTEXT
+            start = self.context if in_context else region.address
+            _leave_unless_held(f, pointer, size, start, self.length if in_context else region.length, fault)
         elif access.check is Check.LENGTH:
             f.branch_i64_lt_u(self.length, (access.offset or 0) + size, fault)
         elif access.region == CONTEXT:

@@ -19,7 +19,8 @@ class Program:
     """A machine for one program. It has one stack: it is for one thread, and a run cannot start another.
 
     `helpers`: what programs may call, by its number in call instructions; 1, 2 and 3 are those of maps. With
-    cnp.catch_faults() a fault in a C function ends the run by a cnp.Trap. `frames`: how many functions may be active at once, each with 512 bytes of stack."""
+    cnp.catch_faults() a fault in a C function ends the run by a cnp.Trap. `frames`: how many functions may be active at
+    once, each with 512 bytes of stack."""
 
     def __init__(
         self,
@@ -77,8 +78,8 @@ class Program:
         """r0 (64 bits, unsigned) of compiled code; r1 is the context's address, r2 its length.
 
         Programs may write to the context, which a bytearray shows. Raises Fault, a kind of EbpfError, for an access
-        outside of the memory there is, and EbpfError for a context of more than 2^40 bytes. What a helper raises ends the
-        run."""
+        outside of the memory there is, and EbpfError for a context of more than 2^40 bytes. What a helper raises ends
+        the run."""
         import cnp
 
         from .compiler import fault_of
