@@ -1,5 +1,5 @@
-"""An eBPF virtual machine: bytecode that clang -target bpf compiled runs as machine code, every access checked or proven
-to be inside.
+"""An eBPF virtual machine: bytecode that clang -target bpf compiled runs as machine code, every access checked or
+proven to be inside.
 
     from examples.ebpf import Program
     program = Program.read("packet.o", "parse")
