@@ -14,7 +14,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cnp
-from examples.ebpf import EbpfError, Fault, Instruction, Map, MapSpec, Program, demo, toolchain, workload
+from examples.ebpf import (
+    EbpfError,
+    Fault,
+    HostHelper,
+    Instruction,
+    Map,
+    MapSpec,
+    Number,
+    Program,
+    demo,
+    toolchain,
+    workload,
+)
 from examples.ebpf import instruction as bpf
 from examples.ebpf.analysis import Check
 from examples.ebpf.map_code import MapCode
@@ -281,7 +293,7 @@ def test_helpers_are_python_functions() -> None:
         return -1
 
     arguments = [mov(each, each - 3) for each in range(1, 6)]
-    program = Program([*arguments, call(70), EXIT], helpers={70: helper})
+    program = Program([*arguments, call(70), EXIT], helpers={70: HostHelper(helper, [Number()] * 5)})
     assert agree(program) == 2**64 - 1
     assert seen == [(2**64 - 2, 2**64 - 1, 0, 1, 2)] * 2
 
@@ -290,7 +302,7 @@ def test_helpers_are_python_functions() -> None:
 
     for run in ("run", "interpret"):
         with pytest.raises(RuntimeError, match="no"):
-            getattr(Program([*arguments, call(9), EXIT], helpers={9: fails}), run)()
+            getattr(Program([*arguments, call(9), EXIT], helpers={9: HostHelper(fails)}), run)()
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
@@ -307,7 +319,7 @@ def test_a_helper_that_raises_ends_the_run_where_it_stands(error: type[BaseExcep
     def store(imm: int, offset: int) -> Instruction:
         return insn(bpf.ST | bpf.MEM | bpf.B, 6, 0, offset, imm)
 
-    program = Program([copy(6, 1), store(1, 0), call(9), store(2, 1), EXIT], helpers={9: helper})
+    program = Program([copy(6, 1), store(1, 0), call(9), store(2, 1), EXIT], helpers={9: HostHelper(helper)})
     for run in (program.run, program.interpret):
         context = bytearray(2)
         fails = True

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.ebpf import EbpfError, Fault, Instruction, MapSpec, Program, elf, toolchain
+from examples.ebpf import EbpfError, Fault, HostHelper, Instruction, MapSpec, Program, elf, toolchain
 from examples.ebpf import instruction as bpf
 from examples.ebpf.maps import ARRAY, HASH
 
@@ -126,7 +126,7 @@ def test_truncated_bytes_and_options() -> None:
     with pytest.raises(EbpfError, match="cannot start at slot 1; the first slot of an instruction is needed"):
         Program([LDDW, REST, EXIT], entry=1)
     with pytest.raises(EbpfError, match="helper 2 is one of maps"):
-        Program([ZERO, EXIT], helpers={2: lambda *arguments: 0})
+        Program([ZERO, EXIT], helpers={2: HostHelper(lambda *arguments: 0)})
     with pytest.raises(EbpfError, match="0 stack frames; 1 to 1024 are accepted"):
         Program([ZERO, EXIT], frames=0)
 

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 import cnp
-from examples.ebpf import MapSpec, Program
+from examples.ebpf import HostHelper, MapSpec, Number, Program
 from examples.ebpf import instruction as bpf
+from examples.ebpf.helpers import C_HELPER
 from examples.ebpf.instruction import Instruction
-from examples.ebpf.interpreter import C_HELPER
 from examples.ebpf.maps import ARRAY, DELETE, HASH, UPDATE
 from examples.lang import Machine, heat
 from examples.lang.builtins import Builtin
@@ -133,7 +133,7 @@ def test_exception_in_a_helper_amid_a_compiled_ebpf_loop(error: type[BaseExcepti
             raise error("no")
         return 0
 
-    program = Program(counting(insn(MOVE | bpf.X, 1, 8), *CALL), maps=MAPS, helpers={9: helper})
+    program = Program(counting(insn(MOVE | bpf.X, 1, 8), *CALL), maps=MAPS, helpers={9: HostHelper(helper, [Number()])})
     for run in (program.run, program.interpret):
         program.reset()
         context = bytearray(struct.pack("<QQ", SLOW, 0))
@@ -146,7 +146,8 @@ def test_exception_in_a_helper_amid_a_compiled_ebpf_loop(error: type[BaseExcepti
 
 
 def a_fault_in_a_helper() -> None:
-    """Word 2 of the context is where a helper, C's memcpy, copies from. For a process of its own: handlers stay."""
+    """Word 2 of the context is where a helper, C's memcpy, copies from: it is declared to take numbers, so that nothing
+    checks them. For a process of its own: handlers stay."""
     cnp.catch_faults()
     copy = C_HELPER(ctypes.cast(ctypes.CDLL(None).memcpy, ctypes.c_void_p).value or 0)
     arguments = [
@@ -155,7 +156,7 @@ def a_fault_in_a_helper() -> None:
         insn(bpf.LDX | D, 2, 6, 16),
         insn(MOVE | bpf.K, 3, imm=8),
     ]
-    program = Program(counting(*arguments, *CALL), maps=MAPS, helpers={9: copy})
+    program = Program(counting(*arguments, *CALL), maps=MAPS, helpers={9: HostHelper(copy, [Number()] * 3)})
     word = ctypes.c_uint64(7)
     context = bytearray(struct.pack("<QQQ", 1000, 0, ctypes.addressof(word)))
     for _ in range(3):

@@ -30,7 +30,7 @@ def _example(module: str) -> Any:
 
 
 def run(recorder: Recorder) -> None:
-    """Time of each program on one large context, every access checked; results are compared first."""
+    """Time of each program on one large context, every access checked or proven; results are compared first."""
     toolchain = _example("toolchain")
     try:
         toolchain.find_clang()

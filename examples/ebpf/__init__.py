@@ -1,4 +1,5 @@
-"""An eBPF virtual machine: bytecode that clang -target bpf compiled runs as machine code, every access checked.
+"""An eBPF virtual machine: bytecode that clang -target bpf compiled runs as machine code, every access checked or
+proven to be inside.
 
     from examples.ebpf import Program
     program = Program.read("packet.o", "parse")
@@ -7,9 +8,10 @@
 elf.py reads object files; verifier.py and analysis.py refuse what could not run safely and find the checks that each
 access needs; compiler.py lowers to cnp ops; interpreter.py says what instructions mean."""
 
+from .helpers import Buffer, HostHelper, Number
 from .instruction import EbpfError, Instruction
 from .maps import Map, MapSpec
 from .memory import Fault
 from .program import Program
 
-__all__ = ["EbpfError", "Fault", "Instruction", "Map", "MapSpec", "Program"]
+__all__ = ["Buffer", "EbpfError", "Fault", "HostHelper", "Instruction", "Map", "MapSpec", "Number", "Program"]

@@ -8,12 +8,13 @@ room.py finds pointers whose accesses are inside since another register counts w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import NamedTuple
 
 from . import instruction as bpf
 from . import room
+from .helpers import Buffer, HostHelper, check_helpers
 from .instruction import FRAME_POINTER, FRAME_SIZE, EbpfError, Instruction, Kind, Program, kind_of, target_of
 from .maps import LOOKUP, UPDATE, MapSpec
 from .memory import CONTEXT, FIRST_MAP, STACK
@@ -68,11 +69,15 @@ class Check(Enum):
 
 @dataclass(frozen=True)
 class Access:
-    """Of a load, store, atomic, or argument that a helper reads: `offset` is that of its first byte, if known."""
+    """Of a load, store, atomic, or argument that a helper takes for an address: `offset` is that of its first byte, if
+    known. It is of `size` bytes, or, where that is None, of as many as the register `counted_by` holds."""
 
     check: Check
+    size: int | None
+    write: bool
     region: int | None = None
     offset: int | None = None
+    counted_by: int | None = None
 
 
 @dataclass(frozen=True)
@@ -92,18 +97,21 @@ def verify(
     program: Sequence[Instruction],
     entry: int = 0,
     maps: Sequence[MapSpec] = (),
-    helpers: Mapping[int, int] | None = None,
+    helpers: Mapping[int, HostHelper] | None = None,
     frames: int = 8,
 ) -> Verified:
     """The program that starts at slot `entry`, ready to run. Raises EbpfError naming what is wrong, and where.
 
-    `helpers`: of each besides those of maps (1, 2, 3), how many parameters it has, 0 to 5."""
-    known = {1: 2, 2: 4, 3: 2} if maps else {}
-    known |= helpers or {}
+    `helpers`: those besides the ones of maps, which are 1, 2 and 3."""
+    helpers = dict(helpers or {})
+    taken = set(MAP_HELPERS) & set(helpers)
+    if taken:
+        raise EbpfError(f"helper {min(taken)} is one of maps; other numbers are accepted")
+    check_helpers(helpers)
     program = list(program)
-    structure = check_structure(program, [entry], maps, known, frames)
+    structure = check_structure(program, [entry], maps, [*(MAP_HELPERS if maps else ()), *helpers], frames)
     verified = Verified(program, entry, structure)
-    _Analysis(verified, maps, known).run()
+    _Analysis(verified, maps, helpers).run()
     return verified
 
 
@@ -135,7 +143,7 @@ def _abroad(value: Value) -> Value:
 class _Analysis:
     """The state of one analysis: a work list of slots whose state before has changed."""
 
-    def __init__(self, verified: Verified, maps: Sequence[MapSpec], helpers: Mapping[int, int]) -> None:
+    def __init__(self, verified: Verified, maps: Sequence[MapSpec], helpers: Mapping[int, HostHelper]) -> None:
         self.verified = verified
         self.program: Program = verified.program
         self.maps = maps
@@ -290,7 +298,10 @@ class _Analysis:
             size, write = bpf.size_of(instruction), bpf.writes_memory(instruction)
             verified.accesses[number, register] = self._access(number, register, instruction.offset, size, state, write)
         elif kind is Kind.CALL and instruction.src == bpf.HELPER:
-            self._helper(number, instruction, state)
+            if instruction.imm in MAP_HELPERS:
+                self._map_helper(number, instruction.imm, state)
+            else:
+                self._host_helper(number, self.helpers[instruction.imm], state)
         elif kind is Kind.CALL:
             unset = {each for each in range(1, 6) if state.registers[each].what is What.UNSET}
             verified.unset[number] = unset
@@ -299,11 +310,17 @@ class _Analysis:
         if state.registers[register].what is What.UNSET:
             refuse(self.program, number, f"r{register} may be read before it is written; write it on every path first")
 
-    def _helper(self, number: int, instruction: Instruction, state: State) -> None:
-        for register in range(1, 1 + self.helpers[instruction.imm]):
+    def _host_helper(self, number: int, helper: HostHelper, state: State) -> None:
+        for register, argument in enumerate(helper.arguments, 1):
             self._readable(number, register, state)
-        if instruction.imm not in MAP_HELPERS or not self.maps:
-            return
+            if isinstance(argument, Buffer):
+                size, counter = argument.size, argument.counted_by
+                access = self._access(number, register, 0, size, state, argument.written)
+                self.verified.accesses[number, register] = replace(access, counted_by=counter)
+
+    def _map_helper(self, number: int, helper: int, state: State) -> None:
+        for register in range(1, 5 if helper == UPDATE else 3):
+            self._readable(number, register, state)
         value = state.registers[1]
         if value.what is not What.MAP:
             refuse(self.program, number, f"r1 is {value.what.value}; one map, the same on every path, is accepted")
@@ -311,40 +328,45 @@ class _Analysis:
         spec = self.maps[which]
         self.verified.maps[number] = which
         self.verified.accesses[number, 2] = self._access(number, 2, 0, spec.key_size, state, False)
-        if instruction.imm == UPDATE:
+        if helper == UPDATE:
             if not spec.writable:
                 refuse(self.program, number, f"map {which} is read-only; a map that can be written is accepted")
             self.verified.accesses[number, 3] = self._access(number, 3, 0, spec.value_size, state, False)
 
-    def _access(self, number: int, register: int, offset: int, size: int, state: State, write: bool) -> Access:
+    def _access(self, number: int, register: int, offset: int, size: int | None, state: State, write: bool) -> Access:
+        """What an access needs; a size that is None is not known before it runs."""
         what, region, start = state.registers[register]
         if what in (What.ANY, What.LENGTH):
-            return Access(Check.ANYWHERE)
+            return Access(Check.ANYWHERE, size, write)
         if what is What.MAP:
             refuse(self.program, number, f"r{register} is a map; a pointer is accepted: look a value up")
         spec = self.maps[region - FIRST_MAP] if region >= FIRST_MAP else None
         if write and spec is not None and not spec.writable:
             refuse(self.program, number, f"writes map {region - FIRST_MAP}, which is read-only")
+        if size is None:
+            return Access(Check.RANGE, size, write, region)
         if what is What.MAYBE or start is None:
             inside = region == CONTEXT and room.holds(state.rooms, register, offset, size)
-            return Access(Check.NOTHING if inside else Check.RANGE, region)
+            return Access(Check.NOTHING if inside else Check.RANGE, size, write, region)
         first = start + offset
         if region == CONTEXT:
             if first < 0:
                 self._outside(number, register, first, size, "the context", 0, None)
             known = state.checked >= first + size
-            return Access(Check.NOTHING if known else Check.LENGTH, region, first)
+            return Access(Check.NOTHING if known else Check.LENGTH, size, write, region, first)
         low, high, where = (-FRAME_SIZE, 0, "the frame (from r10)") if region == STACK else (0, 0, "the map's value")
         if spec is not None:
             high = spec.value_size
         if first < low or first + size > high:
             self._outside(number, register, first, size, where, low, high)
-        return Access(Check.NOTHING, region, first)
+        return Access(Check.NOTHING, size, write, region, first)
 
     def _outside(
         self, number: int, register: int, first: int, size: int, where: str, low: int, high: int | None
     ) -> None:
         accepted = f"{low} to {high - size}" if high is not None else f"{low} or more"
+        if high is not None and high - size < low:
+            accepted = f"{size} bytes do not fit there, nothing"
         refuse(self.program, number, f"r{register} points at offset {first} of {where}; {accepted} is accepted")
 
 

@@ -14,15 +14,26 @@ import cnp
 from cnp import Label, Register, i32, i64
 
 from . import instruction as bpf
-from .analysis import Access, Check, Verified
+from .analysis import Check, Verified
 from .arithmetic import Arithmetic
 from .carries import find_carries
 from .flow import Block, blocks_of, narrow_before
+from .helpers import C_HELPER, PARAMETERS, Function, HostHelper
 from .instruction import FRAME_POINTER, FRAME_SIZE, Instruction, Kind, kind_of, target_of
-from .interpreter import C_HELPER, Helper, wide_value
+from .interpreter import wide_value
 from .map_code import MapCode, load, store
 from .maps import ARRAY, DELETE, LOOKUP, UPDATE, Map
-from .memory import CONTEXT, CONTEXT_BASE, CONTEXT_LENGTH, FAULT_ADDRESS, FAULT_PLACE, MASK, Memory
+from .memory import (
+    CONTEXT,
+    CONTEXT_BASE,
+    CONTEXT_LENGTH,
+    FAULT_ADDRESS,
+    FAULT_PLACE,
+    FAULT_SIZE,
+    MASK,
+    MAXIMUM_CONTEXT,
+    Memory,
+)
 
 _SIGNED_LOADS = {1: "i64_load8_s", 2: "i64_load16_s", 4: "i64_load32_s"}
 _ATOMICS = {bpf.ADD: "i64_add", bpf.OR: "i64_or", bpf.AND: "i64_and", bpf.XOR: "i64_xor"}
@@ -30,13 +41,13 @@ _INLINE_KEY = 16  # bytes of a key up to which a lookup is no call, before which
 _ARGUMENT = 8  # what a fault's place adds, in units of 2^32, to the register of a helper's argument
 
 
-def _call(helper: Helper, *arguments: int) -> int:
+def _call(helper: Function, *arguments: int) -> int:
     """Compiled code has signed numbers, helpers unsigned ones."""
     result = helper(*[each & MASK for each in arguments]) & MASK
     return result - (result >> 63 << 64)
 
 
-def _callee(number: int, helper: Helper) -> cnp.Callback | cnp.Extern:
+def _callee(number: int, helper: Function) -> cnp.Callback | cnp.Extern:
     """What compiled code calls: a C function as it is, anything else through Python."""
     name = f"helper_{number}"
     if isinstance(helper, C_HELPER):
@@ -47,12 +58,15 @@ def _callee(number: int, helper: Helper) -> cnp.Callback | cnp.Extern:
 class Compiler:
     """The functions of one program, which refer to the machine's memory and maps and must not outlive them."""
 
-    def __init__(self, verified: Verified, memory: Memory, maps: Sequence[Map], helpers: Mapping[int, Helper]) -> None:
+    def __init__(
+        self, verified: Verified, memory: Memory, maps: Sequence[Map], helpers: Mapping[int, HostHelper]
+    ) -> None:
         self.verified = verified
         self.memory = memory
         self.maps = maps
         self.map_code = [MapCode(each) for each in maps]
-        self.helpers = {number: _callee(number, helper) for number, helper in helpers.items()}
+        self.helpers = helpers
+        self.callees = {number: _callee(number, helper.function) for number, helper in helpers.items()}
         self.functions: dict[int, cnp.Function] = {}
         self._anywhere: dict[bool, cnp.Function] = {}
 
@@ -95,13 +109,21 @@ class Compiler:
         f: cnp.Function, address: Register, size: Register, start: Register | int, length: Register | int
     ) -> None:
         """Emit: return 1 if a region holds the bytes."""
-        offset, room, other = f.reg(i64), f.reg(i64), f.label()
-        f.branch_i64_lt_u(length, size, other)
-        f.i64_sub(offset, address, start)
-        f.i64_sub(room, length, size)
-        f.branch_i64_gt_u(offset, room, other)
+        other = f.label()
+        _leave_unless_held(f, address, size, start, length, other)
         f.ret(1)
         f.place(other)
+
+
+def _leave_unless_held(
+    f: cnp.Function, address: Register, size: Register, start: Register | int, length: Register | int, label: Label
+) -> None:
+    """Emit: go to a label if a region does not hold `size` bytes, however many, at an address."""
+    offset, room = f.reg(i64), f.reg(i64)
+    f.branch_i64_lt_u(length, size, label)
+    f.i64_sub(offset, address, start)
+    f.i64_sub(room, length, size)
+    f.branch_i64_gt_u(offset, room, label)
 
 
 class _Lowering:
@@ -180,6 +202,7 @@ class _Lowering:
         if context:
             f.move(self.context, f.params[0])
             f.move(self.length, f.params[1])
+            self._limit_length()
             f.move(registers[1], self.context)
             f.move(registers[2], self.length)
             f.i64_const(registers[FRAME_POINTER], memory.top)
@@ -202,18 +225,23 @@ class _Lowering:
 
     def _sizes(self) -> set[int]:
         """The sizes of accesses that are checked against the context's bounds."""
-        sizes = set()
-        for (number, register), access in self.verified.accesses.items():
-            if self.start <= number < self.end and access.region == CONTEXT and access.check is Check.RANGE:
-                sizes.add(self._size(number, register))
-        return sizes
+        return {
+            access.size
+            for (number, _), access in self.verified.accesses.items()
+            if self.start <= number < self.end and access.region == CONTEXT and access.check is Check.RANGE
+            if access.size is not None
+        }
 
-    def _size(self, number: int, register: int) -> int:
-        instruction = self.program[number]
-        if kind_of(instruction) is not Kind.CALL:
-            return bpf.size_of(instruction)
-        spec = self.compiler.maps[self.verified.maps[number]].spec
-        return spec.key_size if register == 2 else spec.value_size
+    def _limit_length(self) -> None:
+        """Emit a trap for a context so long that what room.py proves, and sums with its length, might wrap."""
+        f, fault = self.function, self.function.label()
+
+        def emit() -> None:
+            f.place(fault)
+            f.unreachable()
+
+        f.branch_i64_gt_u(self.length, MAXIMUM_CONTEXT, fault)
+        self.outside.append(emit)
 
     def _count_positions(self, size: int) -> None:
         """Emit max(0, length - size + 1): where in the context so large an access may start, counted from 0."""
@@ -255,7 +283,7 @@ class _Lowering:
         f, registers = self.function, self.registers
         code, dst, src, offset, imm = instruction
         register, size = bpf.pointer_of(instruction), bpf.size_of(instruction)
-        self._check(number, register, offset, size, self.verified.accesses[number, register])
+        self._check(number, register, offset)
         base = registers[register]
         kind = kind_of(instruction)
         if kind is Kind.ATOMIC:
@@ -267,21 +295,27 @@ class _Lowering:
         else:
             load(f, size, registers[dst], base, offset)
 
-    def _check(self, number: int, register: int, offset: int, size: int, access: Access) -> None:
-        """Emit the check of an access, unless none is needed."""
+    def _check(self, number: int, register: int, offset: int) -> None:
+        """Emit the check of an access by a register, unless none is needed."""
         f, pointer = self.function, self.registers[register]
+        access = self.verified.accesses[number, register]
+        size = self.registers[access.counted_by or 0] if access.size is None else access.size
         fault, at = f.label(), f.reg(i64)
         if access.check is Check.NOTHING:
             return
-        if access.check is Check.LENGTH:
-            f.branch_i64_lt_u(self.length, (access.offset or 0) + size, fault)
-        elif access.check is Check.ANYWHERE:
+        if access.check is Check.ANYWHERE:
             answer = f.reg(i32)
             f.i64_add(at, pointer, offset)
-            kind = kind_of(self.program[number])
-            write = kind is not Kind.CALL and bpf.writes_memory(self.program[number])
-            f.call(answer, self.compiler.anywhere(write=write), at, size)
+            holds = self.compiler.anywhere(write=access.write)
+            f.call(answer, holds, at, size)
             f.branch_i32_eqz(answer, fault)
+        elif isinstance(size, Register):
+            region = self.compiler.memory.region(access.region or 0)
+            in_context = access.region == CONTEXT
+            start = self.context if in_context else region.address
+            _leave_unless_held(f, pointer, size, start, self.length if in_context else region.length, fault)
+        elif access.check is Check.LENGTH:
+            f.branch_i64_lt_u(self.length, (access.offset or 0) + size, fault)
         elif access.region == CONTEXT:
             f.i64_add(at, pointer, self.negated)
             if offset:
@@ -293,16 +327,18 @@ class _Lowering:
             f.branch_i64_ge_u(at, max(0, region.length - size + 1), fault)
         is_argument = kind_of(self.program[number]) is Kind.CALL
         place = number | (_ARGUMENT + register << 32 if is_argument else 0)
-        self.outside.append(lambda: self._fault(fault, place, pointer, offset))
+        self.outside.append(lambda: self._fault(fault, place, pointer, offset, size))
 
-    def _fault(self, label: Label, place: int, pointer: Register | int, offset: int) -> None:
-        """Emit the way out: the state says which instruction it was, and the address."""
+    def _fault(self, label: Label, place: int, pointer: Register | int, offset: int, size: Register | int = 0) -> None:
+        """Emit the way out: the state says which instruction it was, the address, and a size that a register holds."""
         f, state = self.function, self.compiler.memory.state.address
         address = f.reg(i64)
         f.place(label)
         f.i64_add(address, pointer, offset)
         f.i64_store(address, state, FAULT_ADDRESS)
         f.i64_store(place, state, FAULT_PLACE)
+        if isinstance(size, Register):
+            f.i64_store(size, state, FAULT_SIZE)
         f.unreachable()
 
     def _atomic(self, instruction: Instruction, base: Register, size: int) -> None:
@@ -341,17 +377,25 @@ class _Lowering:
             arguments = [0 if each in unset else registers[each] for each in range(1, 6)]
             f.call(registers[0], self.compiler.functions[target_of(number, instruction)], *arguments, frame)
         elif number in self.verified.maps:
+            self._check_arguments(number)
             self._map_helper(number, instruction.imm)
         else:
-            f.call(registers[0], self.compiler.helpers[instruction.imm], *registers[1:6])
+            self._check_arguments(number)
+            count = len(self.compiler.helpers[instruction.imm].arguments)
+            arguments = [*registers[1 : 1 + count], *[0] * (PARAMETERS - count)]
+            f.call(registers[0], self.compiler.callees[instruction.imm], *arguments)
+
+    def _check_arguments(self, number: int) -> None:
+        """Emit the checks of the registers that a helper takes for addresses."""
+        for register in range(1, 1 + PARAMETERS):
+            if (number, register) in self.verified.accesses:
+                self._check(number, register, 0)
 
     def _map_helper(self, number: int, helper: int) -> None:
         f, registers = self.function, self.registers
         which = self.verified.maps[number]
         found, code = self.compiler.maps[which], self.compiler.map_code[which]
-        self._check(number, 2, 0, found.spec.key_size, self.verified.accesses[number, 2])
         if helper == UPDATE:
-            self._check(number, 3, 0, found.spec.value_size, self.verified.accesses[number, 3])
             f.call(registers[0], code.update, *registers[2:5])
         elif helper == LOOKUP and (found.spec.kind == ARRAY or found.spec.key_size <= _INLINE_KEY):
             result = f.reg(i64)
@@ -362,7 +406,7 @@ class _Lowering:
             f.call(registers[0], code.lookup if helper == LOOKUP else code.delete, registers[2])
 
 
-def fault_of(verified: Verified, memory: Memory, maps: Sequence[Map]) -> Exception:
+def fault_of(verified: Verified, memory: Memory) -> Exception:
     """What the interpreter would have raised where compiled code has trapped."""
     place, address = memory.state_word(FAULT_PLACE), memory.state_word(FAULT_ADDRESS)
     number, register = place & 0xFFFFFFFF, (place >> 32) - _ARGUMENT
@@ -372,10 +416,11 @@ def fault_of(verified: Verified, memory: Memory, maps: Sequence[Map]) -> Excepti
         return memory.access_fault(verified.program, number, address, access.region)
     if instruction.src == bpf.LOCAL:
         return memory.depth_fault(verified.program, number)
-    spec = maps[verified.maps[number]].spec
-    size = spec.key_size if register == 2 else spec.value_size
-    region = verified.accesses[number, register].region
-    return memory.argument_fault(number, register, address, size, region, helper=instruction.imm)
+    access = verified.accesses[number, register]
+    size = memory.state_word(FAULT_SIZE) if access.size is None else access.size
+    return memory.argument_fault(
+        number, register, address, size, access.region, helper=instruction.imm, write=access.write
+    )
 
 
 __all__ = ["Compiler", "fault_of"]

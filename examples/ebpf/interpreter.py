@@ -5,18 +5,14 @@ was there; 32-bit instructions zero the upper half. Memory is that of the machin
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from . import instruction as bpf
-from .analysis import Access, Check, Verified
+from .analysis import Check, Verified
+from .helpers import PARAMETERS, HostHelper
 from .instruction import FRAME_POINTER, FRAME_SIZE, Instruction, Kind, kind_of, target_of
 from .maps import LOOKUP, UPDATE, Map
 from .memory import MASK, Fault, Memory
-
-Helper = Callable[[int, int, int, int, int], int]
-C_HELPER = ctypes.CFUNCTYPE(ctypes.c_uint64, *[ctypes.c_uint64] * 5)
-"""The type of helpers that are C functions, which compiled code calls without Python: `C_HELPER(address)`."""
 
 
 def signed(value: int, bits: int) -> int:
@@ -29,7 +25,7 @@ def run(
     verified: Verified,
     memory: Memory,
     maps: Sequence[Map],
-    helpers: Mapping[int, Helper],
+    helpers: Mapping[int, HostHelper],
     limit: int | None = None,
 ) -> int:
     """r0, 64 bits unsigned, after a run on memory.context. Raises Fault where an access is refused.
@@ -46,7 +42,7 @@ class _Interpreter:
         verified: Verified,
         memory: Memory,
         maps: Sequence[Map],
-        helpers: Mapping[int, Helper],
+        helpers: Mapping[int, HostHelper],
         limit: int | None,
     ) -> None:
         self.verified = verified
@@ -138,29 +134,36 @@ class _Interpreter:
             self.callers.append((number + 1, registers[6:]))
             registers[FRAME_POINTER] = frame
             return target_of(number, instruction)
+        for register in range(1, 1 + PARAMETERS):
+            self._check_argument(number, instruction.imm, register)
         if number in self.verified.maps:
             registers[0] = self._map_helper(number, instruction.imm) & MASK
         else:
-            registers[0] = self.helpers[instruction.imm](*registers[1:6]) & MASK
+            helper = self.helpers[instruction.imm]
+            count = len(helper.arguments)
+            arguments = registers[1 : 1 + count] + [0] * (PARAMETERS - count)
+            registers[0] = helper.function(*arguments) & MASK
         return number + 1
 
     def _map_helper(self, number: int, helper: int) -> int:
         found = self.maps[self.verified.maps[number]]
         key_at, value_at, flags = self.registers[2:5]
-        self._check_argument(number, helper, 2, found.spec.key_size)
-        if helper == UPDATE:
-            self._check_argument(number, helper, 3, found.spec.value_size)
         key = self.memory.read(key_at, found.spec.key_size).to_bytes(found.spec.key_size, "little")
         if helper == LOOKUP:
             return found.lookup(key)
         return found.update(key, value_at, flags) if helper == UPDATE else found.delete(key)
 
-    def _check_argument(self, number: int, helper: int, register: int, size: int) -> None:
-        access: Access = self.verified.accesses[number, register]
+    def _check_argument(self, number: int, helper: int, register: int) -> None:
+        """Raise a Fault if a register is to be an address and is one that its region does not hold."""
+        access = self.verified.accesses.get((number, register))
+        if access is None or access.check is Check.NOTHING:
+            return
         address = self.registers[register]
-        allowed = self.memory.allows(address, size, write=False, region=access.region)
-        if access.check is not Check.NOTHING and not allowed:
-            raise self.memory.argument_fault(number, register, address, size, access.region, helper=helper)
+        size = self.registers[access.counted_by or 0] if access.size is None else access.size
+        if not self.memory.allows(address, size, write=access.write, region=access.region):
+            raise self.memory.argument_fault(
+                number, register, address, size, access.region, helper=helper, write=access.write
+            )
 
 
 # What the words mean. Values are 64 bits, unsigned.
@@ -235,4 +238,4 @@ def atomic_result(imm: int, old: int, operand: int) -> int:
     return {bpf.ADD: old + operand, bpf.OR: old | operand, bpf.AND: old & operand, bpf.XOR: old ^ operand}[operation]
 
 
-__all__ = ["C_HELPER", "Helper", "arithmetic", "holds", "run", "signed", "swap", "wide_value"]
+__all__ = ["arithmetic", "holds", "run", "signed", "swap", "wide_value"]

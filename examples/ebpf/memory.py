@@ -14,9 +14,9 @@ MASK = 0xFFFFFFFFFFFFFFFF
 FRAMES = 8  # of the stack: as many functions may be active at once as in Linux
 
 # The words of a machine's state, by their offset in bytes: what compiled code leaves when it stops at an instruction.
-FAULT_PLACE, FAULT_ADDRESS, CONTEXT_BASE, CONTEXT_LENGTH = 0, 8, 16, 24
-STATE_SIZE = 32
-MAXIMUM_CONTEXT = 1 << 40  # bytes
+FAULT_PLACE, FAULT_ADDRESS, FAULT_SIZE, CONTEXT_BASE, CONTEXT_LENGTH = 0, 8, 16, 24, 32
+STATE_SIZE = 40
+MAXIMUM_CONTEXT = 1 << 40  # bytes: sums of lengths and offsets do not wrap
 
 
 class Fault(EbpfError):
@@ -101,11 +101,12 @@ class Memory:
         return self._fault(text, number, address, size, region, verb == "writes", pointer)
 
     def argument_fault(
-        self, number: int, register: int, address: int, size: int, region: int | None, *, helper: int
+        self, number: int, register: int, address: int, size: int, region: int | None, *, helper: int, write: bool
     ) -> Fault:
         """What to raise for a helper's argument that does not point at `size` bytes."""
-        text = f"instruction {number}, `call helper {helper}`: r{register} has to point at {size} bytes, but is {{}}"
-        return self._fault(text, number, address, size, region, False, f"address {address:#x}")
+        what = f"{size} byte{'s' * (size != 1)}" + (" that can be written" if write else "")
+        text = f"instruction {number}, `call helper {helper}`: r{register} has to point at {what}, but is {{}}"
+        return self._fault(text, number, address, size, region, write, f"address {address:#x}")
 
     def _fault(
         self, text: str, number: int, address: int, size: int, region: int | None, write: bool, pointer: str

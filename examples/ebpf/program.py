@@ -9,18 +9,18 @@ from typing import Any
 
 from . import elf, interpreter
 from .analysis import verify
+from .helpers import HostHelper
 from .instruction import EbpfError, Instruction
-from .interpreter import Helper
-from .maps import DELETE, LOOKUP, UPDATE, Map, MapSpec
-from .memory import FRAMES, Memory, Region
+from .maps import Map, MapSpec
+from .memory import FRAMES, MAXIMUM_CONTEXT, Memory, Region
 
 
 class Program:
     """A machine for one program. It has one stack: it is for one thread, and a run cannot start another.
 
-    `helpers`: Python functions of five 64-bit numbers that give another, by their number in call instructions; 1, 2
-    and 3 are those of maps. A C function is one of type interpreter.C_HELPER; with cnp.catch_faults() a fault in it
-    ends the run by a cnp.Trap. `frames`: how many functions may be active at once, each with 512 bytes of stack."""
+    `helpers`: what programs may call, by its number in call instructions; 1, 2 and 3 are those of maps. With
+    cnp.catch_faults() a fault in a C function ends the run by a cnp.Trap. `frames`: how many functions may be active at
+    once, each with 512 bytes of stack."""
 
     def __init__(
         self,
@@ -28,21 +28,17 @@ class Program:
         *,
         entry: int = 0,
         maps: Sequence[MapSpec] = (),
-        helpers: Mapping[int, Helper] | None = None,
+        helpers: Mapping[int, HostHelper] | None = None,
         frames: int = FRAMES,
         backend: str = "native",
     ) -> None:
         """Raises EbpfError for a program that is not safe to run."""
         self.helpers = dict(helpers or {})
-        taken = {LOOKUP, UPDATE, DELETE} & set(self.helpers)
-        if taken:
-            raise EbpfError(f"helper {min(taken)} is one of maps; other numbers are accepted")
         if not 1 <= frames <= 1024:
             raise EbpfError(f"{frames} stack frames; 1 to 1024 are accepted")
         for spec in maps:
             spec.check()
-        known = dict.fromkeys(self.helpers, 0)
-        self.verified = verify(list(program), entry, maps, known, frames)
+        self.verified = verify(list(program), entry, maps, self.helpers, frames)
         self.maps = [Map(spec) for spec in maps]
         for each in self.maps:
             each.link(self.maps)
@@ -68,7 +64,8 @@ class Program:
     def compiled(self) -> Any:
         """What cnp made of it, `(context, length) -> r0`, compiled when it is first asked for.
 
-        It does not clear the stack as run() does, and where run() raises Fault it raises cnp.Trap."""
+        It does not clear the stack as run() does, and where run() raises Fault it raises cnp.Trap, as it does for a
+        length that is not 0 to 2^40. That so many bytes are there is the caller's word."""
         if self._compiled is None:
             from .compiler import Compiler  # the rest of this example runs without cnp
 
@@ -81,7 +78,8 @@ class Program:
         """r0 (64 bits, unsigned) of compiled code; r1 is the context's address, r2 its length.
 
         Programs may write to the context, which a bytearray shows. Raises Fault, a kind of EbpfError, for an access
-        outside of the memory there is. What a helper raises ends the run."""
+        outside of the memory there is, and EbpfError for a context of more than 2^40 bytes. What a helper raises ends
+        the run."""
         import cnp
 
         from .compiler import fault_of
@@ -93,7 +91,7 @@ class Program:
         except cnp.Trap as trap:
             if trap.kind is not cnp.TrapKind.UNREACHABLE:
                 raise
-            raise fault_of(self.verified, self.memory, self.maps) from None
+            raise fault_of(self.verified, self.memory) from None
         finally:
             self._leave(context, buffer)
 
@@ -117,6 +115,8 @@ class Program:
     def _enter(self, context: bytes | bytearray | memoryview) -> tuple[Any, Region]:
         """Make a context the machine's, and the stack zeros: what a run left there is no other's business."""
         length = len(context)
+        if length > MAXIMUM_CONTEXT:
+            raise EbpfError(f"a context of {length} bytes; at most {MAXIMUM_CONTEXT} are accepted")
         if isinstance(context, bytearray):
             buffer = (ctypes.c_char * length).from_buffer(context)
         else:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from . import instruction as bpf
 from .instruction import Instruction, Kind, kind_of
 
-_FARTHEST = 1 << 31  # bytes; contexts are shorter than 2^40, so that nothing near them wraps
+_FARTHEST = 1 << 31  # bytes; contexts have at most 2^40 (memory.MAXIMUM_CONTEXT), so that nothing near them wraps
 
 
 class Room(NamedTuple):
