@@ -14,7 +14,7 @@ static void move_in_parallel(struct selection *s, struct pending_move *moves, u3
         for (u32 i = 0; i < n && ready == n; i++) {
             int read = 0;
             for (u32 k = 0; k < n; k++)
-                read |= k != i && moves[k].file == moves[i].file && same_place(moves[k].from, moves[i].to);
+                read |= k != i && moves[k].file == moves[i].file && same_place(&moves[k].from, &moves[i].to);
             if (!read)
                 ready = i;
         }
@@ -93,7 +93,7 @@ static void put_entry(struct selection *s) {
         int file = IS_FLOAT(c->types[r]);
         u32 hardware = argument_register(s->library, file, &integers, &floats);
         if (c->intervals[r].end >= 0)
-            moves[n++] = (struct pending_move){locate(s, (s32)r, file), in_register(hardware), (u8)file};
+            moves[n++] = (struct pending_move){s->homes[r], in_register(s, file, hardware), (u8)file};
     }
     move_in_parallel(s, moves, n);
 }
@@ -118,7 +118,7 @@ static void restore(struct selection *s, int file, u32 hardware) {
     if (!(s->lost[file] >> hardware & 1))
         return;
     s->lost[file] &= ~(1u << hardware);
-    move(s, file, in_register(hardware), in_slot(s, file, s->c->intervals[s->occupant[file][hardware]].slot));
+    move(s, file, in_register(s, file, hardware), in_slot(s, file, s->c->intervals[s->occupant[file][hardware]].slot));
 }
 
 static void restore_operand(struct selection *s, s32 operand) {
@@ -151,7 +151,7 @@ static void save_live(struct selection *s, s32 position, s32 result, int is_c) {
             if (reg < 0 || reg == result || c->intervals[reg].end <= position + 1 || (is_c && !file && s->library->survivors >> h & 1))
                 continue;
             if (!((s->saved[file] | s->lost[file]) >> h & 1))
-                move(s, file, in_slot(s, file, c->intervals[reg].slot), in_register(h));
+                move(s, file, in_slot(s, file, c->intervals[reg].slot), in_register(s, file, h));
             s->saved[file] |= 1u << h;
         }
 }
@@ -168,10 +168,10 @@ static void select_call(struct selection *s, const struct instruction *at) {
     for (u32 k = 0; k < callee->n_parameters; k++) {
         int file = IS_FLOAT(callee->parameter_type[k]);
         s32 operand = list_at(c, at->other)[k];
-        struct location from = locate(s, operand, file);
+        struct location room, from = *locate(s, operand, &room);
         if (operand >= 0 && c->intervals[operand].place >= 0 && s->lost[file] >> c->intervals[operand].place & 1)
             from = in_slot(s, file, c->intervals[operand].slot);
-        moves[k] = (struct pending_move){in_register(argument_register(s->library, file, &integers, &floats)), from, (u8)file};
+        moves[k] = (struct pending_move){in_register(s, file, argument_register(s->library, file, &integers, &floats)), from, (u8)file};
     }
     move_in_parallel(s, moves, callee->n_parameters);
     s->lost[0] |= s->saved[0] & ~(is_c ? s->library->survivors : 0);
@@ -189,20 +189,21 @@ static void select_call(struct selection *s, const struct instruction *at) {
     }
     if (at->d < 0 || c->intervals[at->d].end < 0)
         return;
-    struct location result = in_register(file ? s->library->float_result : s->library->integer_result);
-    struct location d = locate(s, at->d, file);
+    struct location result = in_register(s, file, file ? s->library->float_result : s->library->integer_result);
+    const struct location *d = &s->homes[at->d];
     if (is_c && callee->result_type == TYPE_I32) { /* C leaves the upper half of a register undefined */
-        struct location wrapped = is_far(s, d) ? result : d;
-        put_free(s, &s->library->ops[s->library->known[WRAP]], wrapped, result, result);
+        struct location wrapped = is_far(s, d) ? result : *d;
+        put_free(s, &s->library->ops[s->library->known[WRAP]], &wrapped, &result, &result);
         result = wrapped;
     }
-    move(s, file, d, result);
+    move(s, file, *d, result);
 }
 
 static void select_return(struct selection *s, const struct instruction *at) {
     if (at->n) {
         int file = IS_FLOAT(s->c->request->result_type);
-        move(s, file, in_register(file ? s->library->float_result : s->library->integer_result), locate(s, at->operand[0], file));
+        struct location room, to = in_register(s, file, file ? s->library->float_result : s->library->integer_result);
+        move(s, file, to, *locate(s, at->operand[0], &room));
     }
     put_control(s, RETURN_STENCIL);
 }
@@ -217,7 +218,7 @@ static void select_side_exit(struct selection *s, struct side_exit *exit) {
         if (value->is_constant)
             continue;
         int file = IS_FLOAT(value->type);
-        struct location at = locate(s, (s32)value->reg, file);
+        struct location at = s->homes[value->reg];
         value->place = c->intervals[value->reg].place;
         if (value->place >= 0) {
             u32 hardware = (u32)value->place;
@@ -232,7 +233,7 @@ static void select_side_exit(struct selection *s, struct side_exit *exit) {
     exit->frame_size = c->request->frame_size;
     exit->extent = s->library->first_slot + (c->n_slots + registers + s->library->float_registers) * 8;
     s->leaves = 1;
-    move(s, 0, in_register(s->library->integer_argument[0]), immediate((i64)exit));
+    move(s, 0, in_register(s, 0, s->library->integer_argument[0]), immediate((i64)exit));
     s->value[ADDRESS_VALUE] = c->request->leave;
     put_control(s, s->frame == LARGE_FRAME ? CALL_C_LARGE_FRAME : CALL_C_STENCIL);
     put_control(s, RETURN_STENCIL);

@@ -23,7 +23,7 @@ COMMON_PATH int decode_table_op(struct decoder *at, struct heap heap, struct ins
         for (u32 i = 0; i < op->n_operands; i++)
             if (!source(at, heap, i + 1, op->operand_type[i], &to->operand[i]))
                 return 0;
-        if (op->scales)
+        if (op->scales && at->values->last_shift > at->values->block)
             note_shift(at->c, at->number);
         if (to->n == 2 && to->operand[1] < 0 && at->c->library->reducible[code >> 6 & 3] >> (code & 63) & 1) {
             if (code == at->c->library->known[I64_SHL])
@@ -119,7 +119,7 @@ COMMON_PATH int decode_move(struct decoder *at, struct heap heap, struct instruc
     EXPECT(select ? 4u : 2u);
     if (!destination(at, heap, 0, type, &to->d))
         return 0;
-    type = at->c->types[to->d];
+    type = at->types[to->d];
     to->n = select ? 3 : 1;
     to->op = at->c->library->known[IS_FLOAT(type) ? (select ? FLOAT_SELECT : FLOAT_MOVE) : (select ? INTEGER_SELECT : INTEGER_MOVE)];
     if (!source(at, heap, 1, type, &to->operand[0]))
@@ -211,14 +211,15 @@ static int check_labels(struct compilation *c) {
 }
 
 /* Reads the code of the op that comes now, and how many operands it has. */
-COMMON_PATH int next_op(struct decoder *at, struct heap heap, const u32 *end, s64 *code) {
+COMMON_PATH int next_op(struct decoder *at, struct heap heap, s64 *code) {
     const struct python *python = at->python;
     if (heap.is_packed) {
-        const u32 *head = at->words + at->n - 1;
-        *code = *head & 0xffff;
-        at->n = (*head >> 16) + 1;
-        at->words = head + 1;
-        return at->n <= end - head ? 1 : reject(at, 0, BAD_OPCODE);
+        u32 head = *at->next, n = (head >> 16) + 1;
+        *code = head & 0xffff;
+        at->n = n;
+        at->words = at->next + 1;
+        at->next += n;
+        return at->next <= at->end ? 1 : reject(at, 0, BAD_OPCODE);
     }
     at->tuple = list_item(python, at->c->request->ops, at->number);
     at->n = tuple_size(python, heap, at->tuple);
@@ -230,14 +231,14 @@ COMMON_PATH int next_op(struct decoder *at, struct heap heap, const u32 *end, s6
 
 COMMON_PATH int decode_all(struct compilation *c, struct heap heap) {
     const struct request *request = c->request;
-    struct decoder at = {.c = c, .python = heap.is_packed ? 0 : c->python, .words = request->words, .n = 1};
-    const u32 *end = request->words + request->n_words;
+    struct decoder at = {.c = c, .python = heap.is_packed ? 0 : c->python, .next = request->words, .end = request->words + request->n_words,
+                         .n_registers = request->n_registers, .n_labels = request->n_labels, .types = c->types, .values = c->values};
     for (u32 i = 0, n = first_side_exit(c); i < n; i++) {
         struct instruction *to = &c->instructions[i];
         *to = (struct instruction){.op = NO_OP, .d = NOTHING_DEFINED, .other = -1, .target = -1, .number = i};
         at.number = i;
         s64 code;
-        if (!next_op(&at, heap, end, &code))
+        if (!next_op(&at, heap, &code))
             return 0;
         int is_table_op = code >= 0 && code < c->library->n_ops;
         if (!(is_table_op ? decode_table_op(&at, heap, to, (u32)code) : decode_other(&at, heap, to, code)))

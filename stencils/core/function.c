@@ -4,22 +4,19 @@
 /* Operands in slots that no instruction reaches: copied to such as are reached, and a result copied back. Moves, calls,
  * returns and jumps only move values, which is done for any slot. */
 struct near_copies {
-    s32 reg[COPIED_OPERANDS + 1], slot[COPIED_OPERANDS + 1];
+    s32 reg[COPIED_OPERANDS + 1];
     u32 n;
 };
 
 static void bring_near(struct selection *s, s32 reg, int reads, struct near_copies *copies) {
-    struct interval *interval = reg >= 0 ? &s->c->intervals[reg] : 0;
-    int file = interval && in_float_file(s->c, reg);
-    if (!interval || interval->place >= 0 || interval->slot < 0 || !is_far(s, in_slot(s, file, interval->slot)))
+    if (reg < 0 || !is_far(s, &s->homes[reg]))
         return;
-    struct location from = in_slot(s, file, interval->slot);
-    copies->reg[copies->n] = reg;
-    copies->slot[copies->n] = interval->slot;
-    interval->slot = temporary_slot(s, 3 + (reads ? copies->n : COPIED_OPERANDS));
+    int file = in_float_file(s->c, reg);
+    struct location far = s->homes[reg];
+    s->homes[reg] = in_slot(s, file, temporary_slot(s, 3 + (reads ? copies->n : COPIED_OPERANDS)));
     if (reads)
-        move(s, file, in_slot(s, file, interval->slot), from);
-    copies->n++;
+        move(s, file, s->homes[reg], far);
+    copies->reg[copies->n++] = reg;
 }
 
 static void bring_operands_near(struct selection *s, const struct instruction *at, struct near_copies *copies) {
@@ -35,12 +32,11 @@ static void bring_operands_near(struct selection *s, const struct instruction *a
 
 static void bring_back(struct selection *s, const struct instruction *at, const struct near_copies *copies) {
     for (u32 k = copies->n; k-- > 0;) {
-        struct interval *interval = &s->c->intervals[copies->reg[k]];
-        int file = in_float_file(s->c, copies->reg[k]);
-        struct location near = in_slot(s, file, interval->slot);
-        interval->slot = copies->slot[k];
-        if (copies->reg[k] == at->d)
-            move(s, file, in_slot(s, file, interval->slot), near);
+        s32 reg = copies->reg[k];
+        struct location near = s->homes[reg];
+        find_home(s, (u32)reg);
+        if (reg == at->d)
+            move(s, in_float_file(s->c, reg), s->homes[reg], near);
     }
 }
 
@@ -198,8 +194,10 @@ static int select_function(struct compilation *c) {
         return 0;
     *s = (struct selection){.c = c, .library = c->library, .n_targets = (s32)c->n_blocks, .branch_kind = BRANCH_EVENT};
     fill(s->occupant, 0xff, sizeof s->occupant);
-    if (!lay_out_frame(s))
+    if (!lay_out_frame(s) || !ALLOCATE(c, s->homes, c->n_registers))
         return 0;
+    for (u32 r = 0; r < c->n_registers; r++)
+        find_home(s, r);
     c->n_pool = 0;
     if ((c->library->constants || c->request->far_calls) && !ALLOCATE(c, c->pool, c->n_constants + 4 * c->n_instructions + 16))
         return 0;
@@ -218,6 +216,7 @@ static int select_function(struct compilation *c) {
     }
     c->items = (struct item *)c->next;
     c->events = (struct event *)((i64)c->end & ~7ull);
+    s->room = c->next < (char *)c->events ? (u64)((char *)c->events - c->next) : 0;
     if (!has_room(s))
         return 0;
     if (tracks_registers(c))

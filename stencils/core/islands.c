@@ -7,9 +7,9 @@ enum { ITEMS_AN_INSTRUCTION = 512, EVENTS_AN_INSTRUCTION = 16 };
 
 static int has_room(const struct selection *s) {
     struct compilation *c = s->c;
-    char *items_end = (char *)&c->items[c->n_items + ITEMS_AN_INSTRUCTION];
-    char *events_end = (char *)event_at(c, c->n_events + EVENTS_AN_INSTRUCTION);
-    if (items_end < events_end)
+    u64 used = c->n_items * sizeof *c->items + c->n_events * sizeof *c->events;
+    const u64 most = ITEMS_AN_INSTRUCTION * sizeof *c->items + (EVENTS_AN_INSTRUCTION + 1) * sizeof *c->events;
+    if (used + most < s->room)
         return 1;
     c->request->scratch_used = 2 * (c->request->scratch_size + 65536);
     return fail(c, NEED_SCRATCH, 0, 0);

@@ -9,23 +9,27 @@
 struct mention {
     u32 block, next; /* next: index + 1 */
 };
+/* What is known of a register while blocks are gone through. */
+struct mentioned {
+    u32 needs, defines;        /* index + 1 of the first mention */
+    u32 needed_in, defined_in; /* block + 1 of the latest */
+    u32 sure_until; /* blocks in front of this one have it from its first definition, and no loop begins between */
+};
 struct mentions {
     struct mention *all;
     u32 n, capacity;
-    u32 *needs, *defines;        /* by register: index + 1 of the first */
-    u32 *needed_in, *defined_in; /* by register: block + 1 of the latest */
-    u32 *sure_until; /* by register: blocks in front of this one have it from its first definition, and no loop begins between */
+    struct mentioned *by_register;
     struct compilation *c;
 };
 
-static int mention(struct mentions *m, u32 *list, s32 reg, u32 block) {
+static int mention(struct mentions *m, u32 *list, u32 block) {
     if (m->n == m->capacity) { /* the array is the last thing in the scratch: it grows in place */
         if (!allocate(m->c, 4096 * sizeof *m->all))
             return 0;
         m->capacity += 4096;
     }
-    m->all[m->n] = (struct mention){block, list[reg]};
-    list[reg] = ++m->n;
+    m->all[m->n] = (struct mention){block, *list};
+    *list = ++m->n;
     return 1;
 }
 
@@ -35,29 +39,29 @@ static inline f32 weight_at(u16 depth) { return (f32)(1u << 3 * (depth < 6 ? dep
 static inline void reach(struct interval *interval, s32 position, f32 weight) {
     if (interval->end < 0)
         interval->start = position;
-    if (position > interval->end)
-        interval->end = position;
+    interval->end = position;
     interval->weight += weight;
 }
 
-static int use(struct mentions *m, s32 reg, u32 instruction, u32 block, f32 weight) {
-    struct interval *interval = &m->c->intervals[reg];
-    reach(interval, position_of(instruction), weight);
-    if (block < m->sure_until[reg] || m->defined_in[reg] == block + 1 || m->needed_in[reg] == block + 1)
+COMMON_PATH int use(struct mentions *m, s32 reg, s32 position, u32 block, f32 weight) {
+    struct mentioned *of = &m->by_register[reg];
+    reach(&m->c->intervals[reg], position, weight);
+    if (__builtin_expect(block < of->sure_until || of->defined_in == block + 1 || of->needed_in == block + 1, 1))
         return 1;
-    m->needed_in[reg] = block + 1;
-    return mention(m, m->needs, reg, block);
+    of->needed_in = block + 1;
+    return mention(m, &of->needs, block);
 }
 
-static int definition(struct mentions *m, s32 reg, u32 instruction, u32 block, f32 weight) {
+COMMON_PATH int definition(struct mentions *m, s32 reg, s32 position, u32 block, f32 weight) {
+    struct mentioned *of = &m->by_register[reg];
     struct interval *interval = &m->c->intervals[reg];
-    if (interval->end < 0 && !m->sure_until[reg])
-        m->sure_until[reg] = m->c->blocks[block].straight_end;
-    reach(interval, position_of(instruction) + 1, weight);
-    if (m->defined_in[reg] == block + 1)
+    if (interval->end < 0 && !of->sure_until)
+        of->sure_until = m->c->blocks[block].straight_end;
+    reach(interval, position + 1, weight);
+    if (of->defined_in == block + 1)
         return 1;
-    m->defined_in[reg] = block + 1;
-    return mention(m, m->defines, reg, block);
+    of->defined_in = block + 1;
+    return mention(m, &of->defines, block);
 }
 
 /* What a side exit wants is needed where the way to it leaves the block, and no longer. It weighs nothing: in the frame
@@ -68,7 +72,7 @@ static int use_in_side_exits(struct mentions *m, u32 b) {
     for (u32 k = 0, n = n_successors(c, block); k < n; k++) {
         const struct side_exit *exit = side_exit_behind(c, block, k);
         for (u32 i = 0; exit && i < exit->n_values; i++)
-            if (!exit->values[i].is_constant && !use(m, (s32)exit->values[i].reg, block->end - 1, b, 0))
+            if (!exit->values[i].is_constant && !use(m, (s32)exit->values[i].reg, position_of(block->end - 1), b, 0))
                 return 0;
     }
     return 1;
@@ -80,19 +84,15 @@ static int scan_block(struct mentions *m, u32 b) {
     f32 weight = weight_at(block->depth);
     for (u32 i = block->first; i < block->end; i++) {
         const struct instruction *at = &c->instructions[i];
-        if (at->kind == CALL_OP) {
-            const s32 *arguments = list_at(c, at->other);
-            for (s32 k = 0; k < at->operand[0]; k++)
-                if (arguments[k] >= 0 && !use(m, arguments[k], i, b, weight))
-                    return 0;
-        } else {
-            for (u32 k = 0; k < at->n; k++)
-                if (at->operand[k] >= 0 && !use(m, at->operand[k], i, b, weight))
-                    return 0;
-        }
+        s32 position = position_of(i);
+        int is_call = at->kind == CALL_OP;
+        const s32 *sources = is_call ? list_at(c, at->other) : at->operand, *end = sources + (is_call ? at->operand[0] : at->n);
+        for (; sources != end; sources++)
+            if (*sources >= 0 && !use(m, *sources, position, b, weight))
+                return 0;
         if (at->d == NOTHING_DEFINED)
             continue;
-        if (!definition(m, at->d, i, b, weight))
+        if (!definition(m, at->d, position, b, weight))
             return 0;
         struct interval *d = &c->intervals[at->d];
         if (d->hint < 0 && at->kind == PLAIN_OP && at->operand[0] >= 0)
@@ -109,9 +109,9 @@ static int spread(struct compilation *c, const struct mentions *m, s32 reg, u32 
     struct interval *interval = &c->intervals[reg];
     u32 depth = 0, mark = (u32)reg + 1;
     int into_entry = 0;
-    for (u32 k = m->defines[reg]; k; k = m->all[k - 1].next)
+    for (u32 k = m->by_register[reg].defines; k; k = m->all[k - 1].next)
         defined[m->all[k - 1].block] = mark;
-    for (u32 k = m->needs[reg]; k; k = m->all[k - 1].next) {
+    for (u32 k = m->by_register[reg].needs; k; k = m->all[k - 1].next) {
         visited[m->all[k - 1].block] = mark;
         stack[depth++] = m->all[k - 1].block;
     }
@@ -196,16 +196,12 @@ static int find_intervals(struct compilation *c) {
     char *temporary = c->next;
     struct mentions m = {.c = c};
     u32 *visited, *defined, *stack;
-    if (!ALLOCATE(c, m.needs, 5 * n) || !ALLOCATE(c, visited, 3 * c->n_blocks))
+    if (!ALLOCATE(c, m.by_register, n) || !ALLOCATE(c, visited, 3 * c->n_blocks))
         return 0;
-    fill(m.needs, 0, 5ull * n * sizeof *m.needs);
+    fill(m.by_register, 0, n * sizeof *m.by_register);
     fill(visited, 0, 2ull * c->n_blocks * sizeof *visited);
-    m.defines = m.needs + n;
-    m.needed_in = m.defines + n;
-    m.defined_in = m.needed_in + n;
-    m.sure_until = m.defined_in + n;
     for (u32 r = 0; r < c->request->n_parameters && !c->blocks[0].loop_head; r++)
-        m.sure_until[r] = c->blocks[0].straight_end;
+        m.by_register[r].sure_until = c->blocks[0].straight_end;
     defined = visited + c->n_blocks;
     stack = defined + c->n_blocks;
     m.all = (struct mention *)c->next;
@@ -218,7 +214,7 @@ static int find_intervals(struct compilation *c) {
             c->intervals[r].start = 0;
             c->intervals[r].weight += 1; /* the move at the entry */
         }
-        if (!m.needs[r] || !spread(c, &m, (s32)r, visited, defined, stack) || given(c, (s32)r))
+        if (!m.by_register[r].needs || !spread(c, &m, (s32)r, visited, defined, stack) || given(c, (s32)r))
             continue;
         u32 operand = 0, at;
         at = first_undefined_use(c, (s32)r, visited, stack, &operand);

@@ -16,7 +16,7 @@ static int reject(struct decoder *at, u32 operand, u32 code) {
 
 COMMON_PATH int register_operand(struct decoder *at, struct heap heap, u32 position, object *o, s32 *out) {
     u64 code = code_of(heap, o);
-    if (code >> 32 != at->c->request->serial || (u32)code >= at->c->request->n_registers)
+    if (code >> 32 != at->c->request->serial || (u32)code >= at->n_registers)
         return reject(at, position, FOREIGN_REGISTER);
     *out = (s32)(u32)code;
     return 1;
@@ -78,7 +78,7 @@ static int constant_operand(struct decoder *at, u32 position, object *o, u8 type
 
 COMMON_PATH int packed_register(struct decoder *at, u32 position, u32 word, s32 *out) {
     *out = (s32)word;
-    return word < at->c->request->n_registers ? 1 : reject(at, position, FOREIGN_REGISTER);
+    return word < at->n_registers ? 1 : reject(at, position, FOREIGN_REGISTER);
 }
 
 static int packed_constant(struct decoder *at, u32 position, u32 word, u8 type, s32 *out) {
@@ -106,8 +106,8 @@ COMMON_PATH int source(struct decoder *at, struct heap heap, u32 position, u8 ty
         if (!register_operand(at, heap, position, o, out))
             return 0;
     }
-    note_use(at->c->values, *out);
-    return at->c->types[*out] == type ? 1 : reject(at, position, WRONG_TYPE);
+    note_use(at->values, *out);
+    return at->types[*out] == type ? 1 : reject(at, position, WRONG_TYPE);
 }
 
 /* type NO_TYPE: any, the caller reads it off the register. */
@@ -125,13 +125,13 @@ COMMON_PATH int destination(struct decoder *at, struct heap heap, u32 position, 
         if (!register_operand(at, heap, position, o, out))
             return 0;
     }
-    return type == NO_TYPE || at->c->types[*out] == type ? 1 : reject(at, position, WRONG_TYPE);
+    return type == NO_TYPE || at->types[*out] == type ? 1 : reject(at, position, WRONG_TYPE);
 }
 
 COMMON_PATH int label(struct decoder *at, struct heap heap, u32 position, s32 *out) {
     if (heap.is_packed) {
         u32 word = at->words[position];
-        if (word >= at->c->request->n_labels)
+        if (word >= at->n_labels)
             return reject(at, position, word & CONSTANT_WORD ? NOT_A_LABEL : FOREIGN_LABEL);
         *out = (s32)word;
     } else {
@@ -139,7 +139,7 @@ COMMON_PATH int label(struct decoder *at, struct heap heap, u32 position, s32 *o
         if (type_of(heap, o) != at->python->label_type)
             return reject(at, position, NOT_A_LABEL);
         u64 code = code_of(heap, o);
-        if (code >> 32 != at->c->request->serial || (u32)code >= at->c->request->n_labels)
+        if (code >> 32 != at->c->request->serial || (u32)code >= at->n_labels)
             return reject(at, position, FOREIGN_LABEL);
         *out = (s32)(u32)code;
     }

@@ -7,8 +7,12 @@ struct decoder {
     struct compilation *c;
     const struct python *python; /* NULL for packed ops */
     object *tuple;               /* the op, */
-    const u32 *words;            /* or the words of its operands */
+    const u32 *words;            /* or the words of its operands, */
+    const u32 *next, *end;       /* those of the next op, and of all */
     u32 n, number;               /* operands and one; of the op */
+    u32 n_registers, n_labels;   /* the same as the request's, and the compilation's, close at hand */
+    const u8 *types;
+    struct values *values;
 };
 
 /* An i32 as a register holds it. */

@@ -22,9 +22,11 @@ struct selection {
     u8 has_far_slots;           /* beyond the reach of instructions; then temporaries come first */
     u32 first_temporary;
     i64 value[HOLE_VALUES];
+    struct location *homes;     /* of the IR's registers */
     u32 place[4];               /* of d, a, b and c, for holes that name registers */
     s32 occupant[2][MAXIMUM_INTEGER_REGISTERS]; /* around calls: register of the IR in a hardware register */
     u8 leaves;                  /* something traps */
+    u64 room;                   /* bytes for items and events */
     u8 frame;                   /* enum frame_kind */
     u32 n_cold;                 /* exits and polls, which have code out of line */
     u32 window;                 /* the first event since the latest island, */
@@ -73,16 +75,24 @@ static int has_compatible_short_form(const struct library *library, const struct
     return 1;
 }
 
-static inline u32 encode(const struct patch_kind *kind, i64 value) {
+static inline u32 cut(const struct segment *segment, i64 value) {
+    return (u32)(value >> segment->start & ((1ull << segment->bits) - 1)) << segment->to;
+}
+
+static __attribute__((noinline)) u32 encode_in_segments(const struct patch_kind *kind, i64 value) {
     u32 word = 0;
-    value += (i64)(s64)kind->bias;
     for (u32 k = 0; k < kind->n_segments; k++) {
         const struct segment *segment = &kind->segment[k];
         i64 bits = segment->flags & NEGATE ? -value : value;
-        bits = segment->flags & INVERT ? ~bits : bits;
-        word |= (u32)(bits >> segment->start & ((1ull << segment->bits) - 1)) << segment->to;
+        word |= cut(segment, segment->flags & INVERT ? ~bits : bits);
     }
     return word;
+}
+
+static inline u32 encode(const struct patch_kind *kind, i64 value) {
+    value += (i64)(s64)kind->bias;
+    int is_simple = kind->n_segments == 1 && !kind->segment->flags; /* most are */
+    return __builtin_expect(is_simple, 1) ? cut(kind->segment, value) : encode_in_segments(kind, value);
 }
 
 /* The bits of a field, in the four bytes that end with it. */
@@ -109,7 +119,7 @@ static u32 in_pool(struct selection *s, u64 value) {
     return c->n_pool++;
 }
 
-static void put_pooled(struct selection *s, const struct hole *hole, u32 index, u32 position) {
+static __attribute__((noinline)) void put_pooled(struct selection *s, const struct hole *hole, u32 index, u32 position) {
     u64 value = s->value[hole->value];
     if (hole->value == CONSTANT_VALUE)
         value = *(const u64 *)(s->library->constants + hole->extra);
@@ -117,7 +127,8 @@ static void put_pooled(struct selection *s, const struct hole *hole, u32 index, 
     event->field = hole->kind;
     event->addend = hole->addend;
 }
-static void put_address(struct selection *s, const struct stencil *stencil, const struct hole *hole, u32 index, u32 position) {
+
+static __attribute__((noinline)) void put_address(struct selection *s, const struct stencil *stencil, const struct hole *hole, u32 index, u32 position) {
     struct event *event;
     int is_far;
     switch (hole->value) {
@@ -167,58 +178,74 @@ static void put_address(struct selection *s, const struct stencil *stencil, cons
 
 static inline int is_address(u32 value) { return 1u << value & (1u << TARGET_VALUE | 1u << EXIT_VALUE | 1u << LIBRARY_VALUE | 1u << CALLEE_VALUE | 1u << TABLE_VALUE); }
 
-static inline void put_hole(struct selection *s, const struct stencil *stencil, const struct hole *hole, struct item *items) {
-    const struct library *library = s->library;
-    struct item *item = &items[hole->chunk];
-    u32 position = s->position + hole->offset, index = (u32)(item - s->c->items);
-    if (is_address(hole->value)) {
-        put_address(s, stencil, hole, index, position);
-        return;
-    }
-    if (hole->value == REGISTERS_VALUE) {
-        for (u32 k = 0; k < 4; k++)
-            item->value ^= library->fields[hole->extra >> 8 * k & 255].bits[s->place[k]];
-        return;
-    }
-    const struct patch_kind *kind = &library->kinds[hole->kind];
-    if (kind->flags & PC_RELATIVE)
-        put_pooled(s, hole, index, position);
+/* What the registers of d, a, b and c contribute to fields, each of which a byte of `fields` numbers. */
+static inline u32 register_bits(const struct selection *s, u32 fields) {
+    const struct field *field = s->library->fields;
+    u32 bits = 0;
+    for (u32 k = 0; k < 4; k++)
+        bits ^= field[fields >> 8 * k & 255].bits[s->place[k]];
+    return bits;
+}
+
+/* What is neither. `position` is where the stencil begins. */
+static __attribute__((noinline)) void put_linked(struct selection *s, const struct stencil *stencil, const struct hole *hole, struct item *item,
+                                                 u32 position) {
+    u32 index = (u32)(item - s->c->items);
+    if (is_address(hole->value))
+        put_address(s, stencil, hole, index, position + hole->offset);
     else
-        item->value |= encode(kind, s->value[hole->value] + (i64)(s64)hole->addend);
+        put_pooled(s, hole, index, position + hole->offset);
+}
+
+static __attribute__((noinline)) void put_holes(struct selection *s, const struct stencil *stencil, struct item *items, u32 position) {
+    const struct hole *hole = &s->library->holes[stencil->hole], *end = hole + stencil->holes;
+    const struct patch_kind *kinds = s->library->kinds;
+    for (; hole != end; hole++) {
+        const struct patch_kind *kind = &kinds[hole->kind];
+        struct item *item = &items[hole->chunk];
+        if (hole->value == REGISTERS_VALUE)
+            item->value ^= register_bits(s, hole->extra);
+        else if (is_address(hole->value) || kind->flags & PC_RELATIVE)
+            put_linked(s, stencil, hole, item, position);
+        else
+            item->value |= encode(kind, s->value[hole->value] + (i64)(s64)hole->addend);
+    }
 }
 
 static void put(struct selection *s, u32 index) {
     const struct library *library = s->library;
     const struct stencil *stencil = &library->stencils[index];
     struct compilation *c = s->c;
+    u32 position = s->position, n = stencil->chunks;
     if (__builtin_expect(!index, 0)) {
         fail(c, MISSING_STENCIL, s->number, 0);
         return;
     }
+    if (__builtin_expect(c->traces != 0, 0) && c->n_traces < c->max_traces)
+        c->traces[c->n_traces++] = (struct trace){s->number, index, position, c->n_items};
     struct item *items = &c->items[c->n_items];
-    if (stencil->chunks == 1) /* most have one */
+    c->n_items += n;
+    s->position += stencil->size;
+    if (__builtin_expect(n == 1, 1))
         *items = item_of(library, stencil->chunk);
     else
-        for (u32 k = 0; k < stencil->chunks; k++)
+        for (u32 k = 0; k < n; k++)
             items[k] = item_of(library, library->runs[stencil->chunk + k]);
-    for (u32 k = 0; k < stencil->holes; k++)
-        put_hole(s, stencil, &library->holes[stencil->hole + k], items);
-    if (__builtin_expect(c->traces != 0, 0) && c->n_traces < c->max_traces)
-        c->traces[c->n_traces++] = (struct trace){s->number, index, s->position, c->n_items};
-    c->n_items += stencil->chunks;
-    s->position += stencil->size;
+    if (stencil->holes)
+        put_holes(s, stencil, items, position);
 }
 
 static void put_control(struct selection *s, enum known_control which) { put(s, s->library->control[which]); }
 
-/* Where an operand lives, as the op table numbers it: register, slot, or an immediate's class. */
+/* Where an operand lives. */
 struct location {
-    u32 place; /* register, or the number of registers for the slot, or beyond */
-    s32 slot;  /* bytes from frame, or one of those below */
-    i64 value; /* of a constant */
+    u16 place;      /* register, or the number of registers for the slot, or beyond */
+    u8 alternative; /* of this place at an operand position, as the op table numbers it */
+    s32 slot;       /* bytes from frame, or one of those below */
+    i64 value;      /* of a constant */
 };
 enum { NO_SLOT = -1, CONSTANT_SLOT = -2 };
-static inline int is_immediate(struct location at) { return at.slot == CONSTANT_SLOT; }
+static inline int is_immediate(const struct location *at) { return at->slot == CONSTANT_SLOT; }
 static inline struct location immediate(i64 value) { return (struct location){.value = value, .slot = CONSTANT_SLOT}; }
 
 static inline u32 registers_of(const struct selection *s, int file) {
@@ -226,24 +253,30 @@ static inline u32 registers_of(const struct selection *s, int file) {
 }
 
 static inline struct location in_slot(const struct selection *s, int file, s32 slot) {
-    return (struct location){.place = registers_of(s, file), .slot = slot * 8 + (s32)s->library->first_slot};
+    u32 place = registers_of(s, file);
+    return (struct location){(u16)place, s->library->alternative[file][place], slot * 8 + (s32)s->library->first_slot, 0};
 }
-static inline struct location in_register(u32 hardware) { return (struct location){.place = hardware, .slot = NO_SLOT}; }
-
-static inline struct location locate(const struct selection *s, s32 operand, int file) {
-    if (operand < 0)
-        return immediate((i64)constant(s->c, operand));
-    const struct interval *interval = &s->c->intervals[operand];
-    return interval->place >= 0 ? in_register((u32)interval->place) : in_slot(s, file, interval->slot);
+static inline struct location in_register(const struct selection *s, int file, u32 hardware) {
+    return (struct location){(u16)hardware, s->library->alternative[file][hardware], NO_SLOT, 0};
 }
 
-static inline int same_place(struct location a, struct location b) {
-    return a.place == b.place && a.slot == b.slot && !is_immediate(a);
+/* A register of the IR is at home wherever it was allocated. */
+static void find_home(struct selection *s, u32 reg) {
+    const struct interval *interval = &s->c->intervals[reg];
+    int file = in_float_file(s->c, (s32)reg);
+    s->homes[reg] = interval->place >= 0 ? in_register(s, file, (u32)interval->place) : in_slot(s, file, interval->slot);
 }
 
-/* The alternative of a place at an operand position. */
-static inline u32 alternative(const struct selection *s, int file, struct location at) {
-    return s->library->alternative[file][at.place];
+/* Where an operand is; a constant is put where there is room for it. */
+static inline const struct location *locate(const struct selection *s, s32 operand, struct location *room) {
+    if (operand >= 0)
+        return &s->homes[operand];
+    *room = immediate((i64)constant(s->c, operand));
+    return room;
+}
+
+static inline int same_place(const struct location *a, const struct location *b) {
+    return a->place == b->place && a->slot == b->slot && !is_immediate(a);
 }
 
 /* The alternative of a constant's narrowest class among those in `classes`, or 0 if it fits none; and what its hole gets. */
@@ -266,25 +299,26 @@ static s32 temporary_slot(struct selection *s, u32 which) {
     return (s32)(s->first_temporary + which);
 }
 
-/* Whether the destination's register is also that of one or two other operands. */
-static inline u32 pattern_of(const struct selection *s, const struct op *op, int file, struct location d, int file_a, struct location a,
-                             int file_b, struct location b) {
-    if (op->patterns == 1 || d.place >= registers_of(s, file))
+/* Whether the destination's register is also that of one or two other operands; of one that there is not the type is NO_TYPE. */
+static inline u32 pattern_of(const struct selection *s, const struct op *op, const struct location *d, u8 type_a, const struct location *a,
+                             u8 type_b, const struct location *b) {
+    int file = IS_FLOAT(op->result_type);
+    if (op->patterns == 1 || d->place >= registers_of(s, file))
         return 0;
-    return (u32)(file == file_a && same_place(d, a)) | (u32)(file == file_b && same_place(d, b)) << 1;
+    return (u32)(file == IS_FLOAT(type_a) && same_place(d, a)) | (u32)(type_b != NO_TYPE && file == IS_FLOAT(type_b) && same_place(d, b)) << 1;
 }
 
-static inline int is_far(const struct selection *s, struct location at) {
-    return s->has_far_slots && at.slot >= (s32)s->library->slot_reach;
+static inline int is_far(const struct selection *s, const struct location *at) {
+    return s->has_far_slots && at->slot >= (s32)s->library->slot_reach;
 }
 
 /* Between a register, or a slot that instructions reach, and one that they do not: a load or store beside frame. */
 static void move_far(struct selection *s, int file, struct location to, struct location from) {
     const struct library *library = s->library;
-    int loads = is_far(s, from);
+    int loads = is_far(s, &from);
     const struct op *op = &library->ops[library->known[(loads ? I64_LOAD : I64_STORE) + file]];
     u32 slot = library->alternative[0][library->integer_registers];
-    u32 offset = loads ? op->n_b : op->n_c, near = alternative(s, file, loads ? to : from);
+    u32 offset = loads ? op->n_b : op->n_c, near = (loads ? to : from).alternative;
     s->place[0] = s->place[1] = loads ? to.place : from.place;
     s->value[loads ? IMMEDIATE_A : IMMEDIATE_B] = (i64)(s64)(loads ? from.slot : to.slot);
     s->value[loads ? SLOT_D : SLOT_A] = (i64)(s64)(loads ? to.slot : from.slot);
@@ -294,10 +328,10 @@ static void move_far(struct selection *s, int file, struct location to, struct l
 
 static void move(struct selection *s, int file, struct location to, struct location from) {
     const struct op *op = &s->library->ops[s->library->known[file ? FLOAT_MOVE : INTEGER_MOVE]];
-    if (same_place(to, from))
+    if (same_place(&to, &from))
         return;
-    if (__builtin_expect(is_far(s, to) | is_far(s, from), 0)) {
-        if (is_immediate(from) || (is_far(s, to) && is_far(s, from))) {
+    if (__builtin_expect(is_far(s, &to) | is_far(s, &from), 0)) {
+        if (is_immediate(&from) || (is_far(s, &to) && is_far(s, &from))) {
             struct location near = in_slot(s, file, temporary_slot(s, FAR_TEMPORARIES - 1));
             move(s, file, near, from);
             from = near;
@@ -309,19 +343,27 @@ static void move(struct selection *s, int file, struct location to, struct locat
     s->place[0] = to.place;
     s->place[1] = from.place;
     u32 index;
-    if (is_immediate(from)) {
+    if (is_immediate(&from)) {
         s->value[IMMEDIATE_A] = from.value;
         index = class_alternative(s, file, op->classes_a, &s->value[IMMEDIATE_A]);
     } else {
         s->value[SLOT_A] = (i64)(s64)from.slot;
-        index = alternative(s, file, from);
+        index = from.alternative;
     }
-    put(s, s->library->placements[op->base[FREE] + alternative(s, file, to) * op->n_a + index]);
+    put(s, s->library->placements[op->base[FREE] + to.alternative * op->n_a + index]);
 }
 
-/* A constant's alternative, and what its hole gets; or 0: then it is in a temporary slot from now on. */
-static u32 immediate_index(struct selection *s, struct location *at, int file, u32 classes, int narrow, u32 which, u32 temporary) {
-    i64 value = narrow ? (i64)(s64)(s32)at->value : at->value;
+/* A slot or a register as operand `which` of d, a, b and c, which says which holes are its own. */
+static inline u32 place_index(struct selection *s, const struct location *at, u32 which) {
+    s->value[SLOT_D + which] = (i64)(s64)at->slot;
+    s->place[which] = at->place;
+    return at->alternative;
+}
+
+/* A constant as an op's stencils want it; one that they do not offer goes through a temporary slot. */
+static __attribute__((noinline)) u32 immediate_index(struct selection *s, const struct location *at, u8 type, u32 classes, u32 which, u32 temporary) {
+    int file = IS_FLOAT(type);
+    i64 value = type == TYPE_I32 ? (i64)(s64)(s32)at->value : at->value;
     u32 index = class_alternative(s, file, classes, &value);
     if (index) {
         s->value[IMMEDIATE_A + which - 1] = value;
@@ -329,19 +371,9 @@ static u32 immediate_index(struct selection *s, struct location *at, int file, u
     }
     struct location to = in_slot(s, file, temporary_slot(s, temporary));
     move(s, file, to, *at);
-    *at = to;
-    return 0;
+    return place_index(s, &to, which);
 }
 
-/* A source operand as an op's stencils want it; what they do not offer goes through a temporary slot. `which` of d, a, b
- * and c it is says which holes are its own. */
-COMMON_PATH u32 source_index(struct selection *s, struct location *at, int file, u32 classes, int narrow, u32 which, u32 temporary) {
-    if (is_immediate(*at)) {
-        u32 index = immediate_index(s, at, file, classes, narrow, which, temporary);
-        if (index)
-            return index;
-    }
-    s->value[SLOT_D + which] = (i64)(s64)at->slot;
-    s->place[which] = at->place;
-    return alternative(s, file, *at);
+static inline u32 source_index(struct selection *s, const struct location *at, u8 type, u32 classes, u32 which, u32 temporary) {
+    return is_immediate(at) ? immediate_index(s, at, type, classes, which, temporary) : place_index(s, at, which);
 }

@@ -7,33 +7,32 @@ static int is_move(const struct selection *s, const struct instruction *at) {
 
 static void select_value(struct selection *s, const struct instruction *at) {
     const struct op *op = &s->library->ops[at->op];
-    int file = IS_FLOAT(op->result_type);
-    struct location d = locate(s, at->d, file), a = locate(s, at->operand[0], operand_file(op, 0));
+    struct location room[3];
+    const struct location *d = &s->homes[at->d], *a = locate(s, at->operand[0], &room[0]);
     if (at->other >= 0) {
         select_indexed_add(s, at, d);
         return;
     }
-    if (is_move(s, at)) {
-        move(s, file, d, a);
-        return;
-    }
     if (at->n == 1) {
-        if (HAS(op, FREE))
+        struct location nothing = immediate(0);
+        if (is_move(s, at))
+            move(s, IS_FLOAT(op->result_type), *d, *a);
+        else if (HAS(op, FREE))
             put_free(s, op, d, a, a);
         else
-            put_binary(s, op, d, a, immediate(0), a);
+            put_binary(s, op, d, a, &nothing, a);
         return;
     }
-    struct location b = locate(s, at->operand[1], operand_file(op, 1)), c = b;
+    const struct location *b = locate(s, at->operand[1], &room[1]), *c = b;
     if (at->n > 2)
-        c = locate(s, at->operand[2], operand_file(op, 2));
+        c = locate(s, at->operand[2], &room[2]);
     u32 row = at->op;
     if (is_immediate(b) && s->library->reducible[row >> 6 & 3] >> (row & 63) & 1) {
-        row = reduce_strength(s, row, &b.value);
+        row = reduce_strength(s, row, &room[1].value);
         op = &s->library->ops[row];
         if (op->flags & SHIFT) /* takes its count modulo the width */
-            b.value &= op->result_type == TYPE_I32 ? 31 : 63;
-        else if (!is_immediate(a) && (put_small_multiple(s, row, d, a, b.value) || put_division(s, row, d, a, b.value)))
+            room[1].value &= op->result_type == TYPE_I32 ? 31 : 63;
+        else if (!is_immediate(a) && (put_small_multiple(s, row, d, a, b->value) || put_division(s, row, d, a, b->value)))
             return;
     }
     put_binary(s, op, d, a, b, c);
@@ -48,42 +47,46 @@ static u32 offset_index(struct selection *s, u32 classes, s32 offset) {
 static void select_load(struct selection *s, const struct instruction *at) {
     const struct op *op = &s->library->ops[at->op];
     int file = IS_FLOAT(op->result_type);
-    struct location d = locate(s, at->d, file), base = locate(s, at->operand[0], 0);
+    struct location room[2], sum;
+    const struct location *d = &s->homes[at->d], *base = locate(s, at->operand[0], &room[0]);
     if (at->other >= 0) {
-        struct location index = locate(s, at->operand[1], 0);
-        if (d.place < registers_of(s, file)) {
+        const struct location *index = locate(s, at->operand[1], &room[1]);
+        if (d->place < registers_of(s, file)) {
             s->value[OFFSET_VALUE] = (i64)(s64)at->target;
-            put_indexed(s, op, (u32)at->other, at->target != 0, d.place, base, index);
+            put_indexed(s, op, (u32)at->other, at->target != 0, d->place, base, index);
             return;
         }
-        base = put_sum(s, base, index, (u32)at->other);
+        sum = put_sum(s, base, index, (u32)at->other);
+        base = &sum;
     }
-    u32 ibase = source_index(s, &base, 0, op->classes_a, 0, 1, 0), offset = offset_index(s, op->classes_b, at->target);
-    s->value[SLOT_D] = (i64)(s64)d.slot;
-    s->place[0] = d.place;
-    u32 pattern = pattern_of(s, op, file, d, 0, base, -1, base);
-    put(s, s->library->placements[op->base[FREE] + ((pattern * op->n_d + alternative(s, file, d)) * op->n_a + ibase) * op->n_b + offset]);
+    u32 ibase = source_index(s, base, TYPE_I64, op->classes_a, 1, 0), offset = offset_index(s, op->classes_b, at->target);
+    s->value[SLOT_D] = (i64)(s64)d->slot;
+    s->place[0] = d->place;
+    u32 pattern = pattern_of(s, op, d, TYPE_I64, base, NO_TYPE, base);
+    put(s, s->library->placements[op->base[FREE] + ((pattern * op->n_d + d->alternative) * op->n_a + ibase) * op->n_b + offset]);
 }
 
 static void select_store(struct selection *s, const struct instruction *at) {
     const struct op *op = &s->library->ops[at->op];
     int file = operand_file(op, 0);
-    struct location value = locate(s, at->operand[0], file), base = locate(s, at->operand[1], 0);
+    struct location room[3], sum;
+    const struct location *value = locate(s, at->operand[0], &room[0]), *base = locate(s, at->operand[1], &room[1]);
     if (is_immediate(value) && op->flags & STORES_BYTE)
-        value.value = (i64)(s64)(s8)value.value;
+        room[0].value = (i64)(s64)(s8)value->value;
     if (at->other >= 0) {
-        struct location index = locate(s, at->operand[2], 0);
-        if (is_immediate(value) || value.place < registers_of(s, file)) {
+        const struct location *index = locate(s, at->operand[2], &room[2]);
+        if (is_immediate(value) || value->place < registers_of(s, file)) {
             s->value[OFFSET_VALUE] = (i64)(s64)at->target;
-            s->value[IMMEDIATE_A] = value.value;
+            s->value[IMMEDIATE_A] = value->value;
             u32 kind = is_immediate(value) ? op->offsets : at->target != 0;
-            put_indexed(s, op, (u32)at->other, kind, is_immediate(value) ? 0 : value.place, base, index);
+            put_indexed(s, op, (u32)at->other, kind, is_immediate(value) ? 0 : value->place, base, index);
             return;
         }
-        base = put_sum(s, base, index, (u32)at->other);
+        sum = put_sum(s, base, index, (u32)at->other);
+        base = &sum;
     }
-    u32 ibase = source_index(s, &base, 0, op->classes_b, 0, 2, 1);
-    u32 ivalue = source_index(s, &value, file, op->classes_a, narrow(op, 0), 1, 0), offset = offset_index(s, op->classes_c, at->target);
+    u32 ibase = source_index(s, base, TYPE_I64, op->classes_b, 2, 1);
+    u32 ivalue = source_index(s, value, op->operand_type[0], op->classes_a, 1, 0), offset = offset_index(s, op->classes_c, at->target);
     put(s, s->library->placements[op->base[FREE] + (ivalue * op->n_b + ibase) * op->n_c + offset]);
 }
 
@@ -119,11 +122,12 @@ static s32 select_branch(struct selection *s, const struct instruction *at, s32 
             next = taken == otherwise ? next : otherwise;
         }
     }
-    struct location a = locate(s, at->operand[0], operand_file(op, 0)), b = a;
+    struct location room[2];
+    const struct location *a = locate(s, at->operand[0], &room[0]), *b = a;
     if (at->n > 1) {
-        b = locate(s, at->operand[1], operand_file(op, 1));
+        b = locate(s, at->operand[1], &room[1]);
         if (is_immediate(a) && op->swapped != NO_OP) {
-            struct location t = a;
+            const struct location *t = a;
             a = b;
             b = t;
             op = &s->library->ops[op->swapped];
@@ -132,8 +136,8 @@ static s32 select_branch(struct selection *s, const struct instruction *at, s32 
     s->branch_target = taken;
     u32 ib = 0;
     if (at->n > 1)
-        ib = source_index(s, &b, operand_file(op, 1), op->classes_b, narrow(op, 1), 2, 1);
-    u32 ia = source_index(s, &a, operand_file(op, 0), op->classes_a, narrow(op, 0), 1, 0);
+        ib = source_index(s, b, op->operand_type[1], op->classes_b, 2, 1);
+    u32 ia = source_index(s, a, op->operand_type[0], op->classes_a, 1, 0);
     put(s, s->library->placements[op->base[FREE] + ia * op->n_b + ib]);
     if (otherwise != next)
         jump_to(s, otherwise);
@@ -142,8 +146,9 @@ static s32 select_branch(struct selection *s, const struct instruction *at, s32 
 
 static void select_table(struct selection *s, const struct instruction *at) {
     const struct op *op = &s->library->ops[at->op];
-    struct location index = locate(s, at->operand[0], 0);
-    u32 ia = source_index(s, &index, 0, op->classes_a, 1, 1, 0);
+    struct location room;
+    const struct location *index = locate(s, at->operand[0], &room);
+    u32 ia = source_index(s, index, TYPE_I32, op->classes_a, 1, 0);
     s->value[COUNT_VALUE] = (i64)at->operand[1];
     put(s, s->library->placements[op->base[FREE] + ia]);
 }

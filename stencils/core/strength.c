@@ -3,10 +3,10 @@
 #include "magic.h"
 
 /* Whether nothing but d is in the scratch registers behind the instruction. */
-static int scratch_is_free(const struct selection *s, struct location d) {
+static int scratch_is_free(const struct selection *s, const struct location *d) {
     for (u32 h = 0; s->library->scratch >> h; h++) {
         s32 occupant = s->occupant[0][h];
-        if (s->library->scratch >> h & 1 && h != d.place && occupant >= 0 &&
+        if (s->library->scratch >> h & 1 && h != d->place && occupant >= 0 &&
             s->c->intervals[occupant].end > position_of(s->instruction))
             return 0;
     }
@@ -14,7 +14,7 @@ static int scratch_is_free(const struct selection *s, struct location d) {
 }
 
 /* Division and remainder by a constant: multiplication and shift (Granlund and Montgomery, 1994). */
-static int put_division(struct selection *s, u32 row, struct location d, struct location a, i64 divisor) {
+static int put_division(struct selection *s, u32 row, const struct location *d, const struct location *a, i64 divisor) {
     u32 kind = division_kind(s->library, row);
     if (kind == DIVISION_KINDS || (s64)divisor < 2 || divisor > 0x7fffffff)
         return 0;
@@ -27,12 +27,12 @@ static int put_division(struct selection *s, u32 row, struct location d, struct 
     const struct op *op = &s->library->ops[s->library->known[magic_op]];
     s->value[MULTIPLIER_VALUE] = magic.multiplier;
     s->value[DIVISOR_VALUE] = divisor;
-    move(s, 0, d, a);
+    move(s, 0, *d, *a);
     s->value[IMMEDIATE_B] = magic.shift;
-    s->value[SLOT_D] = s->value[SLOT_A] = (i64)(s64)d.slot;
-    s->place[0] = s->place[1] = d.place;
+    s->value[SLOT_D] = s->value[SLOT_A] = (i64)(s64)d->slot;
+    s->place[0] = s->place[1] = d->place;
     enum form form = scratch_is_free(s, d) ? SCRATCH : TIED;
-    put(s, s->library->placements[op->base[form] + alternative(s, 0, d)]); /* the shift is b's only alternative */
+    put(s, s->library->placements[op->base[form] + d->alternative]); /* the shift is b's only alternative */
     return 1;
 }
 
@@ -64,9 +64,9 @@ static u32 reduce_strength(const struct selection *s, u32 row, i64 *constant) {
 }
 
 /* Three, five and nine times a number: it and twice, four or eight times it. */
-static int put_small_multiple(struct selection *s, u32 row, struct location d, struct location a, i64 times) {
+static int put_small_multiple(struct selection *s, u32 row, const struct location *d, const struct location *a, i64 times) {
     const u16 *known = s->library->known;
-    if (d.place >= registers_of(s, 0) || (times != 3 && times != 5 && times != 9))
+    if (d->place >= registers_of(s, 0) || (times != 3 && times != 5 && times != 9))
         return 0;
     if (row != known[I32_MUL] && row != known[I64_MUL])
         return 0;
@@ -74,6 +74,6 @@ static int put_small_multiple(struct selection *s, u32 row, struct location d, s
     u32 scale = (u32)__builtin_ctzll(times - 1);
     if (!(op->scales >> scale & 1))
         return 0;
-    put_indexed(s, op, scale, 0, d.place, a, a);
+    put_indexed(s, op, scale, 0, d->place, a, a);
     return 1;
 }

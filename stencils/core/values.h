@@ -70,10 +70,10 @@ static inline int may_come_now(const struct compilation *c, u32 instruction) {
     return 1;
 }
 
-/* An addition keeps the shift that made one of its operands in `target`, which it has no other use for. */
+/* In a block that has shifts: an addition keeps the one that made one of its operands in `target`, which it has no other use for. */
 static inline void note_shift(struct compilation *c, u32 instruction) {
     struct instruction *at = &c->instructions[instruction];
-    if (at->op != c->library->known[I64_ADD] || c->values->last_shift <= c->values->block)
+    if (at->op != c->library->known[I64_ADD])
         return;
     for (u32 k = 0; k < 2; k++) {
         u32 maker = maker_of(c->values, at->operand[k]);
