@@ -69,7 +69,7 @@ class GuestGroup(Group):
     def place(self, emulator: Emulator) -> list[Part]:
         """The parts, with their offsets turned into addresses."""
         core: Any = self._core
-        with core.compiling(len(self._functions)) as scratch:
+        with core.lock, core.claim(len(self._functions)) as scratch:
             parts = [Part(function) for function in self._functions]
             requests = [self._prepare(index, part, scratch) for index, part in enumerate(parts)]
             for part in parts:

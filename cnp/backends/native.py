@@ -139,6 +139,8 @@ def compile(
 
 def reached(functions: Sequence[Function]) -> list[Function]:
     """The functions, and all Functions that they reach by calls, in the order they are found."""
+    if not any([each._callees for each in functions]):
+        return list(functions)
     found = {id(each): each for each in functions}
     waiting = list(functions)
     while waiting:

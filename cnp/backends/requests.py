@@ -82,15 +82,15 @@ class Group:
     def compile(self) -> Code:
         """VerifyError if a function is not well formed, CodeMemoryFull if there is no room."""
         core = self._core
-        with core.compiling(len(self._functions)) as scratch:
+        with core.lock, core.claim(len(self._functions)) as scratch:
             while True:
                 parts, requests, size = self._lay_out(scratch)
                 block = core.memory.allocate(size, max([part.alignment for part in parts]))
                 code = Code(core, parts, self._keeps, block)
                 writable, executable = block.writable_address, block.executable_address
-                emitted = (
+                emitted = [
                     self._emit(part, *request, writable, executable, parts) for part, request in zip(parts, requests)
-                )
+                ]
                 if all(emitted):
                     break
                 if self._far_calls:
@@ -104,7 +104,7 @@ class Group:
         refer to: a part's number, where and how, and the callee (None for a place in the blob)."""
         core = self._core
         externals = []
-        with core.compiling(len(self._functions)) as scratch:
+        with core.lock, core.claim(len(self._functions)) as scratch:
             parts, requests, size = self._lay_out(scratch)
             buffer = ctypes.create_string_buffer(size + _SLACK)
             for number, (part, (request, callees)) in enumerate(zip(parts, requests)):

@@ -22,7 +22,7 @@ def emission(target: str, rounds: int) -> tuple[Ratio, int, int]:
     """Seconds of cnp_emit for `target` over those for this machine, and the bytes of both codes."""
     core = native.core()
     function = emission_programs.make("mix", SIZE)
-    with core.compiling(2) as scratch:
+    with core.lock, core.claim(2) as scratch:
         there = Group(core, [function], _nobody, safepoints=True, trace=False, pins=None, tables=_tables(target))
         here = Group(core, [function], _nobody, safepoints=True, trace=False, pins=None)
         (_, ((foreign_request, _),), foreign_size) = there._lay_out(scratch)

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from cnp.types import ParameterType, Type
 
 
+if TYPE_CHECKING:
+    _Layout = tuple[Any, int, bytes, Mapping[Registers, GuestSpan], int]
+    """Of a function's registers: those of each file, where the core reads them, their types, by file, and how many of
+    them parameters may have."""
+
+
 class Table:
     """The instructions of a guest, as `page` declares them, ready to translate its bytecode.
 
@@ -54,11 +60,11 @@ class Table:
         self._class: Any = GuestFunction
         if functions._own_ops is not None:
             self._class = type("GuestFunction", (GuestFunction,), {"__slots__": (), "_own_ops": functions._own_ops})
-        self._spans, self._types = self._lay_out({})
+        self._usual = self._lay_out({})
         self._walk: Any = None  # the core's routine, when it is first needed
 
-    def _lay_out(self, sizes: Mapping[Registers, int]) -> tuple[Any, bytes]:
-        """Which registers each file has, and the types of all."""
+    def _lay_out(self, sizes: Mapping[Registers, int]) -> _Layout:
+        """Which registers each file has."""
         files = self._encoder.files
         for file in sizes:
             if file not in files:
@@ -68,7 +74,8 @@ class Table:
             count = within(f"sizes: {file!r}", sizes.get(file, file.count), 0, file.count)
             span.first, span.count = len(types), count
             types += bytes([file.type]) * count
-        return spans, bytes(types)
+        room = sum(span.count for span, _ in zip(spans, self._places))
+        return spans, ctypes.addressof(spans), bytes(types), dict(zip(files, spans)), room
 
     def function(
         self,
@@ -91,24 +98,24 @@ class Table:
         is read before it is written, arguments of a callee that a field numbers, a missing result) is a VerifyError
         when the function is compiled, with the offset too.
         """
-        spans, types = self._lay_out(sizes) if sizes else (self._spans, self._types)
+        spans, banks, types, files, room = self._lay_out(sizes) if sizes else self._usual
         function: GuestFunction = self._class(name, params, result)
         n_parameters = len(function._types)
-        if not types.startswith(function._types) or n_parameters > self._room(spans):
+        if not types.startswith(function._types) or n_parameters > room:
             raise self._bad_parameters(function, spans)
         function._types[:] = types
-        function._files = dict(zip(self._encoder.files, spans))
+        function._files = files
         for callee in (*self._encoder.callees, *callees):
             function._add_callee(callee)
         data = bytes(code)
-        walk = Walk(code=data, size=len(data), banks=ctypes.addressof(spans))
+        walk = Walk(code=data, size=len(data), banks=banks)
         walk.n_parameters, walk.n_callees = n_parameters, len(callees)
         every_cell = [*cells, *self._encoder.cells]
         if every_cell:
             addresses = self._addresses(name, every_cell)
             walk.cells, walk.n_field_cells, walk.n_cells = ctypes.addressof(addresses), len(cells), len(every_cell)
         core = native.core()
-        with core.compiling(1) as scratch:
+        with core.lock, core.claim(1) as scratch:
             self._run(core, walk, scratch)
             if walk.error:
                 raise message(name, self.page, self._encoder.fields, data, walk, len(callees))
@@ -138,9 +145,6 @@ class Table:
             if not hasattr(each, "address"):
                 raise UserError(f"function {name!r}: {each!r} is no cell; accepted: cnp.DataCells and cnp.Assumptions")
         return (ctypes.c_uint64 * len(cells))(*(each.address for each in cells))
-
-    def _room(self, spans: Any) -> int:
-        return sum(span.count for span, _ in zip(spans, self._places))
 
     def _bad_parameters(self, function: Function, spans: Any) -> UserError:
         found = ", ".join(map(str, function.parameter_types))

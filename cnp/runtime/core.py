@@ -6,7 +6,6 @@ import ctypes
 import os
 import sys
 import threading
-from contextlib import contextmanager
 
 from cnp.errors import LibraryError
 from cnp.runtime import platform, threads
@@ -27,7 +26,7 @@ from cnp.stencil.layout import SectionName
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from cnp.runtime.block import Block
     from cnp.stencil.library import Library as StencilLibrary
@@ -81,7 +80,7 @@ class Core:
         self.latest_fault = ctypes.PYFUNCTYPE(None, pointer, pointer, pointer)(self.routine("cnp_latest_fault"))
         self._library_address = ctypes.addressof(self.tables)
         self.lock = threading.RLock()
-        self._scratch: list[ctypes.Array[ctypes.c_char]] = []
+        self._scratch: list[tuple[int, int, object]] = []
         self._first_scratch = 0
         os.register_at_fork(after_in_child=self._after_fork)
 
@@ -194,28 +193,45 @@ class Core:
             self.memory.commit(block)
         return block
 
-    @contextmanager
-    def compiling(self, functions: int) -> Iterator[int]:
-        """Alone with the core; gives the number of the first of as many scratch memories.
+    def claim(self, functions: int) -> Claim:
+        """For who holds the lock, and a with statement: the number of the first of as many scratch memories.
 
         It is not 0 if the __index__ of a constant compiles something in the middle of another compilation.
         """
-        with self.lock:
-            first = self._first_scratch
-            self._first_scratch += functions
-            try:
-                yield first
-            finally:
-                self._first_scratch = first
+        return Claim(self, functions)
 
     def scratch(self, index: int, size: int = 0) -> tuple[int, int]:
         """Address and size of scratch memory number `index`, of at least `size` bytes. Reused by the next request."""
         while len(self._scratch) <= index:
-            self._scratch.append(ctypes.create_string_buffer(SCRATCH))
-        if size > len(self._scratch[index]):
-            self._scratch[index] = ctypes.create_string_buffer(size)
-        buffer = self._scratch[index]
-        return ctypes.addressof(buffer), len(buffer)
+            self._scratch.append(_scratch(SCRATCH))
+        if size > self._scratch[index][1]:
+            self._scratch[index] = _scratch(size)
+        address, size, _ = self._scratch[index]
+        return address, size
+
+
+class Claim:
+    """What Core.claim gives."""
+
+    __slots__ = ("_core", "_first", "_functions")
+
+    def __init__(self, core: Core, functions: int) -> None:
+        self._core = core
+        self._functions = functions
+
+    def __enter__(self) -> int:
+        self._first = first = self._core._first_scratch
+        self._core._first_scratch = first + self._functions
+        return first
+
+    def __exit__(self, *_: object) -> None:
+        self._core._first_scratch = self._first
+
+
+def _scratch(size: int) -> tuple[int, int, object]:
+    """Address and size of new memory, and what keeps it alive."""
+    buffer = ctypes.create_string_buffer(size)
+    return ctypes.addressof(buffer), size, buffer
 
 
 _LONG_UNKNOWN, _LONG_SIZE, _LONG_TAG = range(3)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _TP_DEALLOC = 52  # of CPython's stable ABI
 _reserved: dict[int, tuple[CodeMemory, Block]] = {}  # by address
 _type: Any = None
+_Fields = ctypes.c_uint64 * 2
 
 
 def reserve(core: Core, block: Block) -> Any:
@@ -30,7 +31,7 @@ def reserve(core: Core, block: Block) -> Any:
         dealloc = core.routine("cnp_release" if HEAD == 16 else "cnp_release_free_threaded")
         _type = make_type("cnp.runtime.reservation.Reservation", HEAD + 16, 0, object, {_TP_DEALLOC: dealloc})
     reservation = object.__new__(_type)
-    fields = (ctypes.c_uint64 * 2).from_address(id(reservation) + HEAD)
+    fields = _Fields.from_address(id(reservation) + HEAD)
     fields[0], fields[1] = core.host_address, block.executable_address
     _reserved[block.executable_address] = (core.memory, block)
     return reservation
