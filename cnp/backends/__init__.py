@@ -13,13 +13,19 @@ if TYPE_CHECKING:
 NAMES = ("native", "reference")
 PLANNED = ("gadget", "switch")
 
+_native: Any = None
+"""The function that most ask for, once it is imported."""
+
 
 def compile(function: Function, backend: str = "native", target: str | None = None, **options: Any) -> Any:
     """Compile `function` with one of NAMES. UserError for another name, Unsupported for a target that cannot run."""
+    global _native
     if backend == "native":
-        from cnp.backends import native
+        if _native is None:
+            from cnp.backends import native
 
-        return native.compile(function, target=target, **options)
+            _native = native.compile
+        return _native(function, target=target, **options)
     if backend == "reference":
         from cnp.backends import reference
 

@@ -60,7 +60,7 @@ class Table:
         self._class: Any = GuestFunction
         if functions._own_ops is not None:
             self._class = type("GuestFunction", (GuestFunction,), {"__slots__": (), "_own_ops": functions._own_ops})
-        self._usual = self._lay_out({})
+        self._layout = self._lay_out({})
         self._walk: Any = None  # the core's routine, when it is first needed
 
     def _lay_out(self, sizes: Mapping[Registers, int]) -> _Layout:
@@ -98,7 +98,7 @@ class Table:
         is read before it is written, arguments of a callee that a field numbers, a missing result) is a VerifyError
         when the function is compiled, with the offset too.
         """
-        spans, banks, types, files, room = self._lay_out(sizes) if sizes else self._usual
+        spans, banks, types, files, room = self._lay_out(sizes) if sizes else self._layout
         function: GuestFunction = self._class(name, params, result)
         n_parameters = len(function._types)
         if not types.startswith(function._types) or n_parameters > room:

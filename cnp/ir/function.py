@@ -499,9 +499,15 @@ class Function(OpMethods):
 
         VerifyError if the function is not well formed, Unsupported if the back end cannot run here.
         """
-        from cnp import backends  # back ends are built on the IR, so it can only reach up when asked to
+        global _compile
+        if _compile is None:
+            from cnp import backends  # back ends are built on the IR, so it can only reach up when asked to
 
-        return backends.compile(self, backend=backend, target=target, **options)
+            _compile = backends.compile
+        return _compile(self, backend=backend, target=target, **options)
+
+
+_compile: Any = None  # a statement that imports takes half a microsecond each time
 
 
 def library_of(function: Function) -> Any:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _POINTER = ctypes.sizeof(ctypes.c_void_p)
 _BARE_PARAMETERS = 4
 """Up to how many integer arguments the core has a short way for."""
+_BARE_ROUTINES = [f"cnp_vectorcall_bare_{count}" for count in range(_BARE_PARAMETERS + 1)]
 
 _FLOATS = {Type.f32.code, Type.f64.code}
 _POINTERS = {ptr.code, writable_ptr.code}
@@ -224,7 +225,7 @@ def make_callable(function: Described, code: Code, index: int, nogil: bool) -> N
     self._entry = None
     integers = not (uses_floats or uses_buffers or result in _FLOATS)
     if HEAD == 16 and part.is_bare and integers and not (nogil or shared.catches) and len(types) <= _BARE_PARAMETERS:
-        routine = core.routine(f"cnp_vectorcall_bare_{len(types)}")
+        routine = core.routine(_BARE_ROUTINES[len(types)])
     else:
         routine = _general_routine(core)
     fields = _Pointers.from_address(id(self) + HEAD)

@@ -100,30 +100,37 @@ static void find_wishes(struct compilation *c) {
     }
 }
 
-/* Of positions, and some more: they come by fours. */
-static inline u32 n_positions(const struct compilation *c) { return (2 * c->n_instructions + 4 + 3) & ~3u; }
+static inline u32 n_positions(const struct compilation *c) { return 2 * c->n_instructions + 4; }
+
+/* Sets of positions, which are few among many: a bit each. */
+enum { POSITIONS_A_WORD = 64 };
+static u64 *no_positions(struct compilation *c) {
+    u64 *words, size = n_positions(c) / POSITIONS_A_WORD + 1;
+    if (ALLOCATE(c, words, size))
+        fill(words, 0, size * sizeof *words);
+    return words;
+}
+static inline int is_among(const u64 *positions, u32 position) { return positions[position / POSITIONS_A_WORD] >> position % POSITIONS_A_WORD & 1; }
+
+/* Puts a register in front of those at a position. */
+static inline void put_at(u64 *positions, s32 *first, s32 *next, u32 position, s32 reg) {
+    next[reg] = is_among(positions, position) ? first[position] : -1;
+    first[position] = reg;
+    positions[position / POSITIONS_A_WORD] |= 1ull << position % POSITIONS_A_WORD;
+}
+
+/* The first register whose interval starts at a position, or -1; then next_starting. */
+static inline s32 starting_at(const struct compilation *c, u32 position) { return is_among(c->starts, position) ? c->first_starting[position] : -1; }
 
 /* Registers by the position their interval starts at: a bucket sort. */
 static int sort_by_start(struct compilation *c) {
-    u32 positions = n_positions(c);
-    if (!ALLOCATE(c, c->first_starting, positions) || !ALLOCATE(c, c->next_starting, c->n_registers))
+    if (!(c->starts = no_positions(c)) || !ALLOCATE(c, c->first_starting, n_positions(c)) ||
+        !ALLOCATE(c, c->next_starting, c->n_registers))
         return 0;
-    fill(c->first_starting, 0xff, positions * sizeof *c->first_starting);
-    for (u32 r = c->n_registers; r-- > 0;) {
-        const struct interval *interval = &c->intervals[r];
-        if (interval->end < 0)
-            continue;
-        c->next_starting[r] = c->first_starting[interval->start];
-        c->first_starting[interval->start] = (s32)r;
-    }
+    for (u32 r = c->n_registers; r-- > 0;)
+        if (c->intervals[r].end >= 0)
+            put_at(c->starts, c->first_starting, c->next_starting, (u32)c->intervals[r].start, (s32)r);
     return 1;
-}
-
-/* Whether nothing is in four places of a list by position: most are empty. */
-static inline int are_empty(const s32 *four) {
-    typedef u64 pair __attribute__((may_alias, aligned(4)));
-    const u64 none = 1ull << 63 | 1ull << 31;
-    return (((const pair *)four)[0] & ((const pair *)four)[1] & none) == none;
 }
 
 static inline f32 density(const struct interval *interval) { return interval->weight / (f32)(interval->end - interval->start + 1); }
@@ -196,27 +203,24 @@ static int needs_slot(const struct allocation *a, s32 reg) {
 /* Slots are shared by intervals that do not meet. */
 static int assign_slots(struct allocation *a) {
     struct compilation *c = a->c;
-    u32 positions = n_positions(c), n_free = 0;
+    u32 n_free = 0;
+    u64 *ends;
     s32 *first_ending, *next_ending, *free_slots;
     char *temporary = c->next;
-    if (!ALLOCATE(c, first_ending, positions) || !ALLOCATE(c, next_ending, c->n_registers) || !ALLOCATE(c, free_slots, c->n_registers))
+    if (!(ends = no_positions(c)) || !ALLOCATE(c, first_ending, n_positions(c)) || !ALLOCATE(c, next_ending, c->n_registers) ||
+        !ALLOCATE(c, free_slots, c->n_registers))
         return 0;
-    fill(first_ending, 0xff, positions * sizeof *first_ending);
-    for (u32 position = 0; position < positions; position++) {
-        if (!(position & 3) && are_empty(c->first_starting + position) && are_empty(first_ending + position)) {
-            position += 3;
-            continue;
+    for (u32 word = 0; word <= n_positions(c) / POSITIONS_A_WORD; word++)
+        for (u64 passed = 0, rest; (rest = (c->starts[word] | ends[word]) & ~passed); passed |= (rest & -rest) * 2 - 1) {
+            u32 position = word * POSITIONS_A_WORD + (u32)__builtin_ctzll(rest);
+            for (s32 r = starting_at(c, position); r >= 0; r = c->next_starting[r])
+                if (needs_slot(a, r)) {
+                    c->intervals[r].slot = n_free ? free_slots[--n_free] : (s32)c->n_slots++;
+                    put_at(ends, first_ending, next_ending, (u32)c->intervals[r].end, r);
+                }
+            for (s32 r = is_among(ends, position) ? first_ending[position] : -1; r >= 0; r = next_ending[r])
+                free_slots[n_free++] = c->intervals[r].slot;
         }
-        for (s32 r = c->first_starting[position]; r >= 0; r = c->next_starting[r]) {
-            if (!needs_slot(a, r))
-                continue;
-            c->intervals[r].slot = n_free ? free_slots[--n_free] : (s32)c->n_slots++;
-            next_ending[r] = first_ending[c->intervals[r].end];
-            first_ending[c->intervals[r].end] = r;
-        }
-        for (s32 r = first_ending[position]; r >= 0; r = next_ending[r])
-            free_slots[n_free++] = c->intervals[r].slot;
-    }
     c->next = temporary;
     return 1;
 }
@@ -232,9 +236,9 @@ static int allocate_registers(struct compilation *c) {
     if (pins)
         for (u32 r = 0; r < c->n_registers; r++)
             c->intervals[r].place = pins[r];
-    for (u32 four = 0; !pins && four < n_positions(c); four += 4)
-        for (u32 k = are_empty(c->first_starting + four) ? 4 : 0; k < 4; k++)
-            for (s32 r = c->first_starting[four + k]; r >= 0; r = c->next_starting[r])
+    for (u32 word = 0; !pins && word <= n_positions(c) / POSITIONS_A_WORD; word++)
+        for (u64 rest = c->starts[word]; rest; rest &= rest - 1)
+            for (s32 r = c->first_starting[word * POSITIONS_A_WORD + (u32)__builtin_ctzll(rest)]; r >= 0; r = c->next_starting[r])
                 place(&a, r);
     for (u32 r = 0; r < c->n_registers; r++)
         spilled += c->intervals[r].end >= 0 && c->intervals[r].place < 0;

@@ -103,7 +103,7 @@ static void put_entry(struct selection *s) {
 /* Registers whose intervals start up to a position take their places. */
 static void occupy(struct selection *s, s32 position) {
     struct compilation *c = s->c;
-    for (s32 r = c->first_starting[position]; r >= 0; r = c->next_starting[r]) {
+    for (s32 r = starting_at(c, (u32)position); r >= 0; r = c->next_starting[r]) {
         const struct interval *interval = &c->intervals[r];
         if (interval->place < 0)
             continue;

@@ -77,7 +77,8 @@ struct compilation {
     u8 divides; /* by a constant: the scratch registers are best left alone */
 
     struct interval *intervals;
-    s32 *first_starting; /* of a position: register whose interval starts there, then next_starting */
+    u64 *starts;         /* bit per position: some interval starts there, */
+    s32 *first_starting; /* that of this register, then next_starting */
     s32 *next_starting;
     u32 n_slots;
 

@@ -159,6 +159,20 @@ static int find_predecessors(struct compilation *c) {
     return 1;
 }
 
+/* Blocks that every way to a later one leads through; in a function without loops to any. */
+static void find_straight_blocks(struct compilation *c) {
+    s32 furthest = 0, first_exit = (s32)c->block_at[first_side_exit(c)]; /* no block is behind that */
+    for (u32 b = 0; b < c->n_blocks; b++) {
+        struct block *block = &c->blocks[b];
+        block->straight_end = furthest <= (s32)b ? c->n_blocks : 0;
+        for (u32 k = 0, n = block->reachable ? n_successors(c, block) : 0; k < n; k++) {
+            s32 to = successor(c, block, k);
+            if (to > furthest && to < first_exit)
+                furthest = to;
+        }
+    }
+}
+
 /* A loop is what lies between the target of a backward edge and its source. Depths are the running sum of loops
  * entered and left; marks where safepoints belong. */
 static int find_loops(struct compilation *c) {
@@ -167,16 +181,10 @@ static int find_loops(struct compilation *c) {
         return 0;
     fill(change, 0, (c->n_blocks + 1ull) * sizeof *change);
     fill(last, 0xff, (c->n_blocks + 1ull) * sizeof *last);
-    s32 furthest = 0, first_exit = (s32)c->block_at[first_side_exit(c)]; /* no block is behind that */
     for (u32 b = 0; b < c->n_blocks; b++) {
         struct block *block = &c->blocks[b];
-        block->straight_end = furthest <= (s32)b;
-        if (!block->reachable)
-            continue;
-        for (u32 k = 0, n = n_successors(c, block); k < n; k++) {
+        for (u32 k = 0, n = block->reachable ? n_successors(c, block) : 0; k < n; k++) {
             s32 to = successor(c, block, k);
-            if (to > furthest && to < first_exit)
-                furthest = to;
             if (to < 0 || to > (s32)b)
                 continue;
             last[to] = (s32)b;
@@ -188,7 +196,8 @@ static int find_loops(struct compilation *c) {
     }
     s32 next_head = (s32)c->n_blocks;
     for (s32 b = (s32)c->n_blocks - 1; b >= 0; b--) {
-        c->blocks[b].straight_end *= (u32)next_head;
+        if (c->blocks[b].straight_end)
+            c->blocks[b].straight_end = (u32)next_head;
         if (last[b] < 0)
             continue;
         c->blocks[b].loop_head = next_head > last[b] ? INNERMOST_LOOP : LOOP;
@@ -211,7 +220,10 @@ static int analyse_flow(struct compilation *c) {
     if (!find_blocks(c))
         return 0;
     find_successors(c);
-    if (!find_reachable(c) || !find_predecessors(c) || !find_loops(c))
+    if (!find_reachable(c) || !find_predecessors(c))
+        return 0;
+    find_straight_blocks(c);
+    if (c->has_loops && !find_loops(c))
         return 0;
     for (u32 n = 0; n < c->n_controls; n++)
         c->waits |= c->instructions[c->controls[n]].kind == SAFEPOINT_OP_KIND;
