@@ -197,7 +197,7 @@ def test_an_interpreter_goes_in_and_out_while_code_changes(restless: None) -> No
     wrong: list[Any] = []
     together = threading.Barrier(THREADS + 1)
 
-    def run(number: int) -> None:
+    def run(number: int, call: Any, guests: list[Guest]) -> None:
         try:
             for visit in range(ROUNDS * VISITS):
                 if visit % VISITS == 0:
@@ -211,7 +211,7 @@ def test_an_interpreter_goes_in_and_out_while_code_changes(restless: None) -> No
             wrong.append(error)
             together.abort()
 
-    workers = [threading.Thread(target=run, args=[number]) for number in range(THREADS)]
+    workers = [threading.Thread(target=run, args=[number, call, guests]) for number in range(THREADS)]
     for worker in workers:
         worker.start()
     most = 0
