@@ -85,7 +85,10 @@ def _refused(operator: str, b: str) -> bool:
     return operator == "/" and float(b) == 0
 
 
-@pytest.mark.parametrize("call", ["abs(x)", "sqrt(x * x)", "int(x)", "floor(x)", "float(x)", "min(x, y)", "max(x, y)"])
+@pytest.mark.parametrize("call", [
+    "abs(x)", "sqrt(x * x)", "int(x)", "floor(x)", "float(x)", "min(x, y)", "max(x, y)", "sin(x)", "cos(x)", "exp(x)",
+    "log(x)", "pow(x, y)", "pow(x, 3)",
+])  # fmt: skip
 @pytest.mark.parametrize("numbers", ["[3, -3, 0, 9223372036854775807, -9223372036854775807 - 1, 5]",
                                      "[0.5, -0.5, 0.0, -0.0, 1e18, -2.5e15, 3.7, -3.2]"])  # fmt: skip
 def test_builtin_functions(call: str, numbers: str, eager: None) -> None:
