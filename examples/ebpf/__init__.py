@@ -11,7 +11,18 @@ access needs; compiler.py lowers to cnp ops; interpreter.py says what instructio
 from .helpers import Buffer, HostHelper, Number
 from .instruction import EbpfError, Instruction
 from .maps import Map, MapSpec
-from .memory import Fault
+from .memory import Fault, OutOfBudget
 from .program import Program
 
-__all__ = ["Buffer", "EbpfError", "Fault", "HostHelper", "Instruction", "Map", "MapSpec", "Number", "Program"]
+__all__ = [
+    "Buffer",
+    "EbpfError",
+    "Fault",
+    "HostHelper",
+    "Instruction",
+    "Map",
+    "MapSpec",
+    "Number",
+    "OutOfBudget",
+    "Program",
+]

@@ -33,6 +33,7 @@ from .memory import (
     MASK,
     MAXIMUM_CONTEXT,
     Memory,
+    check_length,
 )
 
 _SIGNED_LOADS = {1: "i64_load8_s", 2: "i64_load16_s", 4: "i64_load32_s"}
@@ -53,6 +54,11 @@ def _callee(number: int, helper: Function) -> cnp.Callback | cnp.Extern:
     if isinstance(helper, C_HELPER):
         return cnp.extern(ctypes.cast(helper, ctypes.c_void_p).value or 0, [i64] * 5, i64, name)
     return cnp.callback(functools.partial(_call, helper), [i64] * 5, i64, name=name)
+
+
+def _refuse_length(_: str, values: tuple[int, ...]) -> None:
+    """Where a context of any other length is left for an error."""
+    check_length(*values)
 
 
 class Compiler:
@@ -233,15 +239,9 @@ class _Lowering:
         }
 
     def _limit_length(self) -> None:
-        """Emit a trap for a context so long that what room.py proves, and sums with its length, might wrap."""
-        f, fault = self.function, self.function.label()
-
-        def emit() -> None:
-            f.place(fault)
-            f.unreachable()
-
-        f.branch_i64_gt_u(self.length, MAXIMUM_CONTEXT, fault)
-        self.outside.append(emit)
+        """Emit an error for a context so long that what room.py proves, and sums with its length, might wrap."""
+        refused = self.function.exit(_refuse_length, "length", [self.length])
+        self.function.branch_i64_gt_u(self.length, MAXIMUM_CONTEXT, refused)
 
     def _count_positions(self, size: int) -> None:
         """Emit max(0, length - size + 1): where in the context so large an access may start, counted from 0."""
