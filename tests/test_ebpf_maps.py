@@ -12,7 +12,7 @@ from ebpf_support import EXIT, agree, call, copy, insn, load, mov, native_or_ski
 
 from examples.ebpf import EbpfError, Map, MapSpec, Program
 from examples.ebpf import instruction as bpf
-from examples.ebpf.analysis import Check
+from examples.ebpf.accesses import Check
 from examples.ebpf.map_code import MapCode
 from examples.ebpf.maps import ARRAY, HASH, LOOKUP
 

@@ -12,7 +12,7 @@ from ebpf_support import EXIT, agree, insn, mov, native_or_skip
 
 from examples.ebpf import EbpfError, Fault, Instruction, OutOfBudget, Program
 from examples.ebpf import instruction as bpf
-from examples.ebpf.analysis import Check
+from examples.ebpf.accesses import Check
 
 Code = list[Instruction]
 

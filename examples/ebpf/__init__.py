@@ -5,8 +5,9 @@ proven to be inside.
     program = Program.read("packet.o", "parse")
     print(program.run(packet), program.map("counters")[key])
 
-elf.py reads object files; verifier.py and analysis.py refuse what could not run safely and find the checks that each
-access needs; compiler.py lowers to cnp ops; interpreter.py says what instructions mean."""
+elf.py reads object files; verifier.py, analysis.py and accesses.py refuse what could not run safely and find the checks
+that each access needs; compiler.py, lowering.py and access_code.py lower to cnp ops; interpreter.py says what
+instructions mean. Programs may loop for ever: `program.run(packet, budget=100_000)` ends those."""
 
 from .helpers import Buffer, HostHelper, Number
 from .instruction import EbpfError, Instruction

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from . import instruction as bpf
-from .analysis import Check, Verified
+from .accesses import Check, Verified
 from .helpers import PARAMETERS, HostHelper
 from .instruction import FRAME_POINTER, FRAME_SIZE, Instruction, Kind, kind_of, target_of
 from .maps import LOOKUP, UPDATE, Map

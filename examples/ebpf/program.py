@@ -81,12 +81,12 @@ class Program:
     def run(self, context: bytes | bytearray | memoryview = b"", budget: int | None = None) -> int:
         """r0 (64 bits, unsigned) of compiled code; r1 is the context's address, r2 its length.
 
-        Programs may write to the context, which a bytearray shows. Raises kinds of EbpfError: Fault for an access outside
-        of the memory there is, OutOfBudget after `budget` turns, and itself for a context of more than 2^40 bytes or a
-        budget out of range. What a helper raises ends the run."""
+        Programs may write to the context, which a bytearray shows. Raises kinds of EbpfError: Fault for an access
+        outside of the memory there is, OutOfBudget after `budget` turns, and itself for a context of more than 2^40
+        bytes or a budget out of range. What a helper raises ends the run."""
         import cnp
 
-        from .compiler import fault_of
+        from .access_code import fault_of
 
         self._check_budget(budget)
         if budget is not None and self.backend != "native":
