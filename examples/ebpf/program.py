@@ -68,8 +68,8 @@ class Program:
     def compiled(self) -> Any:
         """What cnp made of it, `(context, length) -> r0`, compiled when it is first asked for.
 
-        It does not clear the stack as run() does, and where run() raises Fault it raises cnp.Trap. EbpfError for a
-        length that is not 0 to 2^40; that so many bytes are there is the caller's word."""
+        It does not clear the stack as run() does, where run() raises Fault it raises cnp.Trap, and cnp.fuel is its
+        budget. EbpfError for a length that is not 0 to 2^40; that so many bytes are there is the caller's word."""
         if self._compiled is None:
             from .compiler import Compiler  # the rest of this example runs without cnp
 
@@ -81,9 +81,9 @@ class Program:
     def run(self, context: bytes | bytearray | memoryview = b"", budget: int | None = None) -> int:
         """r0 (64 bits, unsigned) of compiled code; r1 is the context's address, r2 its length.
 
-        Programs may write to the context, which a bytearray shows. Raises kinds of EbpfError: Fault for an access
-        outside of the memory there is, OutOfBudget after `budget` turns, and itself for a context of more than 2^40
-        bytes or a budget out of range. What a helper raises ends the run."""
+        Programs may write to the context, which a bytearray shows. Raises EbpfError for a context of more than 2^40
+        bytes or a budget out of range; Fault, a kind of it, for an access outside of the memory there is; OutOfBudget,
+        another, after `budget` turns. What a helper raises ends the run."""
         import cnp
 
         from .access_code import fault_of
