@@ -92,6 +92,17 @@ def machine(request: pytest.FixtureRequest) -> Machine:
     return machine_named(request.param)
 
 
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example language compiles at once, and keeps entering compiled code however little it does."""
+    from examples.lang import heat
+    from examples.lang.jit import site, version
+
+    monkeypatch.setattr(heat, "ROUNDS", 2)
+    monkeypatch.setattr(site, "_SHORT", -1)
+    monkeypatch.setattr(version, "_WORTH", -1)
+
+
 def pytest_sessionfinish() -> None:
     if "machines" in sys.modules:
         sys.modules["machines"].close()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from test_ebpf import EDGES, EXIT, agree, copy, insn, load, mov, native_or_skip
+from ebpf_support import EDGES, EXIT, agree, copy, insn, load, mov, native_or_skip
 
 from examples.ebpf import Instruction, Program
 from examples.ebpf import instruction as bpf

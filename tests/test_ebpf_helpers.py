@@ -7,9 +7,8 @@ import struct
 from collections.abc import Sequence
 
 import pytest
-from test_ebpf import EXIT, agree, call, copy, insn, load, mov, native_or_skip, wide
+from ebpf_support import EXIT, agree, call, copy, insn, load, mov, native_or_skip, wide
 
-import cnp
 from examples.ebpf import Buffer, EbpfError, Fault, HostHelper, Instruction, MapSpec, Number, Program
 from examples.ebpf import instruction as bpf
 from examples.ebpf.helpers import C_HELPER, Argument
@@ -148,9 +147,9 @@ def test_contexts_are_not_too_long() -> None:
     native_or_skip()
     program = Program([copy(0, 2), EXIT])
     for run in (program.run, program.interpret):
-        with pytest.raises(EbpfError, match=r"^a context of 1099511627777 bytes; at most 1099511627776 are accepted$"):
+        with pytest.raises(EbpfError, match=r"^a context of 1099511627777 bytes; 0 to 1099511627776 are accepted$"):
             run(Long())
     assert program.compiled(0, MAXIMUM_CONTEXT) == MAXIMUM_CONTEXT
     for length in (MAXIMUM_CONTEXT + 1, -1):
-        with pytest.raises(cnp.Trap):
+        with pytest.raises(EbpfError, match=rf"^a context of {length} bytes; 0 to 1099511627776 are accepted$"):
             program.compiled(0, length)

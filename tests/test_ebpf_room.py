@@ -8,11 +8,11 @@ import random
 from dataclasses import replace
 
 import pytest
-from test_ebpf import EXIT, agree, insn, mov, native_or_skip
+from ebpf_support import EXIT, agree, insn, mov, native_or_skip
 
-from examples.ebpf import EbpfError, Fault, Instruction, Program
+from examples.ebpf import EbpfError, Fault, Instruction, OutOfBudget, Program
 from examples.ebpf import instruction as bpf
-from examples.ebpf.analysis import Check
+from examples.ebpf.accesses import Check
 
 Code = list[Instruction]
 
@@ -119,7 +119,9 @@ def test_none_of_them_is_outside() -> None:
             for accesses in (weak, strict):
                 verified.accesses.update(accesses)
                 try:
-                    outcomes.append(program.interpret(bytes(range(length)), limit=300))
+                    outcomes.append(program.interpret(bytes(range(length)), budget=100))
+                except OutOfBudget as stopped:
+                    outcomes.append(str(stopped))
                 except Fault as fault:
                     outcomes.append(str(fault).replace(f"{fault.address:#x}", ""))
             assert outcomes[0] == outcomes[1], bpf.format_program(verified.program)

@@ -5,13 +5,25 @@ proven to be inside.
     program = Program.read("packet.o", "parse")
     print(program.run(packet), program.map("counters")[key])
 
-elf.py reads object files; verifier.py and analysis.py refuse what could not run safely and find the checks that each
-access needs; compiler.py lowers to cnp ops; interpreter.py says what instructions mean."""
+elf.py reads object files; verifier.py, analysis.py and accesses.py refuse what could not run safely and find the checks
+that each access needs; compiler.py, lowering.py and access_code.py lower to cnp ops; interpreter.py says what
+instructions mean. Programs may loop for ever: `program.run(packet, budget=100_000)` ends those."""
 
 from .helpers import Buffer, HostHelper, Number
 from .instruction import EbpfError, Instruction
 from .maps import Map, MapSpec
-from .memory import Fault
+from .memory import Fault, OutOfBudget
 from .program import Program
 
-__all__ = ["Buffer", "EbpfError", "Fault", "HostHelper", "Instruction", "Map", "MapSpec", "Number", "Program"]
+__all__ = [
+    "Buffer",
+    "EbpfError",
+    "Fault",
+    "HostHelper",
+    "Instruction",
+    "Map",
+    "MapSpec",
+    "Number",
+    "OutOfBudget",
+    "Program",
+]

@@ -50,6 +50,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("object", nargs="?", help="an eBPF object to run in place of the programs that come with this")
     parser.add_argument("function", nargs="?", help="where to start, if it has several functions")
     parser.add_argument("--context", metavar="FILE", help="what to run it on (nothing)")
+    parser.add_argument("--budget", type=int, metavar="TURNS", help="stop it after so many jumps back and calls (none)")
     parser.add_argument("--bytes", type=int, default=1 << 16, help="how large contexts to make up (%(default)s)")
     parser.add_argument("--show", action="store_true", help="print the programs' instructions")
     options = parser.parse_args(words)
@@ -58,7 +59,7 @@ def main(words: Sequence[str] | None = None) -> int:
             program = Program.read(options.object, options.function)
             if options.show:
                 print(format_program(program.verified.program))
-            print(program.run(Path(options.context).read_bytes() if options.context else b""))
+            print(program.run(Path(options.context).read_bytes() if options.context else b"", options.budget))
             return 0
         with tempfile.TemporaryDirectory(prefix="cnp-ebpf-") as directory:
             agree = [_compare(name, options.bytes, Path(directory), options.show) for name in toolchain.NAMES]

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from . import instruction as bpf
-from .analysis import Check, Verified
+from .accesses import Check, Verified
 from .helpers import PARAMETERS, HostHelper
 from .instruction import FRAME_POINTER, FRAME_SIZE, Instruction, Kind, kind_of, target_of
 from .maps import LOOKUP, UPDATE, Map
-from .memory import MASK, Fault, Memory
+from .memory import MASK, Memory, OutOfBudget
 
 
 def signed(value: int, bits: int) -> int:
@@ -26,12 +26,12 @@ def run(
     memory: Memory,
     maps: Sequence[Map],
     helpers: Mapping[int, HostHelper],
-    limit: int | None = None,
+    budget: int | None = None,
 ) -> int:
     """r0, 64 bits unsigned, after a run on memory.context. Raises Fault where an access is refused.
 
-    `limit`: instructions after which to stop with a Fault, None for never."""
-    return _Interpreter(verified, memory, maps, helpers, limit).run()
+    `budget`: how often the program may go back in its text before OutOfBudget is raised, None for any number."""
+    return _Interpreter(verified, memory, maps, helpers, budget).run()
 
 
 class _Interpreter:
@@ -43,14 +43,15 @@ class _Interpreter:
         memory: Memory,
         maps: Sequence[Map],
         helpers: Mapping[int, HostHelper],
-        limit: int | None,
+        budget: int | None,
     ) -> None:
         self.verified = verified
         self.program = verified.program
         self.memory = memory
         self.maps = maps
         self.helpers = helpers
-        self.left = limit
+        self.budget = budget
+        self.turns = 0
         self.registers = [0] * bpf.REGISTERS
         self.callers: list[tuple[int, list[int]]] = []  # where to go on, and r6 to r10
 
@@ -60,12 +61,16 @@ class _Interpreter:
         self.registers[FRAME_POINTER] = self.memory.top
         number: int | None = self.verified.entry
         while number is not None:
-            if self.left is not None:
-                if not self.left:
-                    raise Fault(f"instruction {number}: the limit of instructions is reached", number)
-                self.left -= 1
-            number = self._step(number, self.program[number])
+            following = self._step(number, self.program[number])
+            if following is not None and following <= number:
+                self._turn()
+            number = following
         return self.registers[0]
+
+    def _turn(self) -> None:
+        if self.turns == self.budget:
+            raise OutOfBudget(self.budget)
+        self.turns += 1
 
     def _step(self, number: int, instruction: Instruction) -> int | None:
         """Run one instruction: the slot of the next, None at the end."""

@@ -19,6 +19,12 @@ STATE_SIZE = 40
 MAXIMUM_CONTEXT = 1 << 40  # bytes: sums of lengths and offsets do not wrap
 
 
+def check_length(length: int) -> None:
+    """Raises EbpfError for a context that is too long."""
+    if not 0 <= length <= MAXIMUM_CONTEXT:
+        raise EbpfError(f"a context of {length} bytes; 0 to {MAXIMUM_CONTEXT} are accepted")
+
+
 class Fault(EbpfError):
     """A run that stopped: `number` is the slot of the instruction, `address` what it wanted to access."""
 
@@ -26,6 +32,14 @@ class Fault(EbpfError):
         super().__init__(message)
         self.number = number
         self.address = address
+
+
+class OutOfBudget(EbpfError):
+    """A run that was stopped after `budget` turns. What it did to maps and context until then is done."""
+
+    def __init__(self, budget: int) -> None:
+        super().__init__(f"the run was stopped: its budget of {budget} turns is spent")
+        self.budget = budget
 
 
 @dataclass(frozen=True)

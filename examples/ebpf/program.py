@@ -12,7 +12,7 @@ from .analysis import verify
 from .helpers import HostHelper
 from .instruction import EbpfError, Instruction
 from .maps import Map, MapSpec
-from .memory import FRAMES, MAXIMUM_CONTEXT, Memory, Region
+from .memory import FRAMES, MASK, Memory, OutOfBudget, Region, check_length
 
 
 class Program:
@@ -20,7 +20,11 @@ class Program:
 
     `helpers`: what programs may call, by its number in call instructions; 1, 2 and 3 are those of maps. With
     cnp.catch_faults() a fault in a C function ends the run by a cnp.Trap. `frames`: how many functions may be active at
-    once, each with 512 bytes of stack."""
+    once, each with 512 bytes of stack.
+
+    Programs may loop for ever. A `budget` stops them, of 0 to 2^62 - 1 turns: loops' jumps back, and calls of functions
+    of theirs. Compiled code, which takes no longer for it, counts by cnp.fuel: one turn for two rounds of some short
+    loops, and some for what it searches in hash maps."""
 
     def __init__(
         self,
@@ -64,8 +68,8 @@ class Program:
     def compiled(self) -> Any:
         """What cnp made of it, `(context, length) -> r0`, compiled when it is first asked for.
 
-        It does not clear the stack as run() does, and where run() raises Fault it raises cnp.Trap, as it does for a
-        length that is not 0 to 2^40. That so many bytes are there is the caller's word."""
+        It does not clear the stack as run() does, where run() raises Fault it raises cnp.Trap, and cnp.fuel is its
+        budget. EbpfError for a length that is not 0 to 2^40; that so many bytes are there is the caller's word."""
         if self._compiled is None:
             from .compiler import Compiler  # the rest of this example runs without cnp
 
@@ -74,32 +78,42 @@ class Program:
             self._keep = compiler
         return self._compiled
 
-    def run(self, context: bytes | bytearray | memoryview = b"") -> int:
+    def run(self, context: bytes | bytearray | memoryview = b"", budget: int | None = None) -> int:
         """r0 (64 bits, unsigned) of compiled code; r1 is the context's address, r2 its length.
 
-        Programs may write to the context, which a bytearray shows. Raises Fault, a kind of EbpfError, for an access
-        outside of the memory there is, and EbpfError for a context of more than 2^40 bytes. What a helper raises ends
-        the run."""
+        Programs may write to the context, which a bytearray shows. Raises EbpfError for a context of more than 2^40
+        bytes or a budget out of range; Fault, a kind of it, for an access outside of the memory there is; OutOfBudget,
+        another, after `budget` turns. What a helper raises ends the run."""
         import cnp
 
-        from .compiler import fault_of
+        from .access_code import fault_of
 
+        self._check_budget(budget)
+        if budget is not None and self.backend != "native":
+            raise EbpfError(f"back end {self.backend!r} takes no budget; native code and interpret() do")
+        fuel = None if budget is None else cnp.fuel(budget)
         buffer, region = self._enter(context)
         compiled = self.compiled
         try:
-            return int(compiled(region.address, region.length)) & (1 << 64) - 1
+            if fuel is None:
+                return int(compiled(region.address, region.length)) & MASK
+            with fuel:
+                return int(compiled(region.address, region.length)) & MASK
         except cnp.Trap as trap:
+            if fuel is not None and trap.kind is cnp.TrapKind.OUT_OF_FUEL and fuel.used == fuel.limit:
+                raise OutOfBudget(fuel.limit) from None  # else it is the caller's fuel that ran out
             if trap.kind is not cnp.TrapKind.UNREACHABLE:
                 raise
             raise fault_of(self.verified, self.memory) from None
         finally:
             self._leave(context, buffer)
 
-    def interpret(self, context: bytes | bytearray | memoryview = b"", limit: int | None = None) -> int:
-        """The same by the Python interpreter, which stops with a Fault after `limit` instructions."""
+    def interpret(self, context: bytes | bytearray | memoryview = b"", budget: int | None = None) -> int:
+        """The same by the Python interpreter."""
+        self._check_budget(budget)
         buffer, _ = self._enter(context)
         try:
-            return interpreter.run(self.verified, self.memory, self.maps, self.helpers, limit)
+            return interpreter.run(self.verified, self.memory, self.maps, self.helpers, budget)
         finally:
             self._leave(context, buffer)
 
@@ -112,11 +126,15 @@ class Program:
         for each in self.maps:
             each.reset()
 
+    @staticmethod
+    def _check_budget(budget: int | None) -> None:
+        if budget is not None and not 0 <= budget < 1 << 62:
+            raise EbpfError(f"a budget of {budget} turns; 0 to {(1 << 62) - 1} are accepted")
+
     def _enter(self, context: bytes | bytearray | memoryview) -> tuple[Any, Region]:
         """Make a context the machine's, and the stack zeros: what a run left there is no other's business."""
         length = len(context)
-        if length > MAXIMUM_CONTEXT:
-            raise EbpfError(f"a context of {length} bytes; at most {MAXIMUM_CONTEXT} are accepted")
+        check_length(length)
         if isinstance(context, bytearray):
             buffer = (ctypes.c_char * length).from_buffer(context)
         else:

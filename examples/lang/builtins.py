@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 from array import array
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from .faults import BadArgument
 from .values import Array, Builtin, show, type_name
 
 _LONG = 4000
+_PROCESS = ctypes.CDLL(None)
 
 
 def _number(value: Any) -> Any:
@@ -112,6 +114,13 @@ def _ord(value: object) -> int:
     return ord(_string(value))
 
 
+def _of_c(name: str, arity: int) -> Builtin:
+    """A function of the C library: what is out of its range gives inf or nan."""
+    native = _PROCESS[name]
+    native.argtypes, native.restype = [ctypes.c_double] * arity, ctypes.c_double
+    return Builtin(name, arity, lambda *values: native(*[float(_number(each)) for each in values]), native)
+
+
 def make(write: Callable[[str], object], *, compiled: bool) -> dict[str, object]:
     """The functions by name; print writes lines to `write`. `compiled`: there is a compiler."""
 
@@ -136,4 +145,6 @@ def make(write: Callable[[str], object], *, compiled: bool) -> dict[str, object]
         ("str", 1, show),
         ("type", 1, type_name),
     ]
-    return {name: Builtin(name, arity, call) for name, arity, call in found}
+    functions = [Builtin(*each) for each in found]
+    functions += [_of_c(name, arity) for name, arity in (("cos", 1), ("exp", 1), ("log", 1), ("pow", 2), ("sin", 1))]
+    return {each.name: each for each in functions}

@@ -33,14 +33,16 @@ class Closure:
 
 
 class Builtin:
-    """A function of Python's. `arity` None: any number of arguments."""
+    """A function of Python's. `arity` None: any number of arguments. `native`: a function of ctypes, of doubles and
+    64-bit integers, that compiled code calls in its place."""
 
-    __slots__ = ("arity", "call", "name")
+    __slots__ = ("arity", "call", "name", "native")
 
-    def __init__(self, name: str, arity: int | None, call: Callable[..., object]) -> None:
+    def __init__(self, name: str, arity: int | None, call: Callable[..., object], native: Any = None) -> None:
         self.name = name
         self.arity = arity
         self.call = call
+        self.native = native
 
 
 class Array:

@@ -1,7 +1,8 @@
-"""The built-in functions that compiled code does itself, or calls Python for."""
+"""The built-in functions that compiled code does itself, or calls C or Python for."""
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from cnp import f64, i64
 
 from ..values import Builtin
 from .arrays import PUSH
-from .kinds import ELEMENTS, FLOAT, INT, NUMBERS, Kind, Known
+from .kinds import ELEMENTS, FLOAT, INT, NUMBERS, WHOLE, Kind, Known
 
 if TYPE_CHECKING:
     from .code import Code
@@ -18,13 +19,18 @@ if TYPE_CHECKING:
 PARAMETERS = 7
 """Represented arguments that a compiled function takes, besides the depth."""
 _SAFE = 2.0**62
+_OF_C = {ctypes.c_double: FLOAT, ctypes.c_int64: INT}
 
 
 def result_of(callee: object, arguments: tuple[Kind, ...]) -> Kind | None:
     """The kind of the result, or None if this call is the interpreter's."""
     if not isinstance(callee, Builtin) or callee.arity != len(arguments):
         return None
-    a = arguments[0]
+    if callee.native is not None:
+        wanted = [_OF_C[each] for each in callee.native.argtypes]
+        fit = all(kind in (NUMBERS if each is FLOAT else WHOLE) for each, kind in zip(wanted, arguments))
+        return _OF_C[callee.native.restype] if fit else None
+    a = arguments[0] if arguments else None
     match callee.name:
         case "sqrt" if a in NUMBERS:
             return FLOAT
@@ -47,6 +53,9 @@ def result_of(callee: object, arguments: tuple[Kind, ...]) -> Kind | None:
 
 def call(code: Code, callee: Any, d: Any, first: int, kinds: Sequence[Kind]) -> None:
     """d = callee(registers from `first` on)."""
+    if callee.native is not None:
+        _call_c(code, callee, d, first, kinds)
+        return
     f, kind = code.function, kinds[0]
     match callee.name:
         case "sqrt":
@@ -72,6 +81,15 @@ def call(code: Code, callee: Any, d: Any, first: int, kinds: Sequence[Kind]) -> 
             f.call(None, PUSH[kind], code.value(first, kind), code.value(first + 1, kinds[1]))
         case "min" | "max":
             _choose(code, d, code.value(first, kind), code.value(first + 1, kind), kind, callee.name == "min")
+
+
+def _call_c(code: Code, callee: Builtin, d: cnp.Register, first: int, kinds: Sequence[Kind]) -> None:
+    native = callee.native
+    wanted = [_OF_C[each] for each in native.argtypes]
+    values = [(code.real if each is FLOAT else code.value)(first + n, kinds[n]) for n, each in enumerate(wanted)]
+    address = ctypes.cast(native, ctypes.c_void_p).value or 0
+    params, result = [each.type or i64 for each in wanted], _OF_C[native.restype].type
+    code.function.call(d, cnp.extern(address, params, result, callee.name), *values)
 
 
 def _abs(code: Code, d: cnp.Register, value: Any) -> None:
