@@ -208,37 +208,6 @@ static void select_return(struct selection *s, const struct instruction *at) {
     put_control(s, RETURN_STENCIL);
 }
 
-/* Values in registers go to the frame, each to the place of its register behind the slots; from there on it is a call
- * of C, whose result is the function's. */
-static void select_side_exit(struct selection *s, struct side_exit *exit) {
-    struct compilation *c = s->c;
-    u32 stored[2] = {0, 0}, registers = s->library->integer_registers;
-    for (u32 k = 0; k < exit->n_values; k++) {
-        struct side_exit_value *value = &exit->values[k];
-        if (value->is_constant)
-            continue;
-        int file = IS_FLOAT(value->type);
-        struct location at = s->homes[value->reg];
-        value->place = c->intervals[value->reg].place;
-        if (value->place >= 0) {
-            u32 hardware = (u32)value->place;
-            struct location from = at;
-            at = in_slot(s, file, (s32)(c->n_slots + (file ? registers : 0) + hardware));
-            if (!(stored[file] >> hardware & 1))
-                move(s, file, at, from);
-            stored[file] |= 1u << hardware;
-        }
-        value->slot = at.slot;
-    }
-    exit->frame_size = c->request->frame_size;
-    exit->extent = s->library->first_slot + (c->n_slots + registers + s->library->float_registers) * 8;
-    s->leaves = 1;
-    move(s, 0, in_register(s, 0, s->library->integer_argument[0]), immediate((i64)exit));
-    s->value[ADDRESS_VALUE] = c->request->leave;
-    put_control(s, s->frame == LARGE_FRAME ? CALL_C_LARGE_FRAME : CALL_C_STENCIL);
-    put_control(s, RETURN_STENCIL);
-}
-
 /* A jump back over this many bytes is short. */
 enum { SHORT_JUMP = 100 };
 

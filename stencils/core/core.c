@@ -27,6 +27,7 @@
 #include "calls.c"
 #include "settle.c"
 #include "islands.c"
+#include "exits.c"
 #include "function.c"
 #include "emit.c"
 #include "retire.c"

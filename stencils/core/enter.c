@@ -116,8 +116,8 @@ static inline struct cnp_result leave(const struct side_exit *exit) {
         interrupt(context);
     return result;
 }
-i64 cnp_leave_integer(const struct side_exit *exit) { return leave(exit).i; }
-f64 cnp_leave_float(const struct side_exit *exit) { return leave(exit).f; }
+i64 cnp_leave_integer(const struct side_exit *exits, u64 number) { return leave(&exits[number]).i; }
+f64 cnp_leave_float(const struct side_exit *exits, u64 number) { return leave(&exits[number]).f; }
 
 /* The end of cnp_trap; `ticks` are those that the function has left. */
 __attribute__((used, noreturn, visibility("hidden"))) void cnp_stop(u32 function, u32 place, char *frame, s32 ticks) {

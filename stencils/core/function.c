@@ -55,7 +55,7 @@ static s32 select_instruction(struct selection *s, const struct instruction *at,
     case RETURN_OP: select_return(s, at); break;
     case CALL_OP: select_call(s, at); break;
     case TRAP_OP: put_trap(s, at->number << 4 | UNREACHABLE); break;
-    case SIDE_EXIT_OP: select_side_exit(s, &s->c->request->exits[at->target]); break;
+    case SIDE_EXIT_OP: select_side_exit(s, (u32)at->target, block); break;
     }
     return -1;
 }
@@ -226,6 +226,8 @@ static int select_function(struct compilation *c) {
         put_control(s, LANDING_PAD);
     }
     begin_window(s, NO_ISLAND);
+    if (c->request->n_exits)
+        s->way_out = s->n_targets++;
     if (is_large)
         put_check(s);
     put_entry(s);
@@ -236,6 +238,8 @@ static int select_function(struct compilation *c) {
             for (s32 skipped = next_block(c, b); skipped < next; skipped = next_block(c, skipped))
                 occupy(s, position_of(c->blocks[skipped].first));
     }
+    if (!put_way_out(s))
+        return 0;
     if (s->island_block != NO_ISLAND && !put_branch_veneers(s, (s32)c->n_blocks))
         return 0;
     if (!put_cold(s) || c->request->error)

@@ -26,6 +26,9 @@ struct selection {
     u32 place[4];               /* of d, a, b and c, for holes that name registers */
     s32 occupant[2][MAXIMUM_INTEGER_REGISTERS]; /* around calls: register of the IR in a hardware register */
     u8 leaves;                  /* something traps */
+    u8 exits;                   /* so does a side exit: */
+    s32 way_out;                /* where they go, */
+    u32 leaving[2];             /* and bit per hardware register: some exit has its value */
     u64 room;                   /* bytes for items and events */
     u8 frame;                   /* enum frame_kind */
     u32 n_cold;                 /* exits and polls, which have code out of line */

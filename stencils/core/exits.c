@@ -1,0 +1,56 @@
+/* Side exits -> where their values are, and the code out of line by which all of them leave. */
+#include "events.h"
+
+/* Behind the slots of the function each hardware register has a place, and then the number of the exit that is taken. */
+static struct location place_behind(const struct selection *s, int file, u32 hardware) {
+    return in_slot(s, file, (s32)(s->c->n_slots + (file ? registers_of(s, 0) : 0) + hardware));
+}
+static struct location number_behind(const struct selection *s) {
+    return in_slot(s, 0, (s32)(s->c->n_slots + registers_of(s, 0) + registers_of(s, 1)));
+}
+
+/* What is special about an exit is its number and which values it has; the rest they have in common. */
+static void select_side_exit(struct selection *s, u32 number, s32 block) {
+    struct compilation *c = s->c;
+    struct side_exit *exit = &c->request->exits[number];
+    for (u32 k = 0; k < exit->n_values; k++) {
+        struct side_exit_value *value = &exit->values[k];
+        if (value->is_constant)
+            continue;
+        int file = IS_FLOAT(value->type);
+        struct location at = s->homes[value->reg];
+        value->place = c->intervals[value->reg].place;
+        if (value->place >= 0) {
+            at = place_behind(s, file, (u32)value->place);
+            s->leaving[file] |= 1u << value->place;
+        }
+        value->slot = at.slot;
+    }
+    struct location to = number_behind(s);
+    exit->frame_size = c->request->frame_size;
+    exit->extent = (u32)to.slot + 8;
+    s->leaves = s->exits = 1;
+    move(s, 0, to, immediate(number));
+    if (next_block(c, block) < (s32)c->n_blocks)
+        jump_far(s, s->way_out);
+}
+
+/* Behind the last exit, where all go: values in registers go to the frame, and from there on it is a call of C, whose
+ * result is the function's. */
+static int put_way_out(struct selection *s) {
+    if (!s->exits)
+        return 1;
+    if (!has_room(s))
+        return 0;
+    bind(s, s->way_out);
+    for (int file = 0; file < 2; file++)
+        for (u32 h = 0; s->leaving[file] >> h; h++)
+            if (s->leaving[file] >> h & 1)
+                move(s, file, place_behind(s, file, h), in_register(s, file, h));
+    move(s, 0, in_register(s, 0, s->library->integer_argument[1]), number_behind(s));
+    move(s, 0, in_register(s, 0, s->library->integer_argument[0]), immediate((i64)s->c->request->exits));
+    s->value[ADDRESS_VALUE] = s->c->request->leave;
+    put_control(s, s->frame == LARGE_FRAME ? CALL_C_LARGE_FRAME : CALL_C_STENCIL);
+    put_control(s, RETURN_STENCIL);
+    return 1;
+}
