@@ -172,8 +172,8 @@ class Group:
         if function._exits:
             if self._for_linker:
                 self._refuse_python(function, "side exits, which lead")
-            exits = part.exits = SideExits(self._core, function, self._home)
-            request.exits, request.n_exits, request.leave = ctypes.addressof(exits.rows), len(exits.rows), exits.routine
+            exits = part.exits = SideExits(self._core, function, bytes(types), self._home)
+            request.exits, request.n_exits, request.leave = exits.address, exits.count, exits.routine
         if function._callees:
             callees = self._describe_callees(function, part)
             request.callees, request.n_callees = ctypes.addressof(callees), len(callees)

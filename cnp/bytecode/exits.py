@@ -3,44 +3,71 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import MutableMapping
 
-from cnp.errors import UserError
 from cnp.ir.callback import SideExit
-from cnp.ir.packed import register_of
+from cnp.ir.packed import register_coded
 from cnp.runtime.guest_layout import GuestExit
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
-    from cnp.bytecode.encode import Encoder
-    from cnp.ir.function import Function
+    from cnp.bytecode.spans import Spans
     from cnp.runtime.guest_layout import Walk
 
+_ROW = ctypes.sizeof(GuestExit)
 
-def side_exits(
-    function: Function, walk: Walk, encoder: Encoder, spans: Any, handler: Callable[[int, tuple[Any, ...]], Any] | None
-) -> dict[int, SideExit]:
-    """The side exits that a walk has found, by the numbers of their labels. UserError if nobody handles them."""
-    rows = (GuestExit * walk.n_exits).from_address(walk.exits)
-    if handler is None or not callable(handler):
-        what = f"its instruction at offset {rows[0].offset} has an exit, and the handler is {handler!r}"
-        raise UserError(f"function {function.name!r}: {what}; accepted: any callable")
-    numbers = {file: number for number, file in enumerate(encoder.files)}
-    known: dict[tuple[int, int], tuple[Any, ...]] = {}  # what exits of one kind and depth pass on
-    found = {}
-    for row in rows:
-        key = row.exit, row.depth
-        if key not in known:
-            values: list[Any] = []
-            for file in encoder.exits[row.exit].files:
-                span = spans[numbers[file]]
-                count = row.depth if file is encoder.stack else span.count
-                values += [register_of(function, span.first + k) for k in range(count)]
-            known[key] = tuple(values)
-        found[row.label] = SideExit(handler, row.offset, known[key])
-    return found
+
+class GuestExits(MutableMapping[int, SideExit]):
+    """Side exits by the numbers of their labels, of which objects are made when somebody looks.
+
+    `rows` are of GuestExit, `first_code` is the number of the function's first register.
+    """
+
+    __slots__ = ("_first_code", "_made", "_spans", "files", "handler", "is_as_found", "kinds", "rows")
+
+    def __init__(
+        self, rows: bytes, spans: Spans, handler: Callable[[int, tuple[Any, ...]], Any], first_code: int
+    ) -> None:
+        self.rows = rows
+        self.handler = handler
+        self.kinds, self.files = spans.exit_kinds, spans.exit_files
+        self.is_as_found = True
+        """Whether the rows say what all exits are: nobody has added one."""
+        self._spans = spans
+        self._first_code = first_code
+        self._made: dict[int, SideExit] | None = None
+
+    def _all(self) -> dict[int, SideExit]:
+        if self._made is None:
+            self._made = {}
+            known: dict[tuple[int, int], tuple[Any, ...]] = {}  # what exits of one kind and depth share
+            for row in (GuestExit * (len(self.rows) // _ROW)).from_buffer_copy(self.rows):
+                key = row.exit, row.depth
+                if key not in known:
+                    passed_on = self._spans.passed_on(*key)
+                    known[key] = tuple([register_coded(self._first_code + index) for index in passed_on])
+                self._made[row.label] = SideExit(self.handler, row.offset, known[key])
+        return self._made
+
+    def __len__(self) -> int:
+        return len(self.rows) // _ROW if self.is_as_found else len(self._all())
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._all())
+
+    def __getitem__(self, label: int) -> SideExit:
+        return self._all()[label]
+
+    def __setitem__(self, label: int, exit: SideExit) -> None:
+        self._all()[label] = exit
+        self.is_as_found = False
+
+    def __delitem__(self, label: int) -> None:
+        del self._all()[label]
+        self.is_as_found = False
 
 
 def cells_of(walk: Walk, cells: Sequence[Any]) -> list[Any]:

@@ -6,15 +6,16 @@ import ctypes
 
 from cnp.backends import native
 from cnp.bytecode.encode import Encoder
-from cnp.bytecode.exits import cells_of, side_exits
+from cnp.bytecode.exits import GuestExits, cells_of
 from cnp.bytecode.function import GuestFunction
 from cnp.bytecode.message import message
-from cnp.bytecode.operands import Registers, Variable, within
+from cnp.bytecode.operands import Registers, Variable
+from cnp.bytecode.spans import Spans
 from cnp.errors import UserError
 from cnp.ir.function import Function
 from cnp.ir.optable import default_ops
 from cnp.ir.packed import Packed
-from cnp.runtime.guest_layout import GuestSpan, Walk, WalkError
+from cnp.runtime.guest_layout import GuestExit, Walk, WalkError
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
@@ -24,12 +25,6 @@ if TYPE_CHECKING:
     from cnp.bytecode.instruction import Page
     from cnp.ir.function import Callee, ReadCell
     from cnp.types import ParameterType, Type
-
-
-if TYPE_CHECKING:
-    _Layout = tuple[Any, int, bytes, Mapping[Registers, GuestSpan], int]
-    """Of a function's registers: those of each file, where the core reads them, their types, by file, and how many of
-    them parameters may have."""
 
 
 class Table:
@@ -60,22 +55,8 @@ class Table:
         self._class: Any = GuestFunction
         if functions._own_ops is not None:
             self._class = type("GuestFunction", (GuestFunction,), {"__slots__": (), "_own_ops": functions._own_ops})
-        self._layout = self._lay_out({})
+        self._spans = Spans(self._encoder, self._places, {})
         self._walk: Any = None  # the core's routine, when it is first needed
-
-    def _lay_out(self, sizes: Mapping[Registers, int]) -> _Layout:
-        """Which registers each file has."""
-        files = self._encoder.files
-        for file in sizes:
-            if file not in files:
-                raise UserError(f"sizes: the table does not have {file!r}")
-        spans, types = (GuestSpan * max(len(files), 1))(), bytearray()
-        for span, file in zip(spans, files):
-            count = within(f"sizes: {file!r}", sizes.get(file, file.count), 0, file.count)
-            span.first, span.count = len(types), count
-            types += bytes([file.type]) * count
-        room = sum(span.count for span, _ in zip(spans, self._places))
-        return spans, ctypes.addressof(spans), bytes(types), dict(zip(files, spans)), room
 
     def function(
         self,
@@ -98,17 +79,17 @@ class Table:
         is read before it is written, arguments of a callee that a field numbers, a missing result) is a VerifyError
         when the function is compiled, with the offset too.
         """
-        spans, banks, types, files, room = self._lay_out(sizes) if sizes else self._layout
+        spans = Spans(self._encoder, self._places, sizes) if sizes else self._spans
         function: GuestFunction = self._class(name, params, result)
         n_parameters = len(function._types)
-        if not types.startswith(function._types) or n_parameters > room:
+        if not spans.types.startswith(function._types) or n_parameters > spans.room:
             raise self._bad_parameters(function, spans)
-        function._types[:] = types
-        function._files = files
+        function._types[:] = spans.types
+        function._files = spans.files
         for callee in (*self._encoder.callees, *callees):
             function._add_callee(callee)
         data = bytes(code)
-        walk = Walk(code=data, size=len(data), banks=banks)
+        walk = Walk(code=data, size=len(data), banks=spans.address)
         walk.n_parameters, walk.n_callees = n_parameters, len(callees)
         every_cell = [*cells, *self._encoder.cells]
         if every_cell:
@@ -123,7 +104,10 @@ class Table:
             function._packed = Packed(words, ctypes.string_at(walk.constants, walk.n_constants * 8))
             function._offsets = ctypes.string_at(walk.offsets, walk.n_ops * 4)
             if walk.n_exits:
-                function._exits = side_exits(function, walk, self._encoder, spans, handler)
+                rows = ctypes.string_at(walk.exits, walk.n_exits * ctypes.sizeof(GuestExit))
+                if handler is None or not callable(handler):
+                    raise _unhandled(name, GuestExit.from_buffer_copy(rows), handler)
+                function._exits = GuestExits(rows, spans, handler, function._first_code)
             if every_cell:
                 function._cells = cells_of(walk, every_cell)
         function._label_count = walk.n_labels
@@ -146,7 +130,12 @@ class Table:
                 raise UserError(f"function {name!r}: {each!r} is no cell; accepted: cnp.DataCells and cnp.Assumptions")
         return (ctypes.c_uint64 * len(cells))(*(each.address for each in cells))
 
-    def _bad_parameters(self, function: Function, spans: Any) -> UserError:
+    def _bad_parameters(self, function: Function, spans: Spans) -> UserError:
         found = ", ".join(map(str, function.parameter_types))
-        accepted = ", ".join(f"{span.count} {file.type}" for span, file in zip(spans, self._places)) or "none"
+        accepted = ", ".join(f"{span.count} {file.type}" for span, file in zip(spans.rows, self._places)) or "none"
         return UserError(f"function {function.name!r}: parameters ({found}); accepted in this order, up to: {accepted}")
+
+
+def _unhandled(name: str, exit: GuestExit, handler: Any) -> UserError:
+    what = f"its instruction at offset {exit.offset} has an exit, and the handler is {handler!r}"
+    return UserError(f"function {name!r}: {what}; accepted: any callable")

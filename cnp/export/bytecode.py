@@ -64,15 +64,15 @@ def _definition(name: str, table: Table, library: Library) -> str:
     guest = encoder.table
     arrays = dict(zip(_ARRAYS, encoder._arrays))
     live = [[encoder.files.index(file) for file in exit.files] for exit in encoder.exits]
-    spans, _, register_types, _, room = table._layout
-    arrays |= {"spans": spans, "types": register_types, "exits": _ranges(live)}
+    spans = table._spans
+    arrays |= {"spans": spans.rows, "types": spans.types, "exits": _ranges(live)}
     arrays["live"] = [*chain.from_iterable(live)]
     arrays["named"] = [int(_is_assumption(cell)) for cell in encoder.cells]
     types = {**_ARRAYS, "spans": _RANGE, "types": "u8", "exits": _RANGE, "live": "u32", "named": "u8"}
     lines = [f"static const {types[each]} {name}_{each}[] = {_rows(rows)};" for each, rows in arrays.items()]
     pointers = ", ".join(f".{each} = {name}_{each}" for each in _ARRAYS)
     numbers = f".n_constants = {guest.n_constants}, .n_banks = {guest.n_banks}, .has_stack = {guest.has_stack}"
-    rest = f".n_registers = {len(register_types)}, .most_parameters = {room}"
+    rest = f".n_registers = {len(spans.types)}, .most_parameters = {spans.room}"
     guards = f".exits = {name}_exits, .live = {name}_live, .named = {name}_named, .n_named = {len(encoder.cells)}"
     return "\n".join(
         (

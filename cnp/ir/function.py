@@ -20,7 +20,7 @@ from cnp.types import Type
 
 TYPE_CHECKING = False  # importing typing costs milliseconds that every program would wait for
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
     from typing import Any, Protocol, SupportsFloat, SupportsIndex, TypeAlias
 
     from cnp.ir.optable import OpTable
@@ -260,7 +260,7 @@ class Function(OpMethods):
         self._callees: list[Callee] = []
         self._cells: list[ReadCell] = []  # which compiled code keeps alive
         self._known_callees: dict[int, _KnownCallee] = {}
-        self._exits: dict[int, SideExit] = {}
+        self._exits: MutableMapping[int, SideExit] = {}
         self._live: Live | None = None
         self._register_names: dict[int, str] = {}
         self._label_names: dict[int, str] = {}

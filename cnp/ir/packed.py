@@ -119,8 +119,13 @@ def bits_of(type: Type, value: Any) -> int:
 
 def register_of(function: Function, index: int) -> Register:
     """A register by its index, which the function has."""
+    return register_coded(function._first_code + index)
+
+
+def register_coded(code: int) -> Register:
+    """A register by the number that it carries."""
     register: Register = _new(Register)
-    register.code = function._first_code + index
+    register.code = code
     return register
 
 

@@ -6,6 +6,8 @@ import ctypes
 import enum
 from ctypes import c_char_p, c_int16, c_int32, c_int64, c_uint8, c_uint16, c_uint32, c_uint64, c_void_p
 
+from cnp.runtime.layout import SideExit
+
 
 class FieldFlag(enum.IntFlag):
     """`enum guest_field_flag`."""
@@ -179,6 +181,23 @@ class GuestExit(ctypes.Structure):
     """`struct guest_exit`."""
 
     _fields_ = (("offset", c_uint32), ("label", c_uint32), ("exit", c_uint32), ("depth", c_uint32))
+
+
+ALL_OF_STACK = 0xFFFFFFFF
+"""In place of how many registers of a file an exit passes on: as many as there are on the stack."""
+
+
+class GuestExits(ctypes.Structure):
+    """`struct guest_exits`: what the side exits of a function are made of."""
+
+    _fields_ = (
+        ("exits", c_char_p),
+        ("n", c_uint64),
+        ("kinds", c_void_p),
+        ("files", c_void_p),
+        ("types", c_char_p),
+        ("common", SideExit),
+    )
 
 
 class Walk(ctypes.Structure):

@@ -94,6 +94,7 @@ PYTHON_FUNCTIONS = (
     *("PyObject_CallFunctionObjArgs", "PyObject_IsInstance", "Py_IncRef", "Py_DecRef"),
     *("PyEval_SaveThread", "PyEval_RestoreThread", "PyGILState_Ensure", "PyGILState_Release", "PyGILState_Check"),
     *("PyGILState_GetThisThreadState", "PyObject_Vectorcall", "PyTuple_New", "PyTuple_SetItem", "PyEval_GetFrame"),
+    "PyUnicode_FromFormat",
 )
 PYTHON_OBJECTS = (
     *("none", "type_error", "overflow_error", "value_error", "long_type", "float_type", "register_type", "label_type"),
@@ -221,7 +222,7 @@ class SideExit(ctypes.Structure):
         ("frame_size", c_uint32),
         ("extent", c_uint32),
         ("position", c_uint32),
-        ("zeros", c_uint32),
+        ("offset", c_uint32),
     )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ctypes
 
+from cnp.runtime.guest_layout import GuestExits
 from cnp.runtime.layout import NO_POSITION, Callback, SideExit, SideExitValue
 from cnp.runtime.reservation import reserve
 from cnp.types import NO_TYPE, Type
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any, Protocol
 
     from cnp.runtime.core import Core
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
         name: str
         result: Type | None
 
-        @property
-        def register_types(self) -> Sequence[Type]: ...
         @property
         def exits(self) -> Mapping[int, Left]: ...
 
@@ -105,22 +104,32 @@ def entry_of(core: Core, callback: Called) -> Entry:
 
 
 class SideExits:
-    """The side exits of one compiled function. `home` is where it will run: None for this process."""
+    """The side exits of one compiled function, whose registers are of `types`. `home` is where it will run: None for
+    this process.
+    """
 
-    __slots__ = ("_kept", "_values", "routine", "rows")
+    __slots__ = ("_exits", "_kept", "_name", "address", "count", "routine")
 
-    def __init__(self, core: Core, function: Leaving, home: Home | None) -> None:
-        exits = list(function.exits.items())
-        types = function.register_types
-        self.rows = _array(SideExit, len(exits), home)
-        self._values: list[Any] = []
-        self._kept: list[tuple[Left, str]] = []  # what the rows point to
-        self.routine = (home or core).routine("cnp_leave_float" if _is_float(function.result) else "cnp_leave_integer")
+    def __init__(self, core: Core, function: Leaving, types: bytes, home: Home | None) -> None:
+        self._exits = function.exits
+        self._name = function.name
+        self.count = len(self._exits)
         host = (home or core).host_address
-        result = NO_TYPE if function.result is None else function.result
+        common = SideExit(host=host, result_type=NO_TYPE if function.result is None else function.result)
+        self.routine = (home or core).routine("cnp_leave_float" if _is_float(function.result) else "cnp_leave_integer")
+        self._kept: list[Any] = []  # what the rows point to
+        if home is None and getattr(self._exits, "is_as_found", False):
+            self.address = self._describe_all(core, types, common, self._exits)
+        else:
+            self.address = self._describe_each(core, types, common, home)
+
+    def _describe_each(self, core: Core, types: bytes, common: SideExit, home: Home | None) -> int:
+        """Row by row. Returns where they are."""
+        rows = _array(SideExit, self.count, home)
+        self._kept.append(rows)
         known: dict[int, Any] = {}  # rows by the values they are of, which exits of bytecode share
-        for row, (label, each) in zip(self.rows, exits):
-            name = each.described(function.name)
+        for row, (label, each) in zip(rows, self._exits.items()):
+            name, point = each.described(self._name), each.point
             values = _array(SideExitValue, len(each.values), home)
             first = known.setdefault(id(each.values), values)
             if first is values:
@@ -128,23 +137,48 @@ class SideExits:
                     _fill_in(to, value, types, core.register_type)
             else:
                 ctypes.memmove(values, first, ctypes.sizeof(first))
-            self._values.append(values)
-            self._kept.append((each, name))
-            row.host, row.handler, row.point, row.name = host, id(each.handler), id(each.point), id(name)
+            self._kept += (values, name, point, each)
+            row.host, row.handler, row.point, row.name = common.host, id(each.handler), id(point), id(name)
             row.values, row.n_values, row.label = ctypes.addressof(values), len(values), label
-            row.result_type = result
+            row.result_type = common.result_type
+        return ctypes.addressof(rows)
+
+    def _describe_all(self, core: Core, types: bytes, common: SideExit, exits: Any) -> int:
+        """The same by the core, from what a walk has found of bytecode: nothing is made of each in Python."""
+        common.handler, common.name = id(exits.handler), id(self._name)
+        found = GuestExits(exits.rows, self.count, exits.kinds, exits.files, types, common)
+        source = ctypes.addressof(found)
+        n_values = core.describe_exits(source, None, None)
+        size = self.count * ctypes.sizeof(SideExit)
+        memory = ctypes.c_char.from_buffer(bytearray(size + n_values * ctypes.sizeof(SideExitValue)))
+        address = ctypes.addressof(memory)
+        core.describe_exits(source, address, address + size)
+        self._kept += (memory, exits)
+        return address
+
+    @property
+    def rows(self) -> Any:
+        """Of each what the core is told, and says."""
+        return (SideExit * self.count).from_address(self.address)
 
     def described(self) -> list[tuple[SideExit, Any, Left, str]]:
         """Of each its row, those of its values, what it is, and what messages call it."""
-        return [(row, values, *kept) for row, values, kept in zip(self.rows, self._values, self._kept)]
+        return [(row, _values(row), each, each.described(self._name)) for row, each in self._pairs()]
 
     def places(self) -> list[ExitPlace]:
         """What the core found out: see NativeFunction.exits."""
         return [
-            (each.point, row.position, [_place(*pair) for pair in zip(values, each.values)])
-            for row, values, (each, _) in zip(self.rows, self._values, self._kept)
+            (each.point, row.position, [_place(*pair) for pair in zip(_values(row), each.values)])
+            for row, each in self._pairs()
             if row.position != NO_POSITION
         ]
+
+    def _pairs(self) -> Iterator[tuple[SideExit, Left]]:
+        return zip(self.rows, self._exits.values())
+
+
+def _values(row: SideExit) -> Any:
+    return (SideExitValue * row.n_values).from_address(row.values)
 
 
 def _array(row: type, count: int, home: Home | None) -> Any:
@@ -156,7 +190,7 @@ def _array(row: type, count: int, home: Home | None) -> Any:
     return array.from_address(address)
 
 
-def _fill_in(row: SideExitValue, value: Any, types: Sequence[Type], register_type: Any) -> None:
+def _fill_in(row: SideExitValue, value: Any, types: bytes, register_type: Any) -> None:
     if value.__class__ is register_type:
         row.reg = value.code & 0xFFFFFFFF
         row.type = types[row.reg]

@@ -35,6 +35,7 @@
 #include "enter.c"
 #include "python.c"
 #include "walk.c"
+#include "guest_exits.c"
 #include "outward.c"
 
 static int compile(const struct library *library, const struct python *python, struct request *request, int improve) {

@@ -219,6 +219,7 @@ struct python {
     object *(*PyTuple_New)(s64);
     int (*PyTuple_SetItem)(object *, s64, object *);
     object *(*PyEval_GetFrame)(void);
+    object *(*PyUnicode_FromFormat)(const char *, ...);
     object *none, *type_error, *overflow_error, *value_error, *long_type, *float_type, *register_type, *label_type;
     object *raise_trap; /* Python: raise_trap(trap_word) */
     object *release;    /* Python: release(address of a block) */
@@ -348,7 +349,9 @@ struct callback {
 /* A side exit: where compiled code is left for good. A handler of the host's gets the values, and gives the function's result. */
 struct side_exit {
     const struct host *host;
-    void *handler, *point, *name; /* of no interest but to the host: in Python objects, the name what messages call it */
+    /* Of no interest but to the host. In Python objects, the name what messages call it; one in bytecode has no point but
+     * its offset, and for a name that of its function. */
+    void *handler, *point, *name;
     struct side_exit_value *values;
     u32 n_values;
     u32 label;
@@ -358,7 +361,7 @@ struct side_exit {
     u32 frame_size; /* of the function */
     u32 extent;     /* of the values: bytes from frame */
     u32 position;   /* of its code, from the start of the function, or NO_POSITION if nothing leads there */
-    u32 zeros;
+    u32 offset;     /* no result */
 };
 struct side_exit_value {
     i64 constant; /* the host's: an object, or bits */
@@ -554,6 +557,17 @@ struct guest_exit {
     u32 exit;  /* of the table's */
     u32 depth; /* of the operand stack */
 };
+
+/* All of a function's, and what they have in common. */
+struct guest_exits {
+    const struct guest_exit *exits;
+    u64 n;
+    const struct guest_span *kinds; /* by exit of the table: which of the files it passes on */
+    const struct guest_span *files; /* registers, or as many as the stack is deep: ALL_OF_STACK */
+    const u8 *types;
+    struct side_exit common;
+};
+enum { ALL_OF_STACK = 0xffffffff };
 
 /* One function of guest bytecode. */
 struct walk {

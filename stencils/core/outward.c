@@ -4,21 +4,42 @@
 /* What Python code runs with: the GIL, in the thread's own state if it has one. */
 struct in_python {
     const struct python *python;
-    object *name; /* of what is called */
+    object *name; /* of what is called; or its function's, of what is at an offset of bytecode */
+    s64 offset;   /* that, or -1 */
     int state;
     u8 is_new; /* the thread has no state of its own: it loses its exceptions when the GIL is given back */
 };
 
+/* What messages call it: a new reference. No exception may be set. */
+static object *described(const struct in_python *in) {
+    if (in->offset >= 0)
+        return in->python->PyUnicode_FromFormat("the handler of exit %u of function %R", (u32)in->offset, in->name);
+    in->python->Py_IncRef(in->name);
+    return in->name;
+}
+
+/* Reports the exception that is set to nobody. */
+static void report(const struct in_python *in) {
+    const struct python *python = in->python;
+    object *type, *value, *traceback, *name;
+    python->PyErr_Fetch(&type, &value, &traceback);
+    name = described(in);
+    python->PyErr_Restore(type, value, traceback);
+    python->PyErr_WriteUnraisable(name);
+    if (name)
+        python->Py_DecRef(name);
+}
+
 /* The end of compiled code, with the exception that is set. */
 static int pass_on(const struct in_python *in) {
     if (in->is_new)
-        in->python->PyErr_WriteUnraisable(in->name);
+        report(in);
     in->python->PyGILState_Release(in->state);
     return 1;
 }
 
 static struct in_python enter_python(const struct host *host, object *name) {
-    struct in_python in = {.python = &host->python, .name = name};
+    struct in_python in = {.python = &host->python, .name = name, .offset = -1};
     in.is_new = !in.python->PyGILState_GetThisThreadState();
     in.state = in.python->PyGILState_Ensure();
     return in;
@@ -34,15 +55,24 @@ static object *to_python(const struct python *python, u8 type, const void *at) {
     }
 }
 
+static int refuse(const struct in_python *in, object *kind, object *value, const char *accepted) {
+    object *name = described(in);
+    if (!name)
+        return 0;
+    in->python->PyErr_Format(kind, "%U gave %R; accepted: %s", name, value, accepted);
+    in->python->Py_DecRef(name);
+    return 0;
+}
+
 /* What Python code gave, as compiled code has it. 0 with an exception if it is of another type or out of range. */
-static int from_python(const struct python *python, object *name, u8 type, object *value, struct cnp_result *to) {
+static int from_python(const struct in_python *in, u8 type, object *value, struct cnp_result *to) {
+    const struct python *python = in->python;
     static const char accepted[4][40] = {"i32 (-2**31 to 2**31 - 1)", "i64 (-2**63 to 2**63 - 1)", "f32 (magnitude below 2**128)", "f64"};
     int overflow = 0, ok;
     if (type == NO_TYPE) {
         if (value == python->none)
             return 1;
-        python->PyErr_Format(python->type_error, "%U gave %R; accepted: None", name, value);
-        return 0;
+        return refuse(in, python->type_error, value, "None");
     }
     if (IS_FLOAT(type)) {
         f64 x = python->PyFloat_AsDouble(value);
@@ -62,14 +92,13 @@ static int from_python(const struct python *python, object *name, u8 type, objec
         return 0;
     object *kind = overflow || python->PyErr_ExceptionMatches(python->overflow_error) ? python->overflow_error : python->type_error;
     python->PyErr_Clear();
-    python->PyErr_Format(kind, "%U gave %R; accepted: %s", name, value, accepted[type]);
-    return 0;
+    return refuse(in, kind, value, accepted[type]);
 }
 
 /* Whether compiled code ends. */
 static int leave_python(const struct in_python *in, u8 type, object *value, struct cnp_result *result) {
     const struct python *python = in->python;
-    int ok = value && from_python(python, in->name, type, value, result);
+    int ok = value && from_python(in, type, value, result);
     if (value)
         python->Py_DecRef(value);
     if (!ok)
@@ -117,12 +146,19 @@ static object *values_at(const struct python *python, const struct side_exit *ex
 /* And to a side exit. */
 int cnp_left_python(const struct side_exit *exit, const char *frame, struct cnp_result *result) {
     struct in_python in = enter_python(exit->host, exit->name);
-    object *values, *value = 0;
+    object *point = exit->point, *values, *value = 0;
+    if (!point)
+        in.offset = exit->offset;
     if (in.python->PyErr_Occurred())
         return pass_on(&in);
+    if (point)
+        in.python->Py_IncRef(point);
+    else if (!(point = in.python->PyLong_FromLongLong(exit->offset)))
+        return pass_on(&in);
     if ((values = values_at(in.python, exit, frame))) {
-        value = in.python->PyObject_CallFunctionObjArgs(exit->handler, exit->point, values, (object *)0);
+        value = in.python->PyObject_CallFunctionObjArgs(exit->handler, point, values, (object *)0);
         in.python->Py_DecRef(values);
     }
+    in.python->Py_DecRef(point);
     return leave_python(&in, exit->result_type, value, result);
 }
