@@ -39,6 +39,12 @@ if TYPE_CHECKING:
     from cnp.ir.optable import OpRow, OpTable
 
 
+_PLAIN = {
+    OperandKind.REGISTER_FIELD: OperandKind.PLAIN_REGISTER,
+    OperandKind.CONSTANT_FIELD: OperandKind.PLAIN_CONSTANT,
+}
+
+
 class Encoder:
     """Collects rows; `table` is what they make, and lives as long as this does."""
 
@@ -169,7 +175,7 @@ class Encoder:
             made.n_exits, len(self._parts),
         )  # fmt: skip
         self._instructions.append(row)
-        self._operands += [self._operand(*each) for each in made.words]
+        self._operands += _with_runs([self._operand(*each) for each in made.words])
         for field, relative_to, depth, part in made.targets:
             relation = Relation[relative_to.upper()]
             self._targets.append(GuestTarget(field, relation, part is not None, depth, part or 0))
@@ -177,10 +183,11 @@ class Encoder:
         return len(self._instructions) - 1
 
     def _operand(self, kind: OperandKind, type: int, field: int, value: int) -> GuestOperand:
-        row = self._field_rows[field] if kind is OperandKind.REGISTER_FIELD else None
-        if row is None or row.flags or row.bits > 32:
+        row = self._field_rows[field] if kind in _PLAIN else None
+        if row is None or row.bits > 32 or row.flags & ~(FieldFlag.SIGNED if kind is OperandKind.CONSTANT_FIELD else 0):
             return GuestOperand(kind, type, field, value)
-        return GuestOperand(OperandKind.PLAIN_REGISTER, type, field, value, row.offset, row.shift, 0, row.mask)
+        value = value or row.flags << row.bits - 1
+        return GuestOperand(_PLAIN[kind], type, field, value, row.offset, row.shift, 0, row.mask)
 
     def _bank(self, file: Registers) -> GuestBank:
         if file.initial is None:
@@ -188,6 +195,15 @@ class Encoder:
         if check_number(file.type, file.initial):
             raise UserError(f"{file!r}: initial value {file.initial!r}; accepted: a number that is an {file.type}")
         return GuestBank(file.type, True, 0, self.constant(bits_of(file.type, file.initial)))
+
+
+def _with_runs(operands: list[GuestOperand]) -> list[GuestOperand]:
+    """The same, where heads say how many plain registers follow."""
+    run = 0
+    for each in reversed(operands):
+        each.run = run if each.kind == OperandKind.HEAD else 0
+        run = run + 1 if each.kind == OperandKind.PLAIN_REGISTER else 0
+    return operands
 
 
 def _callees(every: Sequence[Page], called: Mapping[str, CalledOp]) -> list[Any]:

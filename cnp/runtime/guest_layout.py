@@ -41,18 +41,19 @@ class OperandKind(enum.IntEnum):
     HEAD = 0
     PLAIN_REGISTER = 1
     STACK = 2
-    WORD = 3
-    REGISTER = 4
-    REGISTER_FIELD = 5
-    CONSTANT_FIELD = 6
-    OFFSET_FIELD = 7
-    CALLEE_FIELD = 8
-    TARGET = 9
-    TARGETS = 10
-    OWN_LABEL = 11
-    EXIT = 12
-    CELL = 13
-    CELL_FIELD = 14
+    PLAIN_CONSTANT = 3
+    WORD = 4
+    REGISTER = 5
+    REGISTER_FIELD = 6
+    CONSTANT_FIELD = 7
+    OFFSET_FIELD = 8
+    CALLEE_FIELD = 9
+    TARGET = 10
+    TARGETS = 11
+    OWN_LABEL = 12
+    EXIT = 13
+    CELL = 14
+    CELL_FIELD = 15
 
 
 class WalkError(enum.IntEnum):
@@ -177,7 +178,7 @@ class GuestOperand(ctypes.Structure):
         ("value", c_int32),
         ("offset", c_uint8),
         ("shift", c_uint8),
-        ("zero", c_uint16),
+        ("run", c_uint16),
         ("mask", c_uint32),
     )
 

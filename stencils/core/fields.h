@@ -7,7 +7,7 @@
 static inline u64 raw_bits(const u8 *base, const struct guest_field *field) {
     u64 number;
     __builtin_memcpy(&number, base + field->offset, sizeof number);
-    if (field->flags & GUEST_BIG_ENDIAN)
+    if (__builtin_expect(field->flags & GUEST_BIG_ENDIAN, 0))
         number = __builtin_bswap64(number) >> (64 - 8 * field->bytes);
     return number >> field->shift & field->mask;
 }

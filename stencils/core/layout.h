@@ -520,15 +520,16 @@ struct guest_operand {
     u8 type; /* enum type of a constant */
     u16 field;
     s32 value;
-    u8 offset, shift; /* the field's, */
-    u16 zero;
-    u32 mask;         /* of a plain register */
+    u8 offset, shift; /* of a plain operand: the field's, which has up to 32 bits, in order, of the fixed bytes, and neither */
+    u16 run;          /* prefixes' bits in front, nor scale and bias. Of a head: how many plain registers follow at once */
+    u32 mask;
 };
 /* The first are the most frequent. */
 enum guest_operand_kind {
     GUEST_HEAD,           /* of an op: the word is value */
-    GUEST_PLAIN_REGISTER, /* GUEST_REGISTER_FIELD of a field without flags that has up to 32 bits */
+    GUEST_PLAIN_REGISTER, /* GUEST_REGISTER_FIELD, plain and unsigned */
     GUEST_STACK,          /* a place on the operand stack, from the depth in front of the instruction */
+    GUEST_PLAIN_CONSTANT, /* GUEST_CONSTANT_FIELD, plain; `value` is the bit that is its sign, or 0 */
     GUEST_WORD,           /* value */
     GUEST_REGISTER,       /* register `value` of bank `field` */
     GUEST_REGISTER_FIELD, /* the register of bank `value` that the field numbers */

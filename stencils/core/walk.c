@@ -6,62 +6,69 @@
 
 enum { OP_PLACE = 0xff00, OP_CONST32 = 0xff08 };
 
-static int note_targets(struct walker *w, const struct guest *at, u32 row) {
-    struct targets targets = targets_of(w, at, row);
-    w->n_words += targets.row->is_many ? (u64)targets.left - 1 : 0;
-    while (targets.left) {
-        s64 place = next_target(w, at, &targets);
-        if (place < 0 || (u64)place >= w->walk->size)
-            return stray(w, GUEST_TARGET_OUTSIDE, at->start, targets.row->field, place);
-        if (w->marks[place] & IS_TARGET)
-            continue;
-        w->marks[place] |= IS_TARGET;
-        w->label_of[place] = (u32)w->n_labels++;
+static __attribute__((noinline)) int note_targets(struct walker *w, const struct guest *at) {
+    for (u32 row = 0; row < at->row->n_targets; row++) {
+        struct targets targets = targets_of(w, at, row);
+        w->n_words += targets.row->is_many ? (u64)targets.left - 1 : 0;
+        while (targets.left) {
+            s64 place = next_target(w, at, &targets);
+            if (place < 0 || (u64)place >= w->walk->size)
+                return stray(w, GUEST_TARGET_OUTSIDE, at->start, targets.row->field, place);
+            if (w->marks[place] & IS_TARGET)
+                continue;
+            w->marks[place] |= IS_TARGET;
+            w->label_of[place] = (u32)w->n_labels++;
+        }
     }
     return 1;
 }
 
-/* Reads the instruction at `start`. Most have neither prefixes nor parts, and nothing wrong: that takes a third of the time by
- * itself. */
-static inline int first_look(struct walker *w, struct guest_field opcodes, u32 start, struct guest *at) {
-    const struct guest_page *page = w->table->pages;
-    const struct guest_entry *entry = &w->table->entries[page->first_entry];
-    u32 room = (u32)w->walk->size - start;
-    u64 opcode = room < (u32)opcodes.offset + opcodes.bytes ? ~0ull : raw_bits(w->code + start, &opcodes);
-    if (opcode < page->n_entries && entry[opcode].kind == GUEST_INSTRUCTION) {
-        set_plain(at, &w->table->instructions[entry[opcode].row], start);
-        w->row_of[start] = entry[opcode].row + 1;
-        if (room >= at->row->length)
-            return 1;
-    }
-    w->row_of[start] = 0;
-    return read_instruction(w, start, at);
+/* The row and one of the instruction at `start`, if it has neither prefixes nor parts and nothing is wrong; else 0. */
+static inline u32 plain_row(const struct walker *w, const struct guest_field *opcodes, u32 start, u32 size) {
+    const struct guest_table *table = w->table;
+    const struct guest_page *page = table->pages;
+    if (size - start < (u32)opcodes->offset + opcodes->bytes)
+        return 0;
+    u64 opcode = raw_bits(w->code + start, opcodes);
+    const struct guest_entry *entry = &table->entries[page->first_entry + opcode];
+    if (opcode >= page->n_entries || entry->kind != GUEST_INSTRUCTION || size - start < table->instructions[entry->row].length)
+        return 0;
+    return entry->row + 1;
 }
 
 static __attribute__((noinline)) int find_instructions(struct walker *w) {
     const struct guest_field opcodes = w->table->fields[w->table->pages->field];
+    const struct guest_instruction *row;
     struct guest at;
-    u32 size = (u32)w->walk->size;
-    u64 words = 0, ops = 0, constants = 0, own_labels = 0, exits = 0;
-    for (u32 k = 0; k < size; k = at.end) {
-        if (!first_look(w, opcodes, k, &at))
-            return 0;
-        w->marks[k] |= BEGINS;
-        words += at.row->n_operands;
-        ops += at.row->n_ops;
-        constants += at.row->n_constants;
-        own_labels += at.row->n_labels;
-        exits += at.row->n_exits;
-        for (u32 t = 0; t < at.row->n_targets; t++)
-            if (!note_targets(w, &at, t))
+    u64 own_labels = 0;
+    for (u32 k = 0, end, size = (u32)w->walk->size; k < size; k = end) {
+        u32 plain = w->row_of[k] = plain_row(w, &opcodes, k, size);
+        if (plain) {
+            row = &w->table->instructions[plain - 1];
+            end = k + row->length;
+        } else {
+            if (!read_instruction(w, k, &at))
                 return 0;
+            row = at.row;
+            end = at.end;
+        }
+        w->marks[k] |= BEGINS;
+        w->n_words += row->n_operands;
+        w->n_ops += row->n_ops;
+        w->n_constants += row->n_constants;
+        w->n_exits += row->n_exits;
+        own_labels += row->n_labels;
+        if (row->n_targets) {
+            if (plain)
+                set_plain(&at, row, k);
+            if (!note_targets(w, &at))
+                return 0;
+        }
+        if (end == size && !row->ends && !w->table->has_stack)
+            return stray(w, GUEST_FALLS_OFF, k, 0, 0);
     }
-    if (!w->table->has_stack && !at.row->ends)
-        return stray(w, GUEST_FALLS_OFF, at.start, 0, 0);
-    w->n_words += words + 2 * w->n_labels;
-    w->n_ops = ops + w->n_labels;
-    w->n_constants = constants;
-    w->n_exits = exits;
+    w->n_words += 2 * w->n_labels;
+    w->n_ops += w->n_labels;
     int is_small = w->n_ops + own_labels <= MOST_GUEST_BYTES && w->n_constants + w->table->n_constants < CONSTANT_WORD;
     return is_small || stray(w, GUEST_TOO_LARGE, 0, 0, 0);
 }
@@ -71,8 +78,8 @@ static inline void put_op(struct walker *w, u32 head, u32 offset) {
     w->offsets[w->n_ops++] = offset;
 }
 
-static int constant_word(struct walker *w, const struct guest *at, const struct guest_operand *operand, u32 *word) {
-    s64 value = field_value(w, at, operand->field);
+static inline int constant_word(
+    struct walker *w, const struct guest *at, const struct guest_operand *operand, s64 value, u32 *word) {
     if (operand->type == TYPE_I32 && (value < -0x80000000ll || value > 0xffffffffll))
         return stray(w, GUEST_CONSTANT_OUT_OF_RANGE, at->start, operand->field, value);
     *word = CONSTANT_WORD | (u32)w->n_constants;
@@ -91,9 +98,12 @@ static u32 cell_address(struct walker *w, u32 number) {
     return CONSTANT_WORD | (u32)w->n_constants++;
 }
 
-static u32 *put_targets(struct walker *w, const struct guest *at, const struct guest_operand *operand, u32 *word) {
+/* Puts an operand to `word`; returns the place behind, or 0 with an error. So do those that follow. */
+static __attribute__((noinline)) u32 *put_targets(
+    struct walker *w, const struct guest *at, const struct guest_operand *operand, u32 *word) {
     struct targets targets = targets_of(w, at, (u32)operand->value);
-    word[-(s64)operand->field] += PACKED_HEAD(0, targets.left);
+    if (targets.row->is_many)
+        word[-(s64)operand->field] += PACKED_HEAD(0, targets.left);
     while (targets.left) {
         s64 place = next_target(w, at, &targets);
         if (!check_target(w, at, targets.row, place))
@@ -103,84 +113,105 @@ static u32 *put_targets(struct walker *w, const struct guest *at, const struct g
     return word;
 }
 
-/* Of an operand that is not among the frequent ones; returns the place behind, or 0 with an error. */
+static __attribute__((noinline)) u32 *put_field(
+    struct walker *w, const struct guest *at, const struct guest_operand *operand, u32 *word) {
+    const struct walk *walk = w->walk;
+    s64 value = field_value(w, at, operand->field), limit;
+    u32 error;
+    switch (operand->kind) {
+    case GUEST_CONSTANT_FIELD: return constant_word(w, at, operand, value, word) ? word + 1 : 0;
+    case GUEST_OFFSET_FIELD:
+        *word = (u32)value;
+        if (value > -0x80000000ll && value <= 0x7fffffff)
+            return word + 1;
+        return stray(w, GUEST_OFFSET_OUT_OF_RANGE, at->start, operand->field, value), (u32 *)0;
+    case GUEST_CALLEE_FIELD: limit = walk->n_callees, error = GUEST_NO_SUCH_CALLEE; break;
+    case GUEST_CELL_FIELD: limit = walk->n_field_cells, error = GUEST_NO_SUCH_CELL; break;
+    default: limit = walk->banks[operand->value].count, error = GUEST_NO_SUCH_REGISTER; /* a register */
+    }
+    if ((u64)value >= (u64)limit)
+        return stray(w, error, at->start, operand->field, value), (u32 *)0;
+    if (operand->kind == GUEST_CELL_FIELD)
+        *word = cell_address(w, (u32)value);
+    else
+        *word = (u32)value + (operand->kind == GUEST_CALLEE_FIELD ? (u32)operand->value : walk->banks[operand->value].first);
+    return word + 1;
+}
+
 static __attribute__((noinline)) u32 *put_operand(
     struct walker *w, const struct guest *at, const struct guest_operand *operand, u32 own_label, u32 *word) {
-    const struct guest_span *bank = w->walk->banks;
-    u32 *next = word + 1;
-    s64 value;
     switch (operand->kind) {
-    case GUEST_WORD: *word = (u32)operand->value; return next;
-    case GUEST_REGISTER: *word = bank[operand->field].first + (u32)operand->value; return next;
-    case GUEST_CONSTANT_FIELD: return constant_word(w, at, operand, word) ? next : 0;
-    case GUEST_PLAIN_REGISTER:
-    case GUEST_REGISTER_FIELD:
-        bank += operand->value;
-        value = field_value(w, at, operand->field);
-        *word = bank->first + (u32)value;
-        return (u64)value < bank->count || stray(w, GUEST_NO_SUCH_REGISTER, at->start, operand->field, value) ? next : 0;
-    case GUEST_TARGET: {
-        struct targets target = targets_of(w, at, (u32)operand->value);
-        s64 place = next_target(w, at, &target);
-        *word = w->label_of[place];
-        return check_target(w, at, target.row, place) ? next : 0;
-    }
+    case GUEST_WORD: *word = (u32)operand->value; return word + 1;
+    case GUEST_REGISTER: *word = w->walk->banks[operand->field].first + (u32)operand->value; return word + 1;
+    case GUEST_TARGET:
     case GUEST_TARGETS: return put_targets(w, at, operand, word);
-    case GUEST_OFFSET_FIELD:
-        value = field_value(w, at, operand->field);
-        *word = (u32)value;
-        return (value > -0x80000000ll && value <= 0x7fffffff) ||
-               stray(w, GUEST_OFFSET_OUT_OF_RANGE, at->start, operand->field, value) ? next : 0;
-    case GUEST_CALLEE_FIELD:
-        value = field_value(w, at, operand->field);
-        *word = (u32)(operand->value + (s32)value);
-        return (u64)value < w->walk->n_callees || stray(w, GUEST_NO_SUCH_CALLEE, at->start, operand->field, value) ? next : 0;
+    case GUEST_OWN_LABEL: *word = own_label + (u32)operand->value; return word + 1;
     case GUEST_EXIT:
         *word = own_label + (u32)operand->value;
         if (operand->type)
             note_exit(w, at, operand->field, *word);
-        return next;
-    case GUEST_CELL: *word = cell_address(w, w->walk->n_field_cells + (u32)operand->value); return next;
-    case GUEST_CELL_FIELD:
-        value = field_value(w, at, operand->field);
-        if ((u64)value >= w->walk->n_field_cells)
-            return stray(w, GUEST_NO_SUCH_CELL, at->start, operand->field, value), (u32 *)0;
-        *word = cell_address(w, (u32)value);
-        return next;
-    default: *word = own_label + (u32)operand->value; return next; /* GUEST_OWN_LABEL */
+        return word + 1;
+    case GUEST_CELL: *word = cell_address(w, w->walk->n_field_cells + (u32)operand->value); return word + 1;
+    default: return put_field(w, at, operand, word);
     }
 }
 
 /* How far words are written. */
 struct written {
+    const struct guest_span *banks;
     u32 *word, *offset;
     u32 n_labels;
 };
 
-/* Without GUEST_STACK's registers `stack` is 0. */
-static inline int expand(struct walker *w, const struct guest *at, u32 stack, struct written *to) {
-    const struct guest_operand *operand = &w->table->operands[at->row->first_operand], *end = operand + at->row->n_operands;
-    const u8 *bytes = w->code + at->base;
+static inline u32 plain_bits(const u8 *bytes, const struct guest_operand *operand) {
+    u64 number;
+    __builtin_memcpy(&number, bytes + operand->offset, sizeof number);
+    return (u32)(number >> operand->shift) & operand->mask;
+}
+
+/* Returns the place behind, or 0 with an error. */
+static inline u32 *put_plain_register(
+    struct walker *w, const u8 *bytes, const struct guest_operand *operand, u32 start, const struct written *to, u32 *word) {
+    const struct guest_span *bank = &to->banks[operand->value];
+    u32 index = plain_bits(bytes, operand);
+    if (index >= bank->count)
+        return stray(w, GUEST_NO_SUCH_REGISTER, start, operand->field, index), (u32 *)0;
+    *word = bank->first + index;
+    return word + 1;
+}
+
+/* The instruction of a row that begins at `base`; `at` is it, if it has prefixes or parts. `stack` is the register of the
+ * depth in front. */
+static inline int expand(
+    struct walker *w, struct guest *at, const struct guest_instruction *row, u32 start, u32 base, u32 stack, struct written *to) {
+    const struct guest_operand *operand = &w->table->operands[row->first_operand], *end = operand + row->n_operands;
+    const u8 *bytes = w->code + base;
     u32 *word = to->word;
     for (; operand != end; operand++) {
         if (operand->kind == GUEST_HEAD) {
-            *to->offset++ = at->start;
+            *to->offset++ = start;
             *word++ = (u32)operand->value;
+            for (u32 run = operand->run; run; run--)
+                if (!(word = put_plain_register(w, bytes, ++operand, start, to, word)))
+                    return 0;
         } else if (operand->kind == GUEST_PLAIN_REGISTER) {
-            const struct guest_span *bank = &w->walk->banks[operand->value];
-            u64 number;
-            __builtin_memcpy(&number, bytes + operand->offset, sizeof number);
-            u32 index = (u32)(number >> operand->shift) & operand->mask;
-            if (index >= bank->count) /* which says so */
-                return put_operand(w, at, operand, 0, word) != 0;
-            *word++ = bank->first + index;
-        } else if (operand->kind == GUEST_STACK)
+            if (!(word = put_plain_register(w, bytes, operand, start, to, word)))
+                return 0;
+        } else if (operand->kind == GUEST_STACK) {
             *word++ = stack + (u32)operand->value;
-        else if (!(word = put_operand(w, at, operand, to->n_labels, word)))
-            return 0;
+        } else if (operand->kind == GUEST_PLAIN_CONSTANT) {
+            u64 sign = (u32)operand->value, bits = plain_bits(bytes, operand);
+            *word++ = CONSTANT_WORD | (u32)w->n_constants;
+            w->constants[w->n_constants++] = operand->type == TYPE_F32 ? bits : (bits ^ sign) - sign;
+        } else {
+            if (w->row_of[start])
+                set_plain(at, row, start);
+            if (!(word = put_operand(w, at, operand, to->n_labels, word)))
+                return 0;
+        }
     }
     to->word = word;
-    to->n_labels += at->row->n_labels;
+    to->n_labels += row->n_labels;
     return 1;
 }
 
@@ -200,12 +231,21 @@ static void set_banks(struct walker *w) {
 }
 
 static __attribute__((noinline)) int expand_all(struct walker *w) {
-    struct written to = {.word = w->words + w->n_words, .offset = w->offsets + w->n_ops, .n_labels = (u32)w->n_labels};
-    u32 size = (u32)w->walk->size, stack = 0, bottom = w->table->has_stack ? w->walk->banks[w->table->n_banks - 1].first : 0;
+    struct written to = {w->walk->banks, w->words + w->n_words, w->offsets + w->n_ops, (u32)w->n_labels};
+    const struct guest_instruction *rows = w->table->instructions - 1;
+    u32 stack = 0, bottom = w->depth_of ? to.banks[w->table->n_banks - 1].first : 0;
     struct guest at;
-    for (u32 k = 0; k < size; k = at.end) {
-        instruction_at(w, k, &at);
-        if (w->table->has_stack) {
+    for (u32 k = 0, end, size = (u32)w->walk->size; k < size; k = end) {
+        const struct guest_instruction *row = &rows[w->row_of[k]];
+        u32 base = k;
+        if (row == rows) {
+            read_instruction(w, k, &at);
+            row = at.row;
+            base = at.base;
+            end = at.end;
+        } else
+            end = k + row->length;
+        if (w->depth_of) {
             if (!w->depth_of[k]) /* nothing leads there */
                 continue;
             stack = bottom + w->depth_of[k] - 1;
@@ -215,7 +255,7 @@ static __attribute__((noinline)) int expand_all(struct walker *w) {
             *to.word++ = w->label_of[k];
             *to.offset++ = k;
         }
-        if (!expand(w, &at, stack, &to))
+        if (!expand(w, &at, row, k, base, stack, &to))
             return 0;
     }
     w->n_words = (u64)(to.word - w->words);
