@@ -124,9 +124,9 @@ static char *bytes(u64 *size) {
 
 int main(void) {
     struct guest_table *table;
-    char *rows[8], *spans;
+    char *rows[9], *spans;
     u64 size;
-    for (int k = 0; k < 8; k++) rows[k] = bytes(&size);
+    for (int k = 0; k < 9; k++) rows[k] = bytes(&size);
     table = (struct guest_table *)bytes(&size);
     memcpy(table, rows, sizeof rows);
     spans = bytes(&size);

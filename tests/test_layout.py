@@ -45,6 +45,7 @@ MIRRORED: Mapping[str, type[ctypes.Structure]] = {
     "guest_page": guest_layout.GuestPage,
     "guest_entry": guest_layout.GuestEntry,
     "guest_target": guest_layout.GuestTarget,
+    "guest_part": guest_layout.GuestPart,
     "guest_instruction": guest_layout.GuestInstruction,
     "guest_operand": guest_layout.GuestOperand,
     "guest_bank": guest_layout.GuestBank,

@@ -13,7 +13,7 @@ static inline u64 raw_bits(const u8 *base, const struct guest_field *field) {
 }
 
 /* What a field's bits stand for, where it has anything about it. */
-static s64 flagged_value(const struct guest *at, const struct guest_field *field, u64 number) {
+static inline s64 flagged_value(const struct guest *at, const struct guest_field *field, u64 number) {
     u32 bits = field->bits;
     if (field->flags & GUEST_EXTENDED && at->n_collected) {
         number |= at->collected << bits; /* at most 32 bits each: Python sees to the field's */

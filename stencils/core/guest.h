@@ -72,17 +72,18 @@ static inline struct targets targets_of(struct walker *w, const struct guest *at
     return found;
 }
 
+static __attribute__((noinline)) s64 next_of_many(struct walker *w, const struct guest *at, struct targets *targets) {
+    s64 value = 0;
+    targets->place = read_number(w, at, &w->table->fields[targets->row->field], targets->place, &value);
+    return value;
+}
+
 /* Where one of them is; it may be anywhere. */
-static inline s64 next_target(struct walker *w, const struct guest *at, struct targets *targets) {
+static inline __attribute__((always_inline)) s64 next_target(struct walker *w, const struct guest *at, struct targets *targets) {
     const struct guest_target *row = targets->row;
     u64 from = row->relation == FROM_START ? at->start : row->relation == FROM_END ? at->end : 0;
-    s64 value = 0;
-    if (row->is_many)
-        targets->place = read_number(w, at, &w->table->fields[row->field], targets->place, &value);
-    else
-        value = field_value(w, at, row->field);
     targets->left--;
-    return (s64)(from + (u64)value);
+    return (s64)(from + (u64)(row->is_many ? next_of_many(w, at, targets) : field_value(w, at, row->field)));
 }
 
 static inline int check_target(struct walker *w, const struct guest *at, const struct guest_target *target, s64 place) {

@@ -496,6 +496,7 @@ struct guest_part {
     u16 less;   /* less this field, unless it is NO_GUEST_FIELD */
 };
 enum guest_part_kind { GUEST_NUMBER, GUEST_NUMBERS, GUEST_ALIGNMENT };
+#define MOST_GUEST_TARGETS 32767 /* numbers in a part */
 
 struct guest_instruction {
     u32 first_operand; /* of its template */
@@ -520,8 +521,8 @@ struct guest_operand {
     u8 type; /* enum type of a constant */
     u16 field;
     s32 value;
-    u8 offset, shift; /* of a plain operand: the field's, which has up to 32 bits, in order, of the fixed bytes, and neither */
-    u16 run;          /* prefixes' bits in front, nor scale and bias. Of a head: how many plain registers follow at once */
+    u8 offset, shift; /* of what is plain, and mask: the field's, whose value is nothing but up to 32 bits of the fixed bytes */
+    u16 run;          /* of a head: how many plain registers follow at once */
     u32 mask;
 };
 /* The first are the most frequent. */

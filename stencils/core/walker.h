@@ -3,7 +3,7 @@
 #define CNP_WALKER_H
 #include "layout.h"
 
-enum { MOST_GUEST_BYTES = 1 << 26, MOST_COLLECTED_BITS = 32, MOST_GUEST_TARGETS = 32767 };
+enum { MOST_GUEST_BYTES = 1 << 26, MOST_COLLECTED_BITS = 32 };
 /* Of a byte of the code, and of the place behind the last. */
 enum guest_mark { BEGINS = 1, IS_TARGET = 2 };
 
