@@ -101,8 +101,10 @@ class Cursor:
                 self._values[id(part)] = self._number(part)
             else:
                 count, *less = map(self._value, part.counts)
-                for _ in range(min(count - sum(less), MOST_TARGETS)):
+                left = count - sum(less)
+                while 0 < left <= MOST_TARGETS and self.place < len(code):
                     self._number(part.each)
+                    left -= 1
 
     def _value(self, field: Field) -> int:
         if id(field) in self._values:
