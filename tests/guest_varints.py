@@ -1,4 +1,4 @@
-"""A guest whose instructions say how long they are: LEB128 numbers, fields behind them, tables of targets, alignment."""
+"""A guest whose instructions say how long they are: varints, fields behind them, tables of targets, alignment."""
 
 from __future__ import annotations
 
@@ -7,8 +7,21 @@ import random
 from guest_machines import FUEL, Guest, OutOfFuel, signed
 
 from cnp import i32, i64
-from cnp.bytecode import Align, Field, Instruction, Page, Prefix, Registers, Table, Target, Targets, Variable, Varint
-from cnp.bytecode import pop, push
+from cnp.bytecode import (
+    Align,
+    Field,
+    Instruction,
+    Page,
+    Prefix,
+    Registers,
+    Table,
+    Target,
+    Targets,
+    Variable,
+    Varint,
+    pop,
+    push,
+)
 
 LOCALS = Registers(i64, 16, "local", initial=0)
 STACK = Registers(i64, 8, "stack")
@@ -38,7 +51,9 @@ TABLE = Table(
                 "add_number", ("i64_add", LOCALS[LOCAL], LOCALS[LOCAL], NUMBER), then=[LOCAL, Varint(7), NUMBER]
             ),
             0x05: Instruction("xor", ("i64_xor", LOCALS[LOCAL], LOCALS[LOCAL], BEHIND), then=[LOCAL, BEHIND]),
-            0x06: Instruction("sum", ("i64_const", WIDE, EXTENDED), ("i64_add", push, WIDE, NUMBER), length=2, then=[NUMBER]),
+            0x06: Instruction(
+                "sum", ("i64_const", WIDE, EXTENDED), ("i64_add", push, WIDE, NUMBER), length=2, then=[NUMBER]
+            ),
             0x10: Instruction("add", ("i64_add", push, pop, pop)),
             0x11: Instruction("sub", ("i64_sub", push, pop, pop)),
             0x30: Instruction("jump", ("jump", BY), then=[BY.field]),
@@ -58,7 +73,9 @@ TABLE = Table(
                 then=[Align(4), DEFAULT.field, LOW, BEHIND_HIGH, CASES],
             ),
             _WIDE: Prefix(None, 2, collects=Field(1)),
-            _RARE: Prefix(Page(Field(0), {0x00: Instruction("far", ("i64_const", push, NUMBER), then=[NUMBER])}, length=1)),
+            _RARE: Prefix(
+                Page(Field(0), {0x00: Instruction("far", ("i64_const", push, NUMBER), then=[NUMBER])}, length=1)
+            ),
         },
         length=1,
     ),
@@ -133,7 +150,7 @@ def run(code: bytes, arguments: list[int], at: int = 0) -> int:
         elif op == 0x40:
             count, at = leb(code, at, False)
             index, place = stack.pop() % 2**32, 0
-            for number in range(min(index, count) + 1):
+            for _ in range(min(index, count) + 1):
                 place, at = leb(code, at, False)
             at = place
         else:

@@ -28,15 +28,13 @@ class Instruction:
     - the callee of a call: what Function.call takes, or a Field that numbers the callees of Table.function
 
     `length` is in bytes, without prefixes, up to 65535; by default the page's. `then` are up to 16 parts that follow
-    these bytes, one behind the other: Varints, Targets (once), Align, and Fields, whose offset is from where the part in
-    front ends.
+    these bytes, one behind the other: Varints, Targets (once), Align, and Fields, whose offset is from where the part
+    in front ends.
     """
 
     __slots__ = ("length", "name", "ops", "then")
 
-    def __init__(
-        self, name: str, *ops: tuple[Any, ...], length: int | None = None, then: Sequence[Part] = ()
-    ) -> None:
+    def __init__(self, name: str, *ops: tuple[Any, ...], length: int | None = None, then: Sequence[Part] = ()) -> None:
         self.name = name
         self.ops = ops
         self.length = None if length is None else within(f"instruction {name!r}: length", length, 1, 65535)
@@ -75,7 +73,9 @@ class Page:
         within("page: bits of the opcode", opcode.bits, 1, 16)
         is_plain = (opcode.scale, opcode.bias, opcode.signed, opcode.extended) == (1, 0, False, False)
         if not is_plain or isinstance(opcode, Varint):
-            raise UserError("page: the opcode has a sign, a scale, a bias, an extension or any length; accepted: plain bits")
+            raise UserError(
+                "page: the opcode is a varint, or has sign, scale, bias or extension; accepted: plain bits"
+            )
         for value in instructions:
             within("page: opcode", value, 0, 2**opcode.bits - 1)
         self.opcode = opcode

@@ -87,7 +87,7 @@ def checked(place: str, then: Sequence[Part]) -> tuple[Part, ...]:
 
 
 class Cursor:
-    """Reads parts, as the core has them, to say where instructions are. What is missing, or wrong, ends what is there."""
+    """Reads parts as the core does, to say where they end; what is missing or wrong ends them somewhere."""
 
     def __init__(self, code: bytes, base: int, place: int, then: Sequence[Part]) -> None:
         self._code = code

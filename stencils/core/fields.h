@@ -44,9 +44,10 @@ static u32 read_varint(struct walker *w, const struct guest *at, const struct gu
         if (place + k >= w->walk->size)
             return (u32)stray(w, GUEST_TRUNCATED, at->start, 0, (s64)w->walk->size);
         u32 byte = w->code[place + k], left = field->bits - 7 * k;
-        s64 group = field->flags & GUEST_SIGNED ? (s64)((u64)byte << 57) >> 57 : byte; /* if it is the last */
         if (byte < 0x80) {
-            if (left < 7 && group >> left != 0 && group >> (left - 1) != -1)
+            int is_signed = field->flags & GUEST_SIGNED;
+            s64 group = is_signed ? (s64)((u64)byte << 57) >> 57 : byte, beyond = left < 7 ? group >> (left - is_signed) : 0;
+            if (beyond != 0 && beyond != -1)
                 break;
             *number = (*number | (u64)group << 7 * k) & field->mask;
             return place + k + 1;
