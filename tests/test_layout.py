@@ -110,6 +110,7 @@ ENUMERATIONS: Mapping[str, Mapping[str, int]] = {
     "guest_field_flag": {f"GUEST_{each.name}": each.value for each in guest_layout.FieldFlag},
     "guest_entry_kind": {f"GUEST_{each.name}": each for each in guest_layout.EntryKind},
     "guest_relation": {f"FROM_{each.name}": each for each in guest_layout.Relation},
+    "guest_part_kind": {f"GUEST_{each.name}": each for each in guest_layout.PartKind},
     "guest_operand_kind": {f"GUEST_{each.name}": each for each in guest_layout.OperandKind},
     "walk_error": {
         each.name if each is guest_layout.WalkError.WALKED else f"GUEST_{each.name}": each

@@ -184,6 +184,8 @@ class Encoder:
 
     def _operand(self, kind: OperandKind, type: int, field: int, value: int) -> GuestOperand:
         row = self._field_rows[field] if kind in _PLAIN else None
+        if row is not None and row.flags & FieldFlag.IN_PART and kind is OperandKind.REGISTER_FIELD:
+            return GuestOperand(OperandKind.PART_REGISTER, type, field, value, row.part)
         if row is None or row.bits > 32 or row.flags & ~(FieldFlag.SIGNED if kind is OperandKind.CONSTANT_FIELD else 0):
             return GuestOperand(kind, type, field, value)
         value = value or row.flags << row.bits - 1

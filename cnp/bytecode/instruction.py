@@ -73,9 +73,7 @@ class Page:
         within("page: bits of the opcode", opcode.bits, 1, 16)
         is_plain = (opcode.scale, opcode.bias, opcode.signed, opcode.extended) == (1, 0, False, False)
         if not is_plain or isinstance(opcode, Varint):
-            raise UserError(
-                "page: the opcode is a varint, or has sign, scale, bias or extension; accepted: plain bits"
-            )
+            raise UserError("page: the opcode is a varint, or has sign, scale, bias or extension; accepted: plain bits")
         for value in instructions:
             within("page: opcode", value, 0, 2**opcode.bits - 1)
         self.opcode = opcode

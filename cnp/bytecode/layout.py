@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from cnp.bytecode.parts import Part
 
 
+_SIGN = 0x40  # of a varint of one byte
+
+
 class Layout:
     """Where an instruction's numbers are: in the `length` bytes that it always has, or in a part that follows."""
 
@@ -40,7 +43,10 @@ class Layout:
         if isinstance(part, Align):
             return GuestPart(PartKind.ALIGNMENT, part.unit)
         if not isinstance(part, Targets):
-            return GuestPart(PartKind.NUMBER, 0, self._encoder.field(part, number))
+            row = self._encoder.field(part, number)
+            if isinstance(part, Varint) and part.bits >= 7 and (part.scale, part.bias) == (1, 0):
+                return GuestPart(PartKind.PLAIN_VARINT, _SIGN * part.signed, row)
+            return GuestPart(PartKind.NUMBER, 0, row)
         place = f"{place}, part {number}"
         for field in part.counts:
             if (self.part(field) or 0) > number:

@@ -42,18 +42,19 @@ class OperandKind(enum.IntEnum):
     PLAIN_REGISTER = 1
     STACK = 2
     PLAIN_CONSTANT = 3
-    WORD = 4
-    REGISTER = 5
-    REGISTER_FIELD = 6
-    CONSTANT_FIELD = 7
-    OFFSET_FIELD = 8
-    CALLEE_FIELD = 9
-    TARGET = 10
-    TARGETS = 11
-    OWN_LABEL = 12
-    EXIT = 13
-    CELL = 14
-    CELL_FIELD = 15
+    PART_REGISTER = 4
+    WORD = 5
+    REGISTER = 6
+    REGISTER_FIELD = 7
+    CONSTANT_FIELD = 8
+    OFFSET_FIELD = 9
+    CALLEE_FIELD = 10
+    TARGET = 11
+    TARGETS = 12
+    OWN_LABEL = 13
+    EXIT = 14
+    CELL = 15
+    CELL_FIELD = 16
 
 
 class WalkError(enum.IntEnum):
@@ -129,9 +130,10 @@ class GuestTarget(ctypes.Structure):
 class PartKind(enum.IntEnum):
     """`enum guest_part_kind`."""
 
-    NUMBER = 0
-    NUMBERS = 1
-    ALIGNMENT = 2
+    PLAIN_VARINT = 0
+    NUMBER = 1
+    NUMBERS = 2
+    ALIGNMENT = 3
 
 
 class GuestPart(ctypes.Structure):

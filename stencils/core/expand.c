@@ -66,6 +66,14 @@ static __attribute__((noinline)) u32 *put_field(
 static __attribute__((noinline)) u32 *put_operand(
     struct walker *w, const struct guest *at, const struct guest_operand *operand, u32 own_label, u32 *word) {
     switch (operand->kind) {
+    case GUEST_PART_REGISTER: {
+        const struct guest_span *bank = &w->walk->banks[operand->value];
+        s64 index = at->parts[operand->offset];
+        if ((u64)index >= bank->count)
+            return stray(w, GUEST_NO_SUCH_REGISTER, at->start, operand->field, index), (u32 *)0;
+        *word = bank->first + (u32)index;
+        return word + 1;
+    }
     case GUEST_WORD: *word = (u32)operand->value; return word + 1;
     case GUEST_REGISTER: *word = w->walk->banks[operand->field].first + (u32)operand->value; return word + 1;
     case GUEST_TARGET:
@@ -129,7 +137,7 @@ static inline int expand(
             *word++ = CONSTANT_WORD | (u32)w->n_constants;
             w->constants[w->n_constants++] = operand->type == TYPE_F32 ? bits : (bits ^ sign) - sign;
         } else {
-            if (w->row_of[start])
+            if (IS_PLAIN(w->row_of[start]))
                 set_plain(at, row, start);
             if (!(word = put_operand(w, at, operand, to->n_labels, word)))
                 return 0;
@@ -146,15 +154,18 @@ static __attribute__((noinline)) int expand_all(struct walker *w) {
     u32 stack = 0, bottom = w->depth_of ? to.banks[w->table->n_banks - 1].first : 0;
     struct guest at;
     for (u32 k = 0, end, size = (u32)w->walk->size; k < size; k = end) {
-        const struct guest_instruction *row = &rows[w->row_of[k]];
+        const struct guest_instruction *row;
+        u32 plain = w->row_of[k];
         u32 base = k;
-        if (row == rows) {
-            read_instruction(w, k, &at);
+        if (IS_PLAIN(plain)) {
+            row = &rows[plain];
+            end = k + row->length;
+        } else {
+            read_again(w, k, &at);
             row = at.row;
             base = at.base;
             end = at.end;
-        } else
-            end = k + row->length;
+        }
         if (w->depth_of) {
             if (!w->depth_of[k]) /* nothing leads there */
                 continue;

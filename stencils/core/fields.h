@@ -1,4 +1,4 @@
-/* Numbers in the bytes of a guest's instruction: where they are, also behind others of any length, and what they are. */
+/* Numbers in the bytes of a guest's instruction, also in parts of any length: where they are, and what they are. */
 #ifndef CNP_FIELDS_H
 #define CNP_FIELDS_H
 #include "walker.h"
@@ -24,15 +24,17 @@ static inline s64 flagged_value(const struct guest *at, const struct guest_field
     return (s64)(field->flags & GUEST_SCALED ? number * (u64)(s64)field->scale + (u64)field->bias : number);
 }
 
-static s64 value_in_part(struct walker *w, const struct guest *at, const struct guest_field *field);
-
-static inline s64 field_value(struct walker *w, const struct guest *at, u32 row) {
+static inline s64 field_value(const struct walker *w, const struct guest *at, u32 row) {
     const struct guest_field *field = &w->table->fields[row];
     if (!field->flags)
         return (s64)raw_bits(w->code + at->base, field);
     if (field->flags & GUEST_IN_PART)
-        return value_in_part(w, at, field);
+        return at->parts[field->part];
     return flagged_value(at, field, raw_bits(w->code + at->base, field));
+}
+
+static u32 truncated(struct walker *w, const struct guest *at) {
+    return (u32)stray(w, GUEST_TRUNCATED, at->start, 0, (s64)w->walk->size);
 }
 
 /* LEB128. Of the last of the bytes that there may be, what goes beyond the field's bits has to be their sign, or 0. Returns
@@ -42,7 +44,7 @@ static u32 read_varint(struct walker *w, const struct guest *at, const struct gu
     *number = 0;
     for (u32 k = 0; k < most; k++) {
         if (place + k >= w->walk->size)
-            return (u32)stray(w, GUEST_TRUNCATED, at->start, 0, (s64)w->walk->size);
+            return truncated(w, at);
         u32 byte = w->code[place + k], left = field->bits - 7 * k;
         if (byte < 0x80) {
             int is_signed = field->flags & GUEST_SIGNED;
@@ -57,15 +59,15 @@ static u32 read_varint(struct walker *w, const struct guest *at, const struct gu
     return (u32)stray(w, GUEST_VARINT_TOO_LONG, at->start, field->bits, place);
 }
 
-/* A number of a part, which begins at `place`. Returns where it ends, or 0 with an error. */
-static u32 read_number(struct walker *w, const struct guest *at, const struct guest_field *field, u32 place, s64 *value) {
+/* A number of a part that begins at `place`. Returns where it ends, or 0 with an error. */
+static __attribute__((noinline)) u32 read_number(struct walker *w, const struct guest *at, const struct guest_field *field, u32 place, s64 *value) {
     u64 number;
     u32 end = place + field->offset + field->bytes;
     if (field->flags & GUEST_VARINT) {
         if (!(end = read_varint(w, at, field, place, &number)))
             return 0;
     } else if (end > w->walk->size)
-        return (u32)stray(w, GUEST_TRUNCATED, at->start, 0, (s64)w->walk->size);
+        return truncated(w, at);
     else
         number = raw_bits(w->code + place, field);
     *value = flagged_value(at, field, number);
@@ -73,42 +75,43 @@ static u32 read_number(struct walker *w, const struct guest *at, const struct gu
 }
 
 /* How many numbers a part has; more than there may be if there are not so many. */
-static inline u64 count_of(struct walker *w, const struct guest *at, const struct guest_part *part) {
+static inline u64 count_of(const struct walker *w, const struct guest *at, const struct guest_part *part) {
     u64 count = (u64)field_value(w, at, part->count);
     return part->less == NO_GUEST_FIELD ? count : count - (u64)field_value(w, at, part->less);
 }
 
-/* Where a part ends that begins at `place`, or 0 with an error. */
-static u32 end_of_part(struct walker *w, const struct guest *at, const struct guest_part *part, u32 place) {
-    const struct guest_field *field = &w->table->fields[part->field];
-    s64 value;
-    if (part->kind == GUEST_NUMBER)
-        return read_number(w, at, field, place, &value);
-    if (part->kind == GUEST_ALIGNMENT) {
-        place += (part->unit - place % part->unit) % part->unit;
-        return place <= w->walk->size ? place : (u32)stray(w, GUEST_TRUNCATED, at->start, 0, (s64)w->walk->size);
-    }
+static u32 read_numbers(struct walker *w, const struct guest *at, const struct guest_part *part, u32 place) {
     u64 count = count_of(w, at, part);
+    s64 value;
     if (count > MOST_GUEST_TARGETS)
-        return (u32)stray(w, GUEST_BAD_COUNT, at->start, part->count, (s64)count);
+        return (u32)stray(w, GUEST_BAD_COUNT, at->start, part->count, (s64)field_value(w, at, part->count));
     for (; count && place; count--)
-        place = read_number(w, at, field, place, &value);
+        place = read_number(w, at, &w->table->fields[part->field], place, &value);
     return place;
 }
 
-/* Where a part of the instruction begins, or behind the last one, or 0 with an error. */
-static u32 place_of_part(struct walker *w, const struct guest *at, u32 part) {
-    const struct guest_part *parts = &w->table->parts[at->row->first_part];
-    u32 place = at->base + at->row->length;
-    for (u32 k = 0; k < part && place; k++)
-        place = end_of_part(w, at, &parts[k], place);
+/* Reads the parts of an instruction, whose row and base are known. Returns where it ends, or 0 with an error. */
+static u32 read_parts(struct walker *w, struct guest *at) {
+    const struct guest_part *part = &w->table->parts[at->row->first_part], *end = part + at->row->n_parts;
+    const u8 *code = w->code;
+    u32 place = at->base + at->row->length, size = (u32)w->walk->size;
+    for (s64 *found = at->parts; part != end && place; part++, found++) {
+        u32 byte = code[place]; /* there is room behind the last one */
+        if (part->kind == GUEST_PLAIN_VARINT && byte < 0x80 && place < size) { /* as most */
+            *found = (s32)(byte ^ part->unit) - part->unit;
+            place++;
+            continue;
+        }
+        *found = place;
+        if (part->kind <= GUEST_NUMBER)
+            place = read_number(w, at, &w->table->fields[part->field], place, found);
+        else if (part->kind == GUEST_NUMBERS)
+            place = read_numbers(w, at, part, place);
+        else {
+            place += (part->unit - place % part->unit) % part->unit;
+            place = place <= size ? place : truncated(w, at);
+        }
+    }
     return place;
-}
-
-/* All parts have been read before, and nothing is wrong with them. */
-static __attribute__((noinline)) s64 value_in_part(struct walker *w, const struct guest *at, const struct guest_field *field) {
-    s64 value = 0;
-    read_number(w, at, field, place_of_part(w, at, field->part), &value);
-    return value;
 }
 #endif

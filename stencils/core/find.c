@@ -57,13 +57,17 @@ static __attribute__((noinline)) int find_instructions(struct walker *w) {
                 return 0;
             row = at.row;
             end = at.end;
+            if (at.base == k)
+                w->row_of[k] = (u32)(row - opcodes.rows + 1) | IN_PARTS;
         }
         w->marks[k] |= BEGINS;
         w->n_words += row->n_operands;
         w->n_ops += row->n_ops;
         w->n_constants += row->n_constants;
-        w->n_exits += row->n_exits;
-        own_labels += row->n_labels;
+        if (row->n_labels) { /* those of exits among them */
+            own_labels += row->n_labels;
+            w->n_exits += row->n_exits;
+        }
         if (row->n_targets) {
             if (plain)
                 set_plain(&at, row, k);

@@ -7,7 +7,9 @@
 static __attribute__((noinline)) int read_instruction(struct walker *w, u32 start, struct guest *at) {
     const struct guest_table *table = w->table;
     u32 size = (u32)w->walk->size, page = 0;
-    *at = (struct guest){.start = start, .base = start};
+    at->start = at->base = start;
+    at->n_collected = 0;
+    at->collected = 0;
     for (;;) {
         const struct guest_page *where = &table->pages[page];
         const struct guest_field *field = &table->fields[where->field];
@@ -21,7 +23,7 @@ static __attribute__((noinline)) int read_instruction(struct walker *w, u32 star
             at->row = &table->instructions[entry->row];
             if (size - at->base < at->row->length)
                 return stray(w, GUEST_TRUNCATED, start, 0, size);
-            at->end = place_of_part(w, at, at->row->n_parts);
+            at->end = read_parts(w, at);
             return at->end != 0;
         }
         if (size - at->base < entry->skip)
@@ -48,13 +50,23 @@ static inline void set_plain(struct guest *at, const struct guest_instruction *r
     at->n_collected = 0;
 }
 
+static __attribute__((noinline)) void read_again(struct walker *w, u32 start, struct guest *at) {
+    u32 row = w->row_of[start] & ~IN_PARTS;
+    if (!row)
+        read_instruction(w, start, at);
+    else {
+        set_plain(at, &w->table->instructions[row - 1], start);
+        at->end = read_parts(w, at);
+    }
+}
+
 /* The same, once all have been read and none is wrong. */
 static inline void instruction_at(struct walker *w, u32 start, struct guest *at) {
     u32 row = w->row_of[start];
-    if (row)
+    if (IS_PLAIN(row))
         set_plain(at, &w->table->instructions[row - 1], start);
     else
-        read_instruction(w, start, at);
+        read_again(w, start, at);
 }
 
 /* The targets of a row, one or, in a part, many. */
@@ -67,7 +79,7 @@ static inline struct targets targets_of(struct walker *w, const struct guest *at
     struct targets found = {.row = &w->table->targets[at->row->first_target + row], .left = 1};
     if (found.row->is_many) {
         found.left = (u32)count_of(w, at, &w->table->parts[at->row->first_part + found.row->part]);
-        found.place = place_of_part(w, at, found.row->part);
+        found.place = (u32)at->parts[found.row->part];
     }
     return found;
 }

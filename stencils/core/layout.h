@@ -490,12 +490,14 @@ enum guest_relation { FROM_START, FROM_END, FROM_ZERO };
 /* What follows the bytes that an instruction always has: one begins where the one in front of it ends. */
 struct guest_part {
     u8 kind;    /* enum guest_part_kind */
-    u8 unit;    /* of an alignment: up to a multiple of it, from the first byte of the function */
+    u8 unit;    /* of an alignment: up to a multiple of it, from the first byte of the function; a plain varint's sign, or 0 */
     u16 field;  /* the number's, or each number's */
     u16 count;  /* field of how many there are, */
     u16 less;   /* less this field, unless it is NO_GUEST_FIELD */
 };
-enum guest_part_kind { GUEST_NUMBER, GUEST_NUMBERS, GUEST_ALIGNMENT };
+/* Plain: of seven bits or more, neither scale nor bias. */
+enum guest_part_kind { GUEST_PLAIN_VARINT, GUEST_NUMBER, GUEST_NUMBERS, GUEST_ALIGNMENT };
+#define MOST_GUEST_PARTS 16
 #define MOST_GUEST_TARGETS 32767 /* numbers in a part */
 
 struct guest_instruction {
@@ -531,6 +533,7 @@ enum guest_operand_kind {
     GUEST_PLAIN_REGISTER, /* GUEST_REGISTER_FIELD, plain and unsigned */
     GUEST_STACK,          /* a place on the operand stack, from the depth in front of the instruction */
     GUEST_PLAIN_CONSTANT, /* GUEST_CONSTANT_FIELD, plain; `value` is the bit that is its sign, or 0 */
+    GUEST_PART_REGISTER,  /* GUEST_REGISTER_FIELD of a part, whose number is `offset` */
     GUEST_WORD,           /* value */
     GUEST_REGISTER,       /* register `value` of bank `field` */
     GUEST_REGISTER_FIELD, /* the register of bank `value` that the field numbers */

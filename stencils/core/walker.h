@@ -6,6 +6,8 @@
 enum { MOST_GUEST_BYTES = 1 << 26, MOST_COLLECTED_BITS = 32 };
 /* Of a byte of the code, and of the place behind the last. */
 enum guest_mark { BEGINS = 1, IS_TARGET = 2 };
+#define IN_PARTS 0x80000000u
+#define IS_PLAIN(row) ((row) - 1 < IN_PARTS - 1)
 
 struct walker {
     const struct guest_table *table;
@@ -14,7 +16,7 @@ struct walker {
     u8 *code; /* a copy with some room behind it, that nobody changes meanwhile */
     u8 *marks;
     u32 *label_of; /* of a byte that is a target */
-    u32 *row_of;   /* of a byte where an instruction begins, its row and one; 0 if it has prefixes or parts */
+    u32 *row_of;   /* of a byte where an instruction begins, its row and one; with IN_PARTS if it has any; 0 if it has prefixes */
     u32 *depth_of; /* of an instruction that is reached, and one: 0 if it is not */
     u32 *waiting;  /* targets that are reached, but have not been gone through */
     u32 n_waiting;
@@ -31,6 +33,7 @@ struct guest {
     u32 start, base, end; /* of its prefixes, of itself, behind it */
     u32 n_collected;      /* bits of prefixes */
     u64 collected;        /* which they are, if there are any */
+    s64 parts[MOST_GUEST_PARTS]; /* of each its number, or where its first one is */
 };
 
 static __attribute__((noinline, cold)) int stray(struct walker *w, u32 error, u32 offset, u32 field, s64 value) {
