@@ -18,14 +18,14 @@ pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="NOT TESTED: no ste
 SOURCE = Path(__file__).parent / "c_host" / "varints.c"
 SANITIZERS = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-Wall", "-Wextra", "-Werror")
 BAD = {
-    "01ffffffffffffffffff7e": "bytecode offset 0: the varint at byte 1 is too long; accepted: 64 bits, in up to 10 bytes",
-    "0280808080808000" + "33": "bytecode offset 0: the varint at byte 1 is too long; accepted: 32 bits, in up to 5 bytes",
-    "0100" + "40808002": "bytecode offset 2: targets are counted by 32768; accepted: what makes them 0 to 32767",
-    "0100" + "40ffff01": "bytecode offset 2: the instruction goes on past the last of 6 bytes",
-    "0180": "bytecode offset 0: the instruction goes on past the last of 2 bytes",
-    "0100" + "400105": "bytecode offset 2: the instruction goes on past the last of 5 bytes",
-    "300001" + "8000" + "010033": "bytecode offset 0: jump to 1, the middle of an instruction",
-    "029001" + "33": "bytecode offset 0: there is no register 144",
+    "01ffffffffffffffffff7e": "0: the varint at byte 1 is too long; accepted: 64 bits, in up to 10 bytes",
+    "0280808080808000" + "33": "0: the varint at byte 1 is too long; accepted: 32 bits, in up to 5 bytes",
+    "0100" + "40808002": "2: targets are counted by 32768; accepted: what makes them 0 to 32767",
+    "0100" + "40ffff01": "2: the instruction goes on past the last of 6 bytes",
+    "0180": "0: the instruction goes on past the last of 2 bytes",
+    "0100" + "400105": "2: the instruction goes on past the last of 5 bytes",
+    "300001" + "8000" + "010033": "0: jump to 1, the middle of an instruction",
+    "029001" + "33": "0: there is no register 144",
 }
 
 
@@ -46,7 +46,7 @@ def test_varints_in_c(tmp_path: Path) -> None:
         lines.append(f"{arguments[0]} {arguments[1]} {code.hex()}")
     for text, message in BAD.items():
         lines.append(f"1 2 {text}")
-        expected.append(f"function 'guest', {message}")
+        expected.append(f"function 'guest', bytecode offset {message}")
     done = run([program], input="\n".join(lines))
     assert (done.returncode, done.stderr) == (0, "")
     found = done.stdout.splitlines()
