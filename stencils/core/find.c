@@ -74,7 +74,7 @@ static __attribute__((noinline)) int find_instructions(struct walker *w) {
             if (!note_targets(w, &at))
                 return 0;
         }
-        if (end == size)
+        if (end >= size)
             break;
     }
     if (!row->ends && !table->has_stack)
