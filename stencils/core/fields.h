@@ -60,7 +60,8 @@ static u32 read_varint(struct walker *w, const struct guest *at, const struct gu
 }
 
 /* A number of a part that begins at `place`. Returns where it ends, or 0 with an error. */
-static __attribute__((noinline)) u32 read_number(struct walker *w, const struct guest *at, const struct guest_field *field, u32 place, s64 *value) {
+static __attribute__((noinline)) u32 read_number(
+    struct walker *w, const struct guest *at, const struct guest_field *field, u32 place, s64 *value) {
     u64 number;
     u32 end = place + field->offset + field->bytes;
     if (field->flags & GUEST_VARINT) {

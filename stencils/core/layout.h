@@ -541,7 +541,7 @@ enum guest_operand_kind {
     GUEST_OFFSET_FIELD,
     GUEST_CALLEE_FIELD, /* the number of a callee, counted from `value` */
     GUEST_TARGET,       /* the label of target `value` of the instruction */
-    GUEST_TARGETS,      /* the labels of target `value`, which is many; `field` words back is the head, which counts the others */
+    GUEST_TARGETS,      /* the labels of target `value`, which is many; the head, `field` words back, counts the others */
     GUEST_OWN_LABEL,
     GUEST_EXIT,       /* the same of a label that is exit `field` of the table; `type` is 1 where it is named first */
     GUEST_CELL,       /* the address of a cell, counted from behind those that fields number */

@@ -16,7 +16,7 @@ struct walker {
     u8 *code; /* a copy with some room behind it, that nobody changes meanwhile */
     u8 *marks;
     u32 *label_of; /* of a byte that is a target */
-    u32 *row_of;   /* of a byte where an instruction begins, its row and one; with IN_PARTS if it has any; 0 if it has prefixes */
+    u32 *row_of;   /* of a byte where an instruction begins, its row and one, and IN_PARTS if it has any; or 0, with prefixes */
     u32 *depth_of; /* of an instruction that is reached, and one: 0 if it is not */
     u32 *waiting;  /* targets that are reached, but have not been gone through */
     u32 n_waiting;
