@@ -51,6 +51,10 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     )
     emit.add_argument("--target", metavar="NAME", help="the machine that it is for (default: this one)")
     emit.add_argument(
+        "--library", action="append", type=Path, default=[], metavar="CNPL",
+        help="an extension library, whose ops FILE may have (may be given again: the same ops for other targets)",
+    )  # fmt: skip
+    emit.add_argument(
         "--function", action="append", metavar="NAME", help="C can call this one (may be given again; default: all)"
     )
     emit.add_argument(
@@ -118,14 +122,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parse(path: Path, library: Path | None = None) -> dict[str, cnp.Function]:
+def _parse(path: Path, library: Path | None = None, *others: Path) -> dict[str, cnp.Function]:
     from cnp.ir.text import parse
 
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ParseError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from None
-    return parse(text, str(path)) if library is None else cnp.load(library).parse(text, str(path))
+    if library is None:
+        return parse(text, str(path))
+    ops = cnp.load(library)
+    for each in others:
+        ops.add_target(each)
+    return ops.parse(text, str(path))
 
 
 def _chosen(functions: dict[str, cnp.Function], name: str | None, path: Path) -> cnp.Function:
@@ -190,7 +199,7 @@ def _emit(options: argparse.Namespace) -> int:
 
     if options.target is not None:
         target_named(options.target)
-    functions = _parse(options.file)
+    functions = _parse(options.file, *options.library)
     if not functions:
         raise UserError(f"{options.file} has no functions")
     names = dict.fromkeys(options.function or functions)

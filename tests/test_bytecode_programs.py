@@ -13,6 +13,7 @@ from unittest import mock
 
 import pytest
 from guest_machines import REGISTER_GUEST, STACK_GUEST, Guest, OutOfFuel, guarded
+from guest_varints import VARINT_GUEST
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from test_random import native_finding
@@ -23,10 +24,10 @@ from cnp.bytecode.instruction import read
 from cnp.ir.verifier import Finding, VerifyCode, find
 from cnp.stencil.sources import stencils_directory
 
-GUESTS = pytest.mark.parametrize("guest", [REGISTER_GUEST, STACK_GUEST], ids=["registers", "stack"])
-WITH_GUARDS = pytest.mark.parametrize(
-    "guest", [REGISTER_GUEST, STACK_GUEST, guarded(STACK_GUEST, 9)], ids=["registers", "stack", "guarded"]
-)
+ALL = {"registers": REGISTER_GUEST, "stack": STACK_GUEST, "varints": VARINT_GUEST}
+WITH_GUARDED = {**ALL, "guarded": guarded(STACK_GUEST, 9)}
+GUESTS = pytest.mark.parametrize("guest", ALL.values(), ids=list(ALL))
+WITH_GUARDS = pytest.mark.parametrize("guest", WITH_GUARDED.values(), ids=list(WITH_GUARDED))
 SETTINGS = settings(derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 
@@ -124,9 +125,9 @@ static char *bytes(u64 *size) {
 
 int main(void) {
     struct guest_table *table;
-    char *rows[8], *spans;
+    char *rows[9], *spans;
     u64 size;
-    for (int k = 0; k < 8; k++) rows[k] = bytes(&size);
+    for (int k = 0; k < 9; k++) rows[k] = bytes(&size);
     table = (struct guest_table *)bytes(&size);
     memcpy(table, rows, sizeof rows);
     spans = bytes(&size);

@@ -45,6 +45,7 @@ MIRRORED: Mapping[str, type[ctypes.Structure]] = {
     "guest_page": guest_layout.GuestPage,
     "guest_entry": guest_layout.GuestEntry,
     "guest_target": guest_layout.GuestTarget,
+    "guest_part": guest_layout.GuestPart,
     "guest_instruction": guest_layout.GuestInstruction,
     "guest_operand": guest_layout.GuestOperand,
     "guest_bank": guest_layout.GuestBank,
@@ -110,6 +111,7 @@ ENUMERATIONS: Mapping[str, Mapping[str, int]] = {
     "guest_field_flag": {f"GUEST_{each.name}": each.value for each in guest_layout.FieldFlag},
     "guest_entry_kind": {f"GUEST_{each.name}": each for each in guest_layout.EntryKind},
     "guest_relation": {f"FROM_{each.name}": each for each in guest_layout.Relation},
+    "guest_part_kind": {f"GUEST_{each.name}": each for each in guest_layout.PartKind},
     "guest_operand_kind": {f"GUEST_{each.name}": each for each in guest_layout.OperandKind},
     "walk_error": {
         each.name if each is guest_layout.WalkError.WALKED else f"GUEST_{each.name}": each

@@ -7,7 +7,7 @@ import threading
 from cnp.backends.requests import Group
 from cnp.errors import LibraryError, Unsupported
 from cnp.ir.callback import Callback
-from cnp.ir.function import Function, library_of
+from cnp.ir.function import Function, library_elsewhere
 from cnp.runtime.code import announce, forget
 from cnp.runtime.default import library_for
 from cnp.stencil.layout import SectionName, SymbolKind
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     Again = Callable[[int, Callable[[Any], Compiled], Home | None], Image]
 
 _CONSTANT = 16  # bytes: no constant of a stencil is larger, or aligned to more
-_tables: dict[str, Tables] = {}
+_tables: dict[bytes, Tables] = {}
+"""By the library's digest."""
 _lock = threading.Lock()
 
 
@@ -168,16 +169,23 @@ class ForeignFunction:
 
 def tables_for(core: Core, library: Library) -> Tables:
     """What the core wants to know of a foreign library. LibraryError if its ops are not those of the core's own."""
-    target = library.target
     with _lock:
-        if target not in _tables:
+        if library.digest not in _tables:
             if [row.method for row in library.ops] != [row.method for row in core.library.ops]:
                 raise LibraryError(
                     f"{library.path} has other ops than {core.library.path}; "
                     "rebuild both with `python build_stencils.py`"
                 )
-            _tables[target] = core.make_tables(library, 0)
-        return _tables[target]
+            _tables[library.digest] = core.make_tables(library, 0)
+        return _tables[library.digest]
+
+
+def library_of_target(function: Function, target: str) -> Library:
+    """What a function is compiled with for a target: the package's, or the one with its ops. LibraryError or
+    Unsupported if there is none.
+    """
+    found: Library = library_elsewhere(function, target) or library_for(target)
+    return found
 
 
 def compile(
@@ -192,7 +200,7 @@ def compile(
     landing_pads: bool,
 ) -> ForeignFunction:
     """Compile `functions`, the first of which is `function`, for another target than the core's."""
-    library = library_for(target)
+    library = library_of_target(function, target)
 
     def resolve(callee: Any) -> ForeignFunction:
         if isinstance(callee, ForeignFunction) and callee.target == target:
@@ -225,15 +233,9 @@ def compile(
 
 
 def compile_for_linker(
-    core: Core, functions: list[Function], target: str, *, landing_pads: bool
+    core: Core, functions: list[Function], library: Library, *, landing_pads: bool
 ) -> tuple[bytes, list[Part], list[Relocation]]:
     """Code of functions, and of no others that they call, for an object file. There are no safepoints in it."""
-    library = library_for(target)
-    for each in functions:
-        if library_of(each) is not None:
-            raise Unsupported(
-                f"function {each.name!r} has ops that are not built in, which object files cannot have yet"
-            )
 
     def resolve(callee: Any) -> NoReturn:
         raise Unsupported(f"an object file cannot call {callee!r}; accepted: a Function, or cnp.extern(name, ...)")

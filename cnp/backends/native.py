@@ -111,11 +111,6 @@ def compile(
     if target is not None and target != running.library.target:
         from cnp.backends import foreign
 
-        if library_of(function) is not None:
-            raise Unsupported(
-                f"function {function.name!r} has the ops of {running.library.path}, which is for "
-                f"{running.library.target} and not for {target}"
-            )
         return foreign.compile(
             running, function, reached([function]), target,
             safepoints=safepoints, trace=trace, pins=pins, landing_pads=landing_pads,

@@ -6,7 +6,7 @@ import ctypes
 
 from cnp.errors import InternalError, Unsupported
 from cnp.ir.callback import Callback
-from cnp.ir.function import CallCell, Extern, Function, callee_signature, unlinked
+from cnp.ir.function import CallCell, CalledOp, Extern, Function, callee_signature, unlinked
 from cnp.runtime.code import Code, Part
 from cnp.runtime.core import MISSING_STENCIL, NEED_SCRATCH
 from cnp.runtime.layout import (
@@ -251,6 +251,11 @@ class Group:
 
     def _describe_extern(self, function: Function, callee: Extern) -> tuple[int, int]:
         """Kind and address of a C function."""
+        if self._tables is not None and isinstance(callee, CalledOp):
+            raise Unsupported(
+                f"function {function.name!r} has the op {callee.name}, a CALL, whose C is for this process; accepted "
+                "for other machines and in object files: ops that are copied"
+            )
         if self._for_linker:
             if callee.address is not None:
                 raise Unsupported(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 
 from cnp.bytecode.instruction import Instruction, Prefix, pages
-from cnp.bytecode.operands import Exit, Field, Registers, Variable
+from cnp.bytecode.operands import Exit, Field, Registers, Variable, within
+from cnp.bytecode.parts import Varint
 from cnp.bytecode.template import Template
 from cnp.errors import UserError
 from cnp.ir.packed import bits_of
@@ -20,8 +21,10 @@ from cnp.runtime.guest_layout import (
     GuestInstruction,
     GuestOperand,
     GuestPage,
+    GuestPart,
     GuestTable,
     GuestTarget,
+    OperandKind,
     Relation,
 )
 from cnp.types import Type
@@ -36,6 +39,12 @@ if TYPE_CHECKING:
     from cnp.ir.optable import OpRow, OpTable
 
 
+_PLAIN = {
+    OperandKind.REGISTER_FIELD: OperandKind.PLAIN_REGISTER,
+    OperandKind.CONSTANT_FIELD: OperandKind.PLAIN_CONSTANT,
+}
+
+
 class Encoder:
     """Collects rows; `table` is what they make, and lives as long as this does."""
 
@@ -44,17 +53,20 @@ class Encoder:
         self.stack = stack
         self.files: list[Registers] = []
         self.fields: list[Field] = []
+        self._field_rows: list[GuestField] = []
         self.callees: list[Any] = []
         self.exits: list[Exit] = []
         self.cells: list[Any] = []  # that templates name
         self.flag = Variable(Type.i64, "what an assumption's cell has")
         self._constants: list[int] = []
-        self._numbers: dict[int, int] = {}  # of fields, files, exits and cells, by id
+        self._numbers: dict[int, int] = {}  # of files, exits and cells, by id
+        self._field_numbers: dict[tuple[int, int | None], int] = {}  # by id, and the part that it is in
         self._rows = {row.method: row for row in op_table.rows.values()}
         self._pages: list[GuestPage] = []
         self._entries: list[GuestEntry] = []
         self._instructions: list[GuestInstruction] = []
         self._targets: list[GuestTarget] = []
+        self._parts: list[GuestPart] = []
         self._operands: list[GuestOperand] = []
         for file in first:
             self.bank(file)
@@ -75,11 +87,12 @@ class Encoder:
             self.bank(stack)
         banks = [self._bank(file) for file in self.files]
         self._arrays = [
-            _array(GuestField, [_field(each) for each in self.fields]),
+            _array(GuestField, self._field_rows),
             _array(GuestPage, self._pages),
             _array(GuestEntry, self._entries),
             _array(GuestInstruction, self._instructions),
             _array(GuestTarget, self._targets),
+            _array(GuestPart, self._parts),
             _array(GuestOperand, self._operands),
             _array(GuestBank, banks),
             _array(ctypes.c_uint64, self._constants),
@@ -98,9 +111,14 @@ class Encoder:
         """The number of a file of registers."""
         return self._number(self.files, file)
 
-    def field(self, field: Field) -> int:
-        """The number of a field."""
-        return self._number(self.fields, field)
+    def field(self, field: Field, part: int | None = None) -> int:
+        """The number of a field, or of one that is in a part of an instruction."""
+        key = id(field), part
+        if key not in self._field_numbers:
+            self._field_numbers[key] = within("table: fields", len(self.fields), 0, NO_FIELD - 1)
+            self.fields.append(field)
+            self._field_rows.append(_field(field, part))
+        return self._field_numbers[key]
 
     def exit(self, exit: Exit) -> int:
         """The number of an exit."""
@@ -139,7 +157,8 @@ class Encoder:
                 number = every.index(each.page or page)
                 entry = GuestEntry(EntryKind.PREFIX, each.length, collected, number)
             else:
-                entry = GuestEntry(EntryKind.INSTRUCTION, 0, 0, self._add_instruction(page, opcode, each))
+                kind = EntryKind.INSTRUCTION_IN_PARTS if each.then else EntryKind.INSTRUCTION
+                entry = GuestEntry(kind, 0, 0, self._add_instruction(page, opcode, each))
             self._entries[first + opcode] = entry
 
     def _add_instruction(self, page: Page, opcode: int, instruction: Instruction) -> int:
@@ -152,13 +171,25 @@ class Encoder:
         made = Template(self, instruction, length, place)
         row = GuestInstruction(
             len(self._operands), len(made.words), made.n_ops, made.n_constants, made.n_labels, len(made.targets),
-            len(self._targets), length, made.ends, 0, made.needs, made.change, made.most, made.n_exits,
+            len(self._targets), length, made.ends, len(instruction.then), made.needs, made.change, made.most,
+            made.n_exits, len(self._parts),
         )  # fmt: skip
         self._instructions.append(row)
-        self._operands += [GuestOperand(*each) for each in made.words]
-        for field, relative_to, depth in made.targets:
-            self._targets.append(GuestTarget(field, Relation[relative_to.upper()], 0, depth, 0))
+        self._operands += _with_runs([self._operand(*each) for each in made.words])
+        for field, relative_to, depth, part in made.targets:
+            relation = Relation[relative_to.upper()]
+            self._targets.append(GuestTarget(field, relation, part is not None, depth, part or 0))
+        self._parts += made.parts
         return len(self._instructions) - 1
+
+    def _operand(self, kind: OperandKind, type: int, field: int, value: int) -> GuestOperand:
+        row = self._field_rows[field] if kind in _PLAIN else None
+        if row is not None and row.flags & FieldFlag.IN_PART and kind is OperandKind.REGISTER_FIELD:
+            return GuestOperand(OperandKind.PART_REGISTER, type, field, value, row.part)
+        if row is None or row.bits > 32 or row.flags & ~(FieldFlag.SIGNED if kind is OperandKind.CONSTANT_FIELD else 0):
+            return GuestOperand(kind, type, field, value)
+        value = value or row.flags << row.bits - 1
+        return GuestOperand(_PLAIN[kind], type, field, value, row.offset, row.shift, 0, row.mask)
 
     def _bank(self, file: Registers) -> GuestBank:
         if file.initial is None:
@@ -166,6 +197,15 @@ class Encoder:
         if check_number(file.type, file.initial):
             raise UserError(f"{file!r}: initial value {file.initial!r}; accepted: a number that is an {file.type}")
         return GuestBank(file.type, True, 0, self.constant(bits_of(file.type, file.initial)))
+
+
+def _with_runs(operands: list[GuestOperand]) -> list[GuestOperand]:
+    """The same, where heads say how many plain registers follow."""
+    run = 0
+    for each in reversed(operands):
+        each.run = run if each.kind == OperandKind.HEAD else 0
+        run = run + 1 if each.kind == OperandKind.PLAIN_REGISTER else 0
+    return operands
 
 
 def _callees(every: Sequence[Page], called: Mapping[str, CalledOp]) -> list[Any]:
@@ -181,12 +221,14 @@ def _callees(every: Sequence[Page], called: Mapping[str, CalledOp]) -> list[Any]
     return found
 
 
-def _field(field: Field) -> GuestField:
+def _field(field: Field, part: int | None) -> GuestField:
     flags = FieldFlag.SIGNED * field.signed | FieldFlag.EXTENDED * field.extended
-    flags |= FieldFlag.BIG_ENDIAN * (field.order == "big")
+    flags |= FieldFlag.BIG_ENDIAN * (field.order == "big" and field.size > 1)
+    flags |= FieldFlag.VARINT * isinstance(field, Varint) | FieldFlag.IN_PART * (part is not None)
     flags |= FieldFlag.SCALED * ((field.scale, field.bias) != (1, 0))
+    mask = (1 << field.bits) - 1
     return GuestField(
-        field.bias, (1 << field.bits) - 1, field.scale, field.offset, field.size, field.shift, field.bits, flags
+        field.bias, mask, field.scale, field.offset, field.size, field.shift, field.bits, flags, part or 0
     )
 
 

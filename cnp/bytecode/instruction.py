@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from cnp.bytecode.operands import Field, within
+from cnp.bytecode.parts import Cursor, Varint, checked
 from cnp.errors import UserError
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
+
+    from cnp.bytecode.parts import Part
 
 
 class Instruction:
@@ -20,18 +23,22 @@ class Instruction:
     - a number that is read: a register, a Python number, or a Field, whose value it is (of a float, whose bits)
     - the offset of a load or store, which may be left out: an int or a Field
     - a label: a Target, an Exit, or a str, a label of the template's own that ("place", "name") puts somewhere
+    - the last of a branch_table's labels: Targets, for as many as the bytecode says
     - of load_cell or assume a cnp.DataCell or cnp.Assumption, or a Field that numbers the cells of Table.function
     - the callee of a call: what Function.call takes, or a Field that numbers the callees of Table.function
 
-    `length` is in bytes, without prefixes, up to 65535; by default the page's.
+    `length` is in bytes, without prefixes, up to 65535; by default the page's. `then` are up to 16 parts that follow
+    these bytes, one behind the other: Varints, Targets (once), Align, and Fields, whose offset is from where the part
+    in front ends.
     """
 
-    __slots__ = ("length", "name", "ops")
+    __slots__ = ("length", "name", "ops", "then")
 
-    def __init__(self, name: str, *ops: tuple[Any, ...], length: int | None = None) -> None:
+    def __init__(self, name: str, *ops: tuple[Any, ...], length: int | None = None, then: Sequence[Part] = ()) -> None:
         self.name = name
         self.ops = ops
         self.length = None if length is None else within(f"instruction {name!r}: length", length, 1, 65535)
+        self.then = checked(f"instruction {name!r}", then)
 
     def __repr__(self) -> str:
         return f"<instruction {self.name!r}>"
@@ -50,7 +57,7 @@ class Prefix:
         self.page = page
         self.length = within("prefix: length", length, 0, 255)
         self.collects = collects
-        if collects is not None and collects.end > length:
+        if collects is not None and (collects.end > length or isinstance(collects, Varint)):
             raise UserError(f"prefix: it collects {collects!r}; accepted: one in its {length} bytes")
 
 
@@ -64,8 +71,9 @@ class Page:
         self, opcode: Field, instructions: Mapping[int, Instruction | Prefix], length: int | None = None
     ) -> None:
         within("page: bits of the opcode", opcode.bits, 1, 16)
-        if (opcode.scale, opcode.bias, opcode.signed, opcode.extended) != (1, 0, False, False):
-            raise UserError("page: the opcode has a sign, a scale, a bias or an extension; accepted: plain bits")
+        is_plain = (opcode.scale, opcode.bias, opcode.signed, opcode.extended) == (1, 0, False, False)
+        if not is_plain or isinstance(opcode, Varint):
+            raise UserError("page: the opcode is a varint, or has sign, scale, bias or extension; accepted: plain bits")
         for value in instructions:
             within("page: opcode", value, 0, 2**opcode.bits - 1)
         self.opcode = opcode
@@ -115,7 +123,7 @@ def read(first: Page, code: bytes) -> Iterator[Read]:
     while start < len(code):
         page, base = first, start
         while True:
-            opcode = number(code, base, page.opcode)
+            opcode = page.opcode.bits_at(code, base)
             found = None if opcode is None else page.instructions.get(opcode)
             if opcode is None:
                 return
@@ -124,15 +132,8 @@ def read(first: Page, code: bytes) -> Iterator[Read]:
             base += found.length
             page = found.page or page
         end = base + ((found.length or page.length or 1) if found else 1)
+        end = Cursor(code, base, end, found.then).place if found else end
         yield Read(start, base, end, opcode, found)
         if found is None:
             return
         start = end
-
-
-def number(code: bytes, base: int, field: Field) -> int | None:
-    """The bits of a field, None if they are not all there."""
-    data = code[base + field.offset : base + field.end]
-    if len(data) < field.size:
-        return None
-    return int.from_bytes(data, field.order) >> field.shift & (1 << field.bits) - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cnp.bytecode.instruction import read
+from cnp.bytecode.parts import MOST_TARGETS
 from cnp.errors import BytecodeError
 from cnp.runtime.guest_layout import WalkError
 
@@ -52,11 +53,16 @@ def _about(error: WalkError, page: Page, fields: list[Field], code: bytes, walk:
         return f"the operand stack grows to {value}; accepted: up to {row}"
     if error is WalkError.DEPTHS_DIFFER:
         return f"it goes to {value} with {row} on the operand stack, which others reach with another number"
+    if error is WalkError.VARINT_TOO_LONG:
+        most = (row + 6) // 7
+        found = code[value : value + most].hex(" ")
+        return f"the varint at byte {value} is {found}...; accepted: {row} bits, in up to {most} bytes"
     what = {
         WalkError.NO_SUCH_REGISTER: "there is no such register",
         WalkError.CONSTANT_OUT_OF_RANGE: "accepted: a number in [-2^31, 2^32)",
         WalkError.OFFSET_OUT_OF_RANGE: "accepted: an offset in (-2^31, 2^31)",
         WalkError.NO_SUCH_CALLEE: f"accepted: one of {callees} callees, from 0",
+        WalkError.BAD_COUNT: f"accepted: a number that makes it 0 to {MOST_TARGETS} targets",
         WalkError.NO_SUCH_CELL: f"accepted: one of {walk.n_field_cells} cells, from 0",
     }[error]
     return f"{fields[row]!r} is {value}; {what}"

@@ -57,6 +57,18 @@ class Field:
         """Behind its bytes."""
         return self.offset + self.size
 
+    def bits_at(self, code: bytes, base: int) -> int | None:
+        """Its bits in the instruction that begins at `base`, None if they are not all there."""
+        data = code[base + self.offset : base + self.end]
+        if len(data) < self.size:
+            return None
+        return int.from_bytes(data, self.order) >> self.shift & (1 << self.bits) - 1
+
+    def value(self, bits: int) -> int:
+        """What its bits stand for, without those of prefixes."""
+        half = 1 << self.bits - 1 if self.signed else 0
+        return ((bits ^ half) - half) * self.scale + self.bias
+
     def __repr__(self) -> str:
         return f"the field of {self.bits} bits at byte {self.offset}"
 

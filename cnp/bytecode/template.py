@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from cnp.bytecode.guards import CellAddress, Step, changed_before, lowered
+from cnp.bytecode.layout import Layout
 from cnp.bytecode.operands import Element, Exit, Field, Peek, Target, pop, push
+from cnp.bytecode.parts import Targets
 from cnp.errors import UserError
 from cnp.ir.function import callee_signature
 from cnp.ir.optable import CODE_NAMES, Code, Operand, Role
@@ -43,9 +45,10 @@ class Template:
     def __init__(self, encoder: Encoder, instruction: Instruction, length: int, place: str) -> None:
         self._encoder = encoder
         self._place = place
-        self._length = length
+        self._layout = Layout(encoder, instruction, length, place)
+        self.parts = self._layout.rows
         self.words: list[Word] = []
-        self.targets: list[tuple[int, str, int]] = []  # field, what it is relative to, depth
+        self.targets: list[tuple[int, str, int, int | None]] = []  # field, relative to what, depth, part if it is many
         self.n_constants = self.n_exits = 0
         self.change = self.needs = self.most = 0
         self._labels: dict[str | Exit, int] = {}
@@ -94,11 +97,17 @@ class Template:
             raise self._error(f"{len(operands)} operands; accepted: {len(expected)} ({names})")
         if code == Code.PLACE and not isinstance(operands[0], str):
             raise self._found(repr(operands[0]), expected[0], "a str for a label of the template's own")
-        self.words.append((OperandKind.HEAD, 0, 0, code | len(operands) << 16))
+        counted = operands[:-1] if code == Code.TABLE and isinstance(operands[-1], Targets) else operands
+        if len(counted) > _DEPTH:
+            raise self._error(f"{len(counted)} operands; accepted: up to {_DEPTH}")
+        self.words.append((OperandKind.HEAD, 0, 0, code | len(counted) << 16))
         before, pops = self.change, operands.count(pop)
         self.change -= pops
         taken = 0
-        for value, each in zip(operands, expected):
+        for number, (value, each) in enumerate(zip(operands, expected), 1):
+            if isinstance(value, Targets):
+                self.words.append(self._targets(value, each, number, number > len(counted) > 1))
+                continue
             if value is pop:
                 slot, taken = self.change + taken, taken + 1
             elif isinstance(value, Peek):
@@ -213,9 +222,17 @@ class Template:
             return OperandKind.EXIT, is_first, self._encoder.exit(value), label
         if not isinstance(value, Target):
             raise self._found(repr(value), expected, "a Target, an Exit, or a str for a label of the template's own")
-        self.targets.append((self._field(value.field), value.relative_to, self.change))
+        self.targets.append((self._field(value.field), value.relative_to, self.change, None))
         self.needs = max(self.needs, -self.change)
         return OperandKind.TARGET, 0, 0, len(self.targets) - 1
+
+    def _targets(self, value: Targets, expected: Operand, position: int, is_last: bool) -> Word:
+        part = self._layout.part(value)
+        if not is_last or part is None:
+            raise self._found(repr(value), expected, "as last label of a branch_table, Targets of its `then`")
+        self.targets.append((self._encoder.field(value.each, part), value.relative_to, self.change, part))
+        self.needs = max(self.needs, -self.change)
+        return OperandKind.TARGETS, 0, position, len(self.targets) - 1
 
     def _cell(self, value: Any) -> Word:
         self.n_constants += 1
@@ -244,6 +261,4 @@ class Template:
         return OperandKind.WORD, 0, 0, CONSTANT | self._encoder.constant(bits_of(type, value))
 
     def _field(self, field: Field) -> int:
-        if field.end > self._length:
-            raise self._error(f"{field!r} ends at byte {field.end}; the instruction has {self._length}")
-        return self._encoder.field(field)
+        return self._layout.field(field, self._place)

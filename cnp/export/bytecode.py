@@ -20,6 +20,7 @@ _ARRAYS = {
     "entries": "struct guest_entry",
     "instructions": "struct guest_instruction",
     "targets": "struct guest_target",
+    "parts": "struct guest_part",
     "operands": "struct guest_operand",
     "banks": "struct guest_bank",
     "constants": "i64",

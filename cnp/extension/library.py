@@ -49,6 +49,25 @@ class OpLibrary:
         for name, meaning in semantics.items():
             self.define(name, meaning)
 
+    def add_target(self, path: str | os.PathLike[str]) -> None:
+        """The same ops for another machine, which `cnp build DIR --target NAME -o FILE` makes: functions are compiled
+        for it by compile(target=NAME) and `cnp emit` then, if they have no op that is a CALL.
+
+        LibraryError if the file is missing, damaged, or made for another ABI or of other files, UserError if it is
+        for this machine.
+        """
+        path = os.fspath(path)
+        try:
+            found = Library.open(path, abi_hash=ABI_HASH)
+        except LibraryError as error:
+            raise LibraryError(str(error).replace(REBUILD, _rebuild(path))) from None
+        if found.target == self.library.target:
+            raise UserError(f"{path} is for {found.target}, as {self.path} is; accepted: one for another target")
+        same = [each.method for each in found.ops] == [each.method for each in self.library.ops]
+        if not same or _about(found).get("sources") != _about(self.library).get("sources"):
+            raise LibraryError(f"{path} was made of other files than {self.path}; rebuild both")
+        self.table.elsewhere[found.target] = found
+
     @property
     def path(self) -> str:
         """The file."""

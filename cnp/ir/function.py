@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from cnp.errors import UserError
+from cnp.errors import Unsupported, UserError
 from cnp.ir.callback import (
     MAXIMUM_PARAMETERS,
     Callback,
@@ -513,6 +513,19 @@ _compile: Any = None  # a statement that imports takes half a microsecond each t
 def library_of(function: Function) -> Any:
     """The extension library whose ops a function may have; None where it has the built-in ones only."""
     return None if function._own_ops is None else function._own_ops.library
+
+
+def library_elsewhere(function: Function, target: str) -> Any:
+    """The same for any target; Unsupported if it has not been brought along for that one."""
+    table = function._own_ops
+    if table is None or table.library.target == target:
+        return library_of(function)
+    if target not in table.elsewhere:
+        raise Unsupported(
+            f"function {function.name!r} has the ops of {table.library.path}, which is for {table.library.target} and "
+            f"not for {target}; accepted: after add_target with what `cnp build DIR --target {target}` makes"
+        )
+    return table.elsewhere[target]
 
 
 def _ops_of(library: Any) -> str:

@@ -102,6 +102,8 @@ class OpTable:
         self.rows: dict[int, OpRow] = {}
         self.meanings: dict[str, Callable[..., Any]] = {}
         """By public name, what ops that are not built in mean, in Python: see cnp.ir.semantics."""
+        self.elsewhere: dict[str, Any] = {}
+        """By target, the same library for other machines."""
         self.called: dict[str, Any] = {}
         """By public name, the ops of an extension library that are called: CalledOp."""
         self._by_name: dict[str, OpRow] = {}

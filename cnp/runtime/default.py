@@ -37,6 +37,11 @@ def library_for(target: str) -> Library:
     return _foreign[target]
 
 
+def beside(library: Library) -> Library:
+    """The library beside whose file are those that go with it: of an extension's, the package's for the target."""
+    return library_for(library.target) if "extension" in library.meta else library
+
+
 def _missing(target: str, path: str) -> str:
     names = os.listdir(DATA) if os.path.isdir(DATA) else []
     have = ", ".join(sorted(each.removesuffix(".cnpl") for each in names if each.endswith(".cnpl"))) or "none"

@@ -16,6 +16,8 @@ class FieldFlag(enum.IntFlag):
     BIG_ENDIAN = 2
     EXTENDED = 4
     SCALED = 8
+    IN_PART = 16
+    VARINT = 32
 
 
 class EntryKind(enum.IntEnum):
@@ -24,6 +26,7 @@ class EntryKind(enum.IntEnum):
     UNKNOWN = 0
     INSTRUCTION = 1
     PREFIX = 2
+    INSTRUCTION_IN_PARTS = 3
 
 
 class Relation(enum.IntEnum):
@@ -38,18 +41,22 @@ class OperandKind(enum.IntEnum):
     """`enum guest_operand_kind`."""
 
     HEAD = 0
-    WORD = 1
-    REGISTER = 2
-    REGISTER_FIELD = 3
-    CONSTANT_FIELD = 4
-    OFFSET_FIELD = 5
-    CALLEE_FIELD = 6
-    STACK = 7
-    TARGET = 8
-    OWN_LABEL = 9
-    EXIT = 10
-    CELL = 11
-    CELL_FIELD = 12
+    PLAIN_REGISTER = 1
+    STACK = 2
+    PLAIN_CONSTANT = 3
+    PART_REGISTER = 4
+    WORD = 5
+    REGISTER = 6
+    REGISTER_FIELD = 7
+    CONSTANT_FIELD = 8
+    OFFSET_FIELD = 9
+    CALLEE_FIELD = 10
+    TARGET = 11
+    TARGETS = 12
+    OWN_LABEL = 13
+    EXIT = 14
+    CELL = 15
+    CELL_FIELD = 16
 
 
 class WalkError(enum.IntEnum):
@@ -72,6 +79,8 @@ class WalkError(enum.IntEnum):
     OVERFLOW = 14
     DEPTHS_DIFFER = 15
     NO_SUCH_CELL = 16
+    VARINT_TOO_LONG = 17
+    BAD_COUNT = 18
     NEEDS_SCRATCH = 100
 
 
@@ -91,7 +100,8 @@ class GuestField(ctypes.Structure):
         ("shift", c_uint8),
         ("bits", c_uint8),
         ("flags", c_uint8),
-        ("zero", c_uint8 * 7),
+        ("part", c_uint8),
+        ("zero", c_uint8 * 6),
     )
 
 
@@ -113,9 +123,30 @@ class GuestTarget(ctypes.Structure):
     _fields_ = (
         ("field", c_uint16),
         ("relation", c_uint8),
-        ("zero", c_uint8),
+        ("is_many", c_uint8),
         ("depth", c_int16),
-        ("zeros", c_uint16),
+        ("part", c_uint16),
+    )
+
+
+class PartKind(enum.IntEnum):
+    """`enum guest_part_kind`."""
+
+    PLAIN_VARINT = 0
+    NUMBER = 1
+    NUMBERS = 2
+    ALIGNMENT = 3
+
+
+class GuestPart(ctypes.Structure):
+    """`struct guest_part`."""
+
+    _fields_ = (
+        ("kind", c_uint8),
+        ("unit", c_uint8),
+        ("field", c_uint16),
+        ("count", c_uint16),
+        ("less", c_uint16),
     )
 
 
@@ -132,18 +163,28 @@ class GuestInstruction(ctypes.Structure):
         ("first_target", c_uint32),
         ("length", c_uint16),
         ("ends", c_uint8),
-        ("zero", c_uint8),
+        ("n_parts", c_uint8),
         ("needs", c_uint16),
         ("change", c_int16),
         ("most", c_uint16),
         ("n_exits", c_uint16),
+        ("first_part", c_uint32),
     )
 
 
 class GuestOperand(ctypes.Structure):
     """`struct guest_operand`."""
 
-    _fields_ = (("kind", c_uint8), ("type", c_uint8), ("field", c_uint16), ("value", c_int32))
+    _fields_ = (
+        ("kind", c_uint8),
+        ("type", c_uint8),
+        ("field", c_uint16),
+        ("value", c_int32),
+        ("offset", c_uint8),
+        ("shift", c_uint8),
+        ("run", c_uint16),
+        ("mask", c_uint32),
+    )
 
 
 class GuestBank(ctypes.Structure):
@@ -161,6 +202,7 @@ class GuestTable(ctypes.Structure):
         ("entries", c_void_p),
         ("instructions", c_void_p),
         ("targets", c_void_p),
+        ("parts", c_void_p),
         ("operands", c_void_p),
         ("banks", c_void_p),
         ("constants", c_void_p),

@@ -10,7 +10,7 @@ from cnp.backends import foreign, native
 from cnp.errors import LibraryError, Unsupported, UserError
 from cnp.ir.function import Extern, Function
 from cnp.runtime.code import Part
-from cnp.runtime.default import library_for
+from cnp.runtime.default import beside, library_for
 from cnp.stencil.library import Library
 from cnp.stencil.model import Value
 from cnp.stencil.patching import patch
@@ -50,16 +50,19 @@ def object_file(functions: Sequence[Function], target: str | None = None, *, lan
     it. UserError for names that cannot be symbols, LibraryError if there is no library for the target, Unsupported if
     its object files cannot have landing pads, VerifyError and Unsupported as for Function.compile.
     """
-    core = native.core()
+    core = native.core_of(functions[0]) if functions else native.core()
     name = target or core.library.target
-    library = library_for(name)
+    libraries = [foreign.library_of_target(each, name) for each in functions]
+    library = libraries[0] if libraries else library_for(name)
+    if any(each is not library for each in libraries):
+        raise Unsupported("functions with ops of several libraries; accepted in one object file: of one")
     if landing_pads and target_named(name).landing_pads is None:
         able = ", ".join(sorted(each.name for each in TARGETS.values() if each.landing_pads))
         raise Unsupported(f"object files for {name} cannot have landing pads; accepted: {able}")
-    support = _read_support(library)
+    support = _read_support(beside(library))
     _check_names(functions, support)
     reached = native.reached(functions)
-    image, parts, calls = foreign.compile_for_linker(core, reached, name, landing_pads=landing_pads)
+    image, parts, calls = foreign.compile_for_linker(core, reached, library, landing_pads=landing_pads)
     text = _Text(library, support, image, parts, landing_pads)
     for each in calls:
         text.call(each)

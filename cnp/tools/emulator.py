@@ -12,6 +12,7 @@ from typing import Any
 
 from cnp.errors import LibraryError, Unsupported, UserError
 from cnp.runtime import libc
+from cnp.runtime.default import beside
 from cnp.runtime.layout import Host, Signature
 from cnp.stencil.layout import SectionName
 from cnp.stencil.library import Library
@@ -88,7 +89,7 @@ class Emulator:
         desk.signature.host = self.host_address
 
     def _command(self) -> list[str]:
-        runner = os.path.splitext(self.library.path)[0] + ".runner"
+        runner = os.path.splitext(beside(self.library).path)[0] + ".runner"
         if not os.path.exists(runner):
             raise LibraryError(f"there is no runner at {runner}; rebuild the library with `python build_stencils.py`")
         if self.native and self.library.target != os.uname().machine:

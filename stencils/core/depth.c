@@ -10,6 +10,20 @@ static int flow_to(struct walker *w, u32 from, u32 to, u32 wanted) {
     return 1;
 }
 
+static int jump_from(struct walker *w, const struct guest *at, u32 row, u32 depth) {
+    struct targets targets = targets_of(w, at, row);
+    u32 wanted = (u32)((s32)depth + targets.row->depth) + 1;
+    while (targets.left) {
+        u32 place = (u32)next_target(w, at, &targets);
+        if (!check_target(w, at, targets.row, place) || !flow_to(w, at->start, place, wanted))
+            return 0;
+        if (!w->depth_of[place])
+            w->waiting[w->n_waiting++] = place;
+        w->depth_of[place] = wanted;
+    }
+    return 1;
+}
+
 static int flow_from(struct walker *w, u32 start) {
     u32 size = (u32)w->walk->size, most = w->walk->banks[w->table->n_banks - 1].count;
     struct guest at;
@@ -21,15 +35,9 @@ static int flow_from(struct walker *w, u32 start) {
             return stray(w, GUEST_UNDERFLOW, k, row->needs, depth);
         if (depth + row->most > most)
             return stray(w, GUEST_OVERFLOW, k, most, depth + row->most);
-        for (u32 t = 0; t < row->n_targets; t++) {
-            const struct guest_target *target = &w->table->targets[row->first_target + t];
-            u32 place = (u32)target_of(w, &at, target), wanted = (u32)((s32)depth + target->depth) + 1;
-            if (!check_target(w, &at, target, place) || !flow_to(w, k, place, wanted))
+        for (u32 t = 0; t < row->n_targets; t++)
+            if (!jump_from(w, &at, t, depth))
                 return 0;
-            if (!w->depth_of[place])
-                w->waiting[w->n_waiting++] = place;
-            w->depth_of[place] = wanted;
-        }
         if (row->ends)
             return 1;
         if (at.end == size)

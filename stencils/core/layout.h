@@ -459,10 +459,14 @@ struct guest_field {
     s32 scale;
     u8 offset, bytes, shift, bits;
     u8 flags; /* enum guest_field_flag */
-    u8 zero[7];
+    u8 part;  /* the part that it is in */
+    u8 zero[6];
 };
-/* Extended: the bits that prefixes have collected come in front. Scaled: scale and bias are looked at. */
-enum guest_field_flag { GUEST_SIGNED = 1, GUEST_BIG_ENDIAN = 2, GUEST_EXTENDED = 4, GUEST_SCALED = 8 };
+/* Extended: the bits that prefixes have collected come in front. Scaled: scale and bias are looked at. In a part: that is
+ * where the offset counts from. */
+enum guest_field_flag {
+    GUEST_SIGNED = 1, GUEST_BIG_ENDIAN = 2, GUEST_EXTENDED = 4, GUEST_SCALED = 8, GUEST_IN_PART = 16, GUEST_VARINT = 32
+};
 
 /* Where an opcode is looked up: a row of `entries` for each number that its field may be. */
 struct guest_page {
@@ -474,17 +478,30 @@ struct guest_entry {
     u16 collect; /* of a prefix: the field whose bits it collects, or NO_GUEST_FIELD */
     u32 row;     /* of the instructions; of a prefix, the page where the next opcode is looked up */
 };
-enum guest_entry_kind { GUEST_UNKNOWN, GUEST_INSTRUCTION, GUEST_PREFIX };
+enum guest_entry_kind { GUEST_UNKNOWN, GUEST_INSTRUCTION, GUEST_PREFIX, GUEST_INSTRUCTION_IN_PARTS };
 #define NO_GUEST_FIELD 0xffff
 
 struct guest_target {
     u16 field;
     u8 relation; /* enum guest_relation: what its value counts from */
-    u8 zero;
-    s16 depth; /* of the operand stack there, from the depth in front of the instruction */
-    u16 zeros;
+    u8 is_many;  /* the numbers of a part, each a target */
+    s16 depth;   /* of the operand stack there, from the depth in front of the instruction */
+    u16 part;
 };
 enum guest_relation { FROM_START, FROM_END, FROM_ZERO };
+
+/* What follows the bytes that an instruction always has: one begins where the one in front of it ends. */
+struct guest_part {
+    u8 kind;    /* enum guest_part_kind */
+    u8 unit;    /* of an alignment: up to a multiple of it, from the first byte of the function; a plain varint's sign, or 0 */
+    u16 field;  /* the number's, or each number's */
+    u16 count;  /* field of how many there are, */
+    u16 less;   /* less this field, unless it is NO_GUEST_FIELD */
+};
+/* Plain: of seven bits or more, neither scale nor bias. */
+enum guest_part_kind { GUEST_PLAIN_VARINT, GUEST_NUMBER, GUEST_NUMBERS, GUEST_ALIGNMENT };
+#define MOST_GUEST_PARTS 16
+#define MOST_GUEST_TARGETS 32767 /* numbers in a part */
 
 struct guest_instruction {
     u32 first_operand; /* of its template */
@@ -493,32 +510,41 @@ struct guest_instruction {
     u16 n_labels; /* of its own */
     u16 n_targets;
     u32 first_target;
-    u16 length; /* bytes, from the last prefix on */
+    u16 length; /* bytes, from the last prefix on, in front of its parts */
     u8 ends;    /* control does not go on behind it */
-    u8 zero;
+    u8 n_parts;
     u16 needs;  /* values that must be on the operand stack */
     s16 change; /* of its depth */
     u16 most;   /* by how much the depth grows meanwhile */
     u16 n_exits;
+    u32 first_part;
 };
 
-/* A word of a template. */
+/* A word of a template, or the words of many targets. */
 struct guest_operand {
     u8 kind; /* enum guest_operand_kind */
     u8 type; /* enum type of a constant */
     u16 field;
     s32 value;
+    u8 offset, shift; /* of what is plain, and mask: the field's, whose value is nothing but up to 32 bits of the fixed bytes */
+    u16 run;          /* of a head: how many plain registers follow at once */
+    u32 mask;
 };
+/* The first are the most frequent. */
 enum guest_operand_kind {
-    GUEST_HEAD,           /* of an op: the word is value, */
-    GUEST_WORD,           /* as here */
+    GUEST_HEAD,           /* of an op: the word is value */
+    GUEST_PLAIN_REGISTER, /* GUEST_REGISTER_FIELD, plain and unsigned */
+    GUEST_STACK,          /* a place on the operand stack, from the depth in front of the instruction */
+    GUEST_PLAIN_CONSTANT, /* GUEST_CONSTANT_FIELD, plain; `value` is the bit that is its sign, or 0 */
+    GUEST_PART_REGISTER,  /* GUEST_REGISTER_FIELD of a part, whose number is `offset` */
+    GUEST_WORD,           /* value */
     GUEST_REGISTER,       /* register `value` of bank `field` */
     GUEST_REGISTER_FIELD, /* the register of bank `value` that the field numbers */
     GUEST_CONSTANT_FIELD,
     GUEST_OFFSET_FIELD,
     GUEST_CALLEE_FIELD, /* the number of a callee, counted from `value` */
-    GUEST_STACK,        /* a place on the operand stack, from the depth in front of the instruction */
     GUEST_TARGET,       /* the label of target `value` of the instruction */
+    GUEST_TARGETS,      /* the labels of target `value`, which is many; the head, `field` words back, counts the others */
     GUEST_OWN_LABEL,
     GUEST_EXIT,       /* the same of a label that is exit `field` of the table; `type` is 1 where it is named first */
     GUEST_CELL,       /* the address of a cell, counted from behind those that fields number */
@@ -539,6 +565,7 @@ struct guest_table {
     const struct guest_entry *entries;
     const struct guest_instruction *instructions;
     const struct guest_target *targets;
+    const struct guest_part *parts;
     const struct guest_operand *operands;
     const struct guest_bank *banks;
     const i64 *constants;
@@ -588,7 +615,7 @@ struct walk {
     u64 n_words, scratch_used;
     u32 n_constants, n_labels, n_ops, n_exits;
     u32 error, error_offset; /* enum walk_error; of an instruction */
-    u32 error_field;         /* row, where a field is wrong */
+    u32 error_field;         /* row, where a field is wrong; how many bits are accepted, where a varint is too long */
     u32 zero;
     s64 error_value;
 };
@@ -598,6 +625,7 @@ enum walk_error {
     WALKED, GUEST_EMPTY, GUEST_TOO_LARGE, GUEST_TRUNCATED, GUEST_NO_SUCH_OPCODE, GUEST_TOO_MANY_PREFIXES, GUEST_TARGET_OUTSIDE,
     GUEST_TARGET_INSIDE, GUEST_NO_SUCH_REGISTER, GUEST_CONSTANT_OUT_OF_RANGE, GUEST_OFFSET_OUT_OF_RANGE, GUEST_NO_SUCH_CALLEE,
     GUEST_FALLS_OFF, GUEST_UNDERFLOW, GUEST_OVERFLOW, GUEST_DEPTHS_DIFFER, GUEST_NO_SUCH_CELL,
+    GUEST_VARINT_TOO_LONG, GUEST_BAD_COUNT,
     GUEST_NEEDS_SCRATCH = 100
 };
 #endif

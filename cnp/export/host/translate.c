@@ -22,6 +22,13 @@ static void stray(cnp_function *f, const struct walk *walk) {
     case GUEST_NO_SUCH_CELL:
         snprintf(about, sizeof about, "cell %lld; accepted: one of %u, from 0", value, (unsigned)walk->n_field_cells);
         break;
+    case GUEST_VARINT_TOO_LONG:
+        snprintf(about, sizeof about, "the varint at byte %lld is too long; accepted: %u bits, in up to %u bytes", value, row,
+                 (row + 6) / 7);
+        break;
+    case GUEST_BAD_COUNT:
+        snprintf(about, sizeof about, "targets are counted by %lld; accepted: what makes them 0 to %d", value, MOST_GUEST_TARGETS);
+        break;
     case GUEST_FALLS_OFF: snprintf(about, sizeof about, "control goes on past it, the last"); break;
     case GUEST_UNDERFLOW:
         snprintf(about, sizeof about, "it takes %u from the operand stack, which has %lld there", row, value);
