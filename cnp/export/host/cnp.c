@@ -18,7 +18,7 @@
 
 #include "words.h"
 #include "machine.h"
-#include "cnp_data.h"
+#include "data.h"
 #include "tables.h"
 #include "operand.h"
 #include "operations.h"
