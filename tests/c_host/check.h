@@ -35,6 +35,12 @@
     CHECK(refusing_guards) \
     CHECK(retired_code) \
     CHECK(cells_and_threads) \
+    CHECK(tiers) \
+    CHECK(refused_tiers) \
+    CHECK(given_up_tiers) \
+    CHECK(asked_tiers) \
+    CHECK(started_tiers) \
+    CHECK(tiers_and_threads) \
     CHECK(faults) \
     CHECK(nothing_is_left) \
     CHECK(full_code_memory) \

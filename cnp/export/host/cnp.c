@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "words.h"
+#include "atomic.h"
 #include "machine.h"
 #include "data.h"
 #include "tables.h"
@@ -41,6 +42,7 @@
 #include "message.c"
 #include "compile.c"
 #include "retire.c"
+#include "tiers.c"
 #include "guards.c"
 #include "translate.c"
 #include "bytecode.h"

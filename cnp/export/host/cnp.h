@@ -85,7 +85,7 @@ typedef struct cnp_options {
  * may be NULL, and so may every `error`. */
 cnp_session *cnp_open(const cnp_options *options, cnp_error *error);
 
-/* Frees the session with all its code, cells and assumptions. No thread may run its code, nor end during the call if it ever
+/* Frees the session with all its code, cells, assumptions and tiers. No thread may run its code, nor end during the call if it ever
  * ran any. */
 void cnp_close(cnp_session *);
 
@@ -315,6 +315,73 @@ int64_t cnp_fuel(cnp_session *, int64_t fuel);
  * a process at a time: 0, and the error filled in, if another has them. What takes the signals over later must not pass them on
  * once the session is closed. */
 int cnp_catch_faults(cnp_session *, cnp_error *error);
+
+/* ---- when to compile: counters of one guest function, and the policy that they ask ---- */
+
+typedef struct cnp_tiered cnp_tiered; /* one guest function: it belongs to a session */
+
+typedef enum cnp_tier_state {
+    CNP_COLD,      /* it is interpreted, and counted */
+    CNP_COMPILING, /* it is interpreted in the meantime */
+    CNP_COMPILED,
+    CNP_REFUSED    /* it is interpreted from now on */
+} cnp_tier_state;
+typedef enum cnp_event {
+    CNP_CALL_EVENT,
+    CNP_LOOP_EVENT, /* a jump back */
+    CNP_EXIT_EVENT  /* compiled code was left for the interpreter */
+} cnp_event;
+typedef struct cnp_counts {
+    cnp_tier_state state;
+    int64_t calls, loops, exits;
+    int64_t given_up; /* how often exits have made code useless */
+} cnp_counts;
+
+/* Compile at the `calls`th call, or a loop at the `loops`th jump back; give the code up at the `exits`th exit. All count anew from
+ * then on. Once code has been given up `attempts` times the function is refused. */
+typedef struct cnp_policy cnp_policy;
+struct cnp_policy {
+    int64_t calls, loops, exits, attempts;
+    /* How many more of these events to let pass before it is asked again; 0 to act now, which is to compile, or to give the code
+     * up after an exit; CNP_NEVER to refuse the function, or after an exit to leave the code alone. It must not call functions
+     * that take a cnp_tiered. NULL for cnp_ask. */
+    int64_t (*ask)(const cnp_policy *, const cnp_counts *, cnp_event);
+};
+#define CNP_NEVER (-1)
+int64_t cnp_ask(const cnp_policy *, const cnp_counts *, cnp_event); /* what is said above of the four numbers */
+
+/* What an interpreter does for its tiers. */
+#define CNP_WHOLE (-1) /* the point that is the function, from its start; all others are from 0 on: offsets, or addresses */
+typedef struct cnp_tier_host {
+    /* Code whose first function is the guest's, or goes on in its loop at a point. NULL, and the error filled in, if there is
+     * none: that is not tried again. */
+    cnp_code *(*compile)(void *data, int64_t point, cnp_error *error);
+    /* Has cnp_compile_tiered called, now or later, on this thread or another; 0 if it cannot, which may be tried again. NULL for
+     * now, on this thread. */
+    int (*start)(void *data, cnp_tiered *, int64_t point);
+    /* Takes code that has been given up: cnp_retire, once it is in no cell, if nobody calls it but through cells, or if there is
+     * one thread. It must not call functions that take a cnp_tiered. NULL: the code is kept until cnp_delete_tiered, for another
+     * thread may have asked for it, and be about to call it. */
+    void (*drop)(void *data, cnp_code *);
+    void *data;
+} cnp_tier_host;
+
+/* Both structures are copied. NULL for the policy {100, 1000, 50, 3, NULL}. NULL without memory. */
+cnp_tiered *cnp_new_tiered(cnp_session *, const cnp_policy *, const cnp_tier_host *);
+/* And frees its code, which nothing may run or call any more. NULL is accepted. */
+void cnp_delete_tiered(cnp_tiered *);
+
+/* Any thread may call these, the handlers of exits among them. An interpreter asks, where it begins to run the function, and at
+ * jumps back: they give compiled code, to be called with index 0, or NULL: go on interpreting, which is counted. */
+cnp_code *cnp_called(cnp_tiered *);
+cnp_code *cnp_looped(cnp_tiered *, int64_t point);
+/* Compiled code of the function was left. It may be given up, to be compiled again once it is hot again. */
+void cnp_left(cnp_tiered *);
+void cnp_refuse(cnp_tiered *); /* interpret the function from now on; code that runs goes on */
+/* Compiles, whether the function is hot or not. */
+void cnp_compile_tiered(cnp_tiered *, int64_t point);
+cnp_counts cnp_tiered_counts(cnp_tiered *);
+cnp_error cnp_tiered_error(cnp_tiered *); /* what compiling failed with, the last time it did */
 
 /* ---- the ops ---- */
 
