@@ -129,12 +129,11 @@ def test_example(make: Make, compiler: str) -> None:
 def _example(printed: str) -> bool:
     lines = printed.splitlines()
     return lines == [
-        "interpreted: the guest prints 2467466011744",
-        "with a JIT: the guest prints 2467466011744",
-        "loops compiled: 1, exits taken: 100, ticks left: 900000",
-        "the same",
-        "with a JIT: out of fuel",
-        "loops compiled: 1, exits taken: 0, ticks left: 0",
+        "returned: 100000 jumps back, 0 exits, 900000 ticks left",
+        "returned: 100 jumps back, 100 exits, 900000 ticks left",
+        "24038365 and 24038365",
+        "out of fuel: 100 jumps back, 0 exits, 0 ticks left",
+        "instruction 3: too little on the stack, or too much",
     ]
 
 
