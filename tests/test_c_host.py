@@ -39,7 +39,7 @@ COMPILERS = {
 }
 SANITIZERS = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", *WARNINGS)
 FOREIGN = {"aarch64": "aarch64-linux-gnu-gcc", "riscv64": "riscv64-linux-gnu-gcc"}
-TABLES = ("--bytecode", "guest_guards:GUARDS", "--bytecode", "guest_guards:TOO_MANY")  # of the checks
+TABLES = ("--bytecode", "guest_guards:GUARDS", "--bytecode", "guest_guards:TOO_MANY", "--bytecode", "guest_calls:CALLS")
 WAYS = ("twice", "once")  # that memory for code is mapped
 
 pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="NOT TESTED: no stencil library is built for this machine")
@@ -245,9 +245,13 @@ def test_tables_that_c_cannot_have(tmp_path: Path) -> None:
         table = Table(Page(Field(0), {0: Instruction("one", *ops, length=1)}), parameters=[Registers(i64, 1)])
         export(opened(None, None), tmp_path, {"one": table})
 
-    callee = cnp.extern(1, [], None)
-    with pytest.raises(UserError, match="bytecode 'one': a template calls <extern extern_1 at 0x1>; accepted in C"):
-        exported(("call", None, callee))
+    f = cnp.Function("empty")
+    f.ret()
+    callback, cell = cnp.callback(lambda: None, []), cnp.Cell("site", [], None, f.compile())
+    for callee in (cnp.extern(1, [], None), callback, f, cell, cnp.extern("no name", [], None)):
+        message = f"bytecode 'one': a template calls {callee!r}; accepted in C: CALL ops of the library, "
+        with pytest.raises(UserError, match=re.escape(message)):
+            exported(("call", None, callee))
     with pytest.raises(UserError, match=r"bytecode 'absent:X'.*accepted: MODULE:NAME"):
         table_named("absent:X")
     with pytest.raises(UserError, match=r"bytecode 'cnp\.types:i64' is i64; accepted: MODULE:NAME"):

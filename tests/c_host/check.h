@@ -29,6 +29,8 @@
     CHECK(entered_everywhere) \
     CHECK(cells) \
     CHECK(assumptions) \
+    CHECK(guest_callees) \
+    CHECK(guest_sizes) \
     CHECK(guards) \
     CHECK(broken_guards) \
     CHECK(entered_guards) \
@@ -47,7 +49,8 @@
     CHECK(large) \
     CHECK(errors) \
     CHECK(errors_of_exits) \
-    CHECK(errors_of_guards)
+    CHECK(errors_of_guards) \
+    CHECK(errors_of_guest_callees)
 #define DECLARE(name) void name(void);
 ALL_CHECKS(DECLARE)
 

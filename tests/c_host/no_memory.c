@@ -27,7 +27,9 @@ static int translate_guards(cnp_session *session, cnp_assumption *assumption) {
     static const unsigned char bytecode[] = {7, 0, 2, 0, 2, 0, 4, 8};
     static const cnp_data_cell limit = {100};
     const cnp_guest_cell field = {NULL, assumption}, named[] = {{&limit, NULL}, {NULL, assumption}};
-    const cnp_guest guest = {NULL, 0, &field, 1, named, 2, no_handler, NULL};
+    const cnp_guest_callee callee = {.c = (cnp_c_function)abort, .result = CNP_VOID};
+    const cnp_guest_size size = {CNP_FILE_GUARDS_LOCAL, 2};
+    const cnp_guest guest = {&callee, 1, &field, 1, named, 2, no_handler, NULL, &size, 1};
     cnp_error error = {CNP_ERROR_NONE, ""};
     cnp_function *f = cnp_new(session, "f", CNP_I64);
     cnp_code *code = NULL;

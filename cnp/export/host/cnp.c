@@ -43,6 +43,8 @@
 #include "compile.c"
 #include "retire.c"
 #include "tiers.c"
+#include "guest_table.h"
+#include "callees.c"
 #include "guards.c"
 #include "translate.c"
 #include "bytecode.h"

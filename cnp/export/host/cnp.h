@@ -236,16 +236,34 @@ typedef struct cnp_guest_cell {
     const cnp_assumption *assumption;
 } cnp_guest_cell;
 
+/* What a call in bytecode calls: one of function, code, cell and c, the others NULL. */
+typedef struct cnp_guest_callee {
+    cnp_function *function; /* under construction: cnp_compile must be given it in the same array */
+    const cnp_code *code;   /* its function `index` */
+    size_t index;
+    const cnp_cell *cell;
+    cnp_c_function c; /* of these types, in number as for cnp_call_c: */
+    cnp_type result;  /* or CNP_VOID */
+    const cnp_type *parameters;
+    size_t n_parameters;
+} cnp_guest_callee;
+
+/* How many registers a function has of a file, up to those of the table; the operand stack is one, too. */
+typedef struct cnp_guest_size {
+    uint32_t file; /* as the table's declaration numbers them */
+    uint32_t count;
+} cnp_guest_size;
+
 /* What a handler gets as its point if the exit is one in bytecode, and cnp_exit_at gives. It lives as long as the code. */
 typedef struct cnp_guest_point {
     void *data;      /* of the cnp_guest */
     uint64_t offset; /* of the instruction, its prefixes included, which is to be done from its start */
 } cnp_guest_point;
 
-/* What a function of bytecode refers to, and a table does not know. The arrays may be forgotten after cnp_translate; cells,
+/* What a function of bytecode refers to, and a table does not know. The arrays may be forgotten after cnp_translate; code, cells,
  * assumptions and data must outlive the code. */
 typedef struct cnp_guest {
-    cnp_function *const *callees; /* that fields number, from 0 */
+    const cnp_guest_callee *callees; /* that fields number, from 0 */
     size_t n_callees;
     const cnp_guest_cell *cells; /* that fields number, from 0 */
     size_t n_cells;
@@ -253,6 +271,8 @@ typedef struct cnp_guest {
     size_t n_named;
     cnp_exit_handler handler; /* of all exits; its values are what the table's Exit passes on. NULL if there are none */
     void *data;               /* for it */
+    const cnp_guest_size *sizes; /* of files of which the function has not all registers */
+    size_t n_sizes;
 } cnp_guest;
 
 /* Adds the ops of bytecode, to a function that has nothing but parameters: by a table that `cnp export-c --bytecode` was given,
@@ -261,6 +281,9 @@ typedef struct cnp_bytecode cnp_bytecode;
 void cnp_translate(cnp_function *, const cnp_bytecode *, const void *code, size_t size, const cnp_guest *);
 /* Where in the bytecode an op comes from, by number as in traps; -1 if it does not. */
 int64_t cnp_bytecode_offset(const cnp_function *, uint32_t op);
+/* The registers of a file of the table in a function that cnp_translate has made, from number 0 or the bottom of the stack on; so
+ * many values, of which up to `room` are written. 0 if there is no such file. */
+size_t cnp_registers(const cnp_function *, uint32_t file, cnp_value *values, size_t room);
 /* The label of the instruction at an offset that jumps lead to, for cnp_entered_at, which refuses what this gives for others. */
 cnp_label cnp_label_at(const cnp_function *, uint64_t offset);
 /* What exit k of a function passes on, in the order they were made; so many values, of which up to `room` are written. 0 past the
