@@ -39,7 +39,8 @@ COMPILERS = {
 }
 SANITIZERS = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", *WARNINGS)
 FOREIGN = {"aarch64": "aarch64-linux-gnu-gcc", "riscv64": "riscv64-linux-gnu-gcc"}
-TABLES = ("--bytecode", "guest_guards:GUARDS", "--bytecode", "guest_guards:TOO_MANY", "--bytecode", "guest_calls:CALLS")
+OF_CHECKS = ("guest_guards:GUARDS", "guest_guards:TOO_MANY", "guest_calls:CALLS", "guest_calls:STRESS")
+TABLES = [word for name in OF_CHECKS for word in ("--bytecode", name)]
 WAYS = ("twice", "once")  # that memory for code is mapped
 
 pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="NOT TESTED: no stencil library is built for this machine")

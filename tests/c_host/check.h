@@ -37,6 +37,7 @@
     CHECK(refusing_guards) \
     CHECK(retired_code) \
     CHECK(cells_and_threads) \
+    CHECK(stress) \
     CHECK(tiers) \
     CHECK(refused_tiers) \
     CHECK(given_up_tiers) \
