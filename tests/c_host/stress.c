@@ -7,7 +7,7 @@
 #include <sched.h>
 
 enum { PUSH = 1, GET, SET, ADD, MULTIPLY, REMAINDER, SEND, AT_GUARD, SMALL, EQUAL, LOOP, STOP, RETURN };
-enum { N, X, TOTAL, KEY, LOCALS, DEPTH = 4, KEYS = 3, SITES = 2, THREADS = 4, CHANGES = 600, ROUNDS = 40 };
+enum { N, X, TOTAL, KEY, LOCALS, DEPTH = 4, KEYS = 3, SITES = 2, THREADS = 4, CHANGES = 400, ROUNDS = 40 };
 
 /* Adds what both sites give for x % 3 and x, x + 1, ..., n times. */
 static const unsigned char program[] = {
@@ -250,7 +250,7 @@ void stress(void) {
     }
     for (int n = 0; n < CHANGES; n++) {
         change(&shared, n);
-        for (int k = 0; n % 50 == 49 && k < THREADS; k++) { /* all of them come along */
+        for (int k = 0; n % 100 == 99 && k < THREADS; k++) { /* all of them come along */
             int64_t before = *(volatile int64_t *)&vm[k].visits.value;
             while (*(volatile int64_t *)&vm[k].visits.value < before + 2)
                 sched_yield();
