@@ -103,6 +103,27 @@ def test_no_sanitizer_finds_anything(make: Make, way: str) -> None:
     assert succeed([make("clang", CHECKS, *SANITIZERS), way]) == ""
 
 
+def test_the_sanitizers_see_the_host(make: Make, exported: Path) -> None:
+    source = exported / "overflow.c"
+    source.write_text(_OVERFLOW)
+    done = run([make("clang", [source], *SANITIZERS)])
+    assert done.returncode and "heap-buffer-overflow" in done.stderr and "in cnp_exit_values" in done.stderr
+
+
+_OVERFLOW = """
+#include "cnp.h"
+#include <stdlib.h>
+
+int main(void) {
+    cnp_session *session = cnp_open(NULL, NULL);
+    cnp_function *f = cnp_new(session, "f", CNP_VOID);
+    cnp_value one = cnp_const_i64(1), values[2] = {one, one}, *room = malloc(sizeof *room);
+    cnp_exit(f, NULL, NULL, values, 2);
+    return (int)cnp_exit_values(f, 0, room, 2); /* there is not so much room */
+}
+"""
+
+
 def test_the_thread_sanitizer_finds_nothing(make: Make, exported: Path) -> None:
     """But for faults: who leaves a signal's handler by way of compiled code leaves the sanitizer in its own as well."""
     trivial = exported / "trivial.c"
