@@ -44,7 +44,9 @@
     CHECK(asked_tiers) \
     CHECK(started_tiers) \
     CHECK(tiers_and_threads) \
+    CHECK(signals) \
     CHECK(faults) \
+    CHECK(faults_in_loops) \
     CHECK(nothing_is_left) \
     CHECK(full_code_memory) \
     CHECK(large) \
