@@ -7,7 +7,7 @@
 #include <sched.h>
 
 enum { PUSH = 1, GET, SET, ADD, MULTIPLY, REMAINDER, SEND, AT_GUARD, SMALL, EQUAL, LOOP, STOP, RETURN };
-enum { N, X, TOTAL, KEY, LOCALS, DEPTH = 4, KEYS = 3, SITES = 2, THREADS = 4, CHANGES = 400, ROUNDS = 40 };
+enum { N, X, TOTAL, KEY, LOCALS, DEPTH = 4, KEYS = 3, SITES = 2, THREADS = 4, CHANGES = 240, ROUNDS = 40 };
 
 /* Adds what both sites give for x % 3 and x, x + 1, ..., n times. */
 static const unsigned char program[] = {
