@@ -222,7 +222,7 @@ def _blocks(language: str) -> list[str]:
 
 def test_the_listings_of_the_documentation(make: Make, exported: Path) -> None:
     listings, outputs = _blocks("c"), _blocks("text")
-    assert len(listings) == len(outputs) == 2
+    assert len(listings) == len(outputs) == 3
     for number, (listing, output) in enumerate(zip(listings, outputs)):
         source = exported / f"listing{number}.c"
         source.write_text(listing)
