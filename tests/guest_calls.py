@@ -54,7 +54,9 @@ STRESS = Table(
             0x09: Instruction(
                 "small", ("load_cell", HELD, NUMBER), ("branch_i64_gt_s", peek(0), HELD, LEAVE), length=2
             ),
-            0x0A: Instruction("equal", ("branch_i64_ne", peek(0), peek(1), LEAVE), ("move", HELD, pop), ("move", HELD, pop)),
+            0x0A: Instruction(
+                "equal", ("branch_i64_ne", peek(0), peek(1), LEAVE), ("move", HELD, pop), ("move", HELD, pop)
+            ),
             0x0B: Instruction(
                 "loop",
                 ("i64_sub", HELD, OWN[NUMBER], 1),

@@ -126,8 +126,8 @@ int main(void) {
 
 
 def test_the_thread_sanitizer_finds_nothing(make: Make, exported: Path) -> None:
-    """But for signals, which it keeps back until instrumented code asks for them, and faults: who leaves a handler by way
-    of compiled code leaves the sanitizer in its own as well."""
+    """But for signals, which it keeps back until instrumented code asks for them, and faults: who leaves a handler by
+    way of compiled code leaves the sanitizer in its own as well."""
     trivial = exported / "trivial.c"
     trivial.write_text("int main(void) { return 0; }\n")
     tool = find_tool("clang")

@@ -42,6 +42,7 @@
 #include "message.c"
 #include "compile.c"
 #include "retire.c"
+#include "policy.c"
 #include "tiers.c"
 #include "guest_table.h"
 #include "callees.c"

@@ -85,8 +85,8 @@ typedef struct cnp_options {
  * may be NULL, and so may every `error`. */
 cnp_session *cnp_open(const cnp_options *options, cnp_error *error);
 
-/* Frees the session with all its code, cells, assumptions and tiers. No thread may run its code, nor end during the call if it ever
- * ran any. */
+/* Frees the session with all its code, cells, assumptions and tiers. No thread may run its code, nor end during the call if it
+ * ever ran any. */
 void cnp_close(cnp_session *);
 
 /* ---- building functions ---- */
@@ -360,8 +360,8 @@ typedef struct cnp_counts {
     int64_t given_up; /* how often exits have made code useless */
 } cnp_counts;
 
-/* Compile at the `calls`th call, or a loop at the `loops`th jump back; give the code up at the `exits`th exit. All count anew from
- * then on. Once code has been given up `attempts` times the function is refused. */
+/* Compile at the `calls`th call, or a loop at the `loops`th jump back; give the code up at the `exits`th exit. All count anew
+ * from then on. Once code has been given up `attempts` times the function is refused. */
 typedef struct cnp_policy cnp_policy;
 struct cnp_policy {
     int64_t calls, loops, exits, attempts;

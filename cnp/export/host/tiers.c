@@ -23,8 +23,6 @@ struct cnp_tiered {
     cnp_error error;
 };
 
-static const cnp_policy usual_policy = {100, 1000, 50, 3, NULL};
-
 static struct entry *entry_at(const cnp_tiered *tiered, int64_t point) {
     struct entry *entry = LOAD_WORD(tiered->entries);
     while (entry && entry->point != point)
@@ -84,16 +82,6 @@ static cnp_counts counts_of(const cnp_tiered *tiered) {
                                                         : CNP_COMPILING;
     return (cnp_counts){state, LOAD_WORD(count[CNP_CALL_EVENT]), LOAD_WORD(count[CNP_LOOP_EVENT]),
                         LOAD_WORD(count[CNP_EXIT_EVENT]), tiered->given_up};
-}
-
-static int64_t more(int64_t wanted, int64_t found) { return wanted > found ? wanted - found : 0; }
-
-int64_t cnp_ask(const cnp_policy *policy, const cnp_counts *counts, cnp_event event) {
-    if (event == CNP_EXIT_EVENT)
-        return more(policy->exits, counts->exits);
-    if (counts->given_up >= policy->attempts)
-        return CNP_NEVER;
-    return event == CNP_CALL_EVENT ? more(policy->calls, counts->calls) : more(policy->loops, counts->loops);
 }
 
 static int is_due(cnp_tiered *tiered, cnp_event event) {
