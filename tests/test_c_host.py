@@ -203,6 +203,15 @@ def test_example(make: Make, compiler: str) -> None:
     assert _example(succeed([make(compiler, [EXAMPLE])]))
 
 
+def test_the_example_runs_what_it_accepts(make: Make) -> None:
+    done = run([make("clang", [HERE / "example.c"], *SANITIZERS)])
+    assert done.returncode == 0, done.stderr[-2000:]
+    accepted, refused = map(int, done.stderr.split())
+    assert accepted > 2000 and refused > 1000
+    runs = [line for line in done.stdout.splitlines() if "jumps back" in line]
+    assert len(runs) == 2 * accepted and sum(" 0 exits" not in line for line in runs) > 150
+
+
 def _example(printed: str) -> bool:
     lines = printed.splitlines()
     return lines == [

@@ -97,7 +97,7 @@ def _definition(name: str, table: Table, library: Library) -> str:
     callees = f".callees = {name}_callees, .n_callees = {len(encoder.callees)}"
     return "\n".join(
         (
-            called.template_callees(name, encoder.callees),
+            called.template_callees(name, encoder.callees, library),
             *lines,
             f"const cnp_bytecode cnp_bytecode_{name} = {{",
             f"    .table = {{{pointers}, {numbers}}},",

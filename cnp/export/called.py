@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from cnp.stencil.library import Library
 
 
+_SYMBOL = re.compile(r"[A-Za-z_.$][\w.$]*", re.ASCII)
+
+
 def declarations(library: Library) -> str:
     """A function for each, as users call it."""
     return "".join(f"/* {_meaning(method, row)} */\n{_head(method, row)};\n" for method, row in library.calls.items())
@@ -31,15 +34,16 @@ def definitions(library: Library) -> str:
     return "\n".join((*externs, "static void fill_imports(char *blob) {", *body, "}", *functions, ""))
 
 
-def template_callees(name: str, callees: Sequence[Any]) -> str:
+def template_callees(name: str, callees: Sequence[Any], library: Library) -> str:
     """The array `name_callees` of what a table's templates call: ops of the library, and C functions by name. UserError
     for anything else, which is of this process."""
     externs, rows = [], []
     for number, callee in enumerate(callees):
         place = ".at = 0"
-        if isinstance(callee, CalledOp):
-            place = f".at = AT_{CALLED_OP}{callee.name.replace('.', '_', 1)}"
-        elif isinstance(callee, Extern) and callee.address is None and re.fullmatch(r"[\w.$]+", callee.name, re.ASCII):
+        method = callee.name.replace(".", "_", 1) if isinstance(callee, CalledOp) else None
+        if method in library.calls:
+            place = f".at = AT_{CALLED_OP}{method}"
+        elif isinstance(callee, Extern) and callee.address is None and _SYMBOL.fullmatch(callee.name):
             externs.append(f'extern void {name}_callee_{number}(void) __asm__("{callee.name}");')
             place = f".function = {name}_callee_{number}"
         else:
