@@ -1,11 +1,12 @@
-/* Words that threads read without a lock. What a compiler without atomics emits for a volatile access is one instruction, whose
- * order x86-64 keeps; other machines keep it from a pointer to what it points to. */
+/* Words that threads read without a lock. x86-64 keeps the order of accesses that a compiler without atomics does not change. */
 #ifdef __ATOMIC_ACQUIRE
 #define LOAD_WORD(word) __atomic_load_n(&(word), __ATOMIC_ACQUIRE)
 #define STORE_WORD(word, value) __atomic_store_n(&(word), (value), __ATOMIC_RELEASE)
-#else
+#elif defined(__x86_64__)
 #define LOAD_WORD(word) (*(volatile __typeof__(word) *)&(word))
 #define STORE_WORD(word, value) (*(volatile __typeof__(word) *)&(word) = (value))
+#else
+#error "cnp.c wants a compiler that has __atomic_load_n on this machine"
 #endif
 
 /* The core and compiled code are not instrumented, so that ThreadSanitizer does not see what orders threads there. It is told:
