@@ -204,10 +204,11 @@ class Tiered:
             made = self._compile(point)
         except Exception as error:
             self.error = error
-        if point is not None:
-            if made is not None and self.state is not State.REFUSED:
-                self.entries[point] = made
-        elif made is None:
+        if made is None and point is None:
             self.refuse()
-        else:
+        elif made is None or self.state is State.REFUSED:
+            return
+        elif point is None:
             self.code, self.state = made, State.COMPILED
+        else:
+            self.entries[point] = made

@@ -123,7 +123,7 @@ static char *bytes(u64 *size) {
     return read;
 }
 
-int main(void) {
+int main(int n, char **words) {
     struct guest_table *table;
     char *rows[9], *spans;
     u64 size;
@@ -134,6 +134,7 @@ int main(void) {
     for (;;) {
         struct walk walk = {.n_parameters = 1, .banks = (const struct guest_span *)spans, .scratch_size = 64};
         walk.code = (const u8 *)bytes(&walk.size);
+        if (n > 1) walk.size += atoi(words[1]); /* which are not there */
         for (;;) {
             walk.scratch = malloc(walk.scratch_size);
             if (cnp_walk(table, &walk) != GUEST_NEEDS_SCRATCH) break;
@@ -168,6 +169,8 @@ def test_the_walker_under_sanitizers(guest: Guest, tmp_path: Path) -> None:
     sent = b"".join(struct.pack("<Q", len(each)) + each for each in parts)
     done = subprocess.run([str(program)], input=sent, capture_output=True, check=False)
     assert not done.returncode, done.stderr.decode()[-3000:]
+    wrong = subprocess.run([str(program), "1"], input=sent, capture_output=True, check=False)
+    assert wrong.returncode and b"heap-buffer-overflow" in wrong.stderr, "the sanitizers see the walker"
     rows = [tuple(map(int, line.split())) for line in done.stdout.decode().splitlines()]
     assert len(rows) == len(codes)
     for code, row in zip(codes[::20], rows[::20]):

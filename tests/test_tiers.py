@@ -113,6 +113,12 @@ def test_compiling_elsewhere() -> None:
     assert tiered.state is State.COMPILING
     job()
     assert tiered.code == "code"
+    late = Tiered(lambda point: "code", Policy(calls=1, loops=1), start=jobs.append)
+    assert late.called() is None and late.looped(1) is None
+    late.refuse()
+    jobs[1]()
+    jobs[2]()
+    assert late.state is State.REFUSED and late.code is None and not late.entries
     made: list[int] = []
 
     def start(job: Callable[[], None]) -> None:

@@ -1,1 +1,1 @@
-"""A stencil library -> C files that embed it: cnp.h, cnp.c and cnp_data.h, which need nothing but a C compiler."""
+"""A stencil library -> two C files that embed it, cnp.h and cnp.c, which need nothing but a C compiler."""

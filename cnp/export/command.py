@@ -24,7 +24,7 @@ HOST = Path(__file__).parent / "host"
 
 
 def export(library: Library, directory: Path, guests: Mapping[str, Table] | None = None) -> list[Path]:
-    """Write cnp.h, cnp.c and cnp_data.h, which embed a library and tables of guest bytecode, by name.
+    """Write cnp.h and cnp.c, which embed a library and tables of guest bytecode, by name.
 
     UserError if an op's name cannot be one in C, or if a table cannot be exported.
     """
@@ -41,12 +41,12 @@ def export(library: Library, directory: Path, guests: Mapping[str, Table] | None
         "tables.h": tables.tables(library),
         "operations.h": ops.table(library.ops),
         "machine.h": f'#include "{library.target}.h"\n',
+        "data.h": tables.data(library),
     }
     directories = (HOST, stencils_directory())
     files = {
         "cnp.h": expand("cnp.h", directories, texts),
-        "cnp.c": expand("cnp.c", directories, texts, kept=("cnp.h", "cnp_data.h")),
-        "cnp_data.h": tables.data(library),
+        "cnp.c": expand("cnp.c", directories, texts, kept=("cnp.h",)),
     }
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():

@@ -25,7 +25,7 @@ def data(library: Library) -> str:
     lines = (f'    "{_escaped(content[start : start + _LINE])}"' for start in range(0, len(content), _LINE))
     return "\n".join(
         (
-            "/* The stencils and the core, for cnp.c. */",
+            "/* The stencils and the core. */",
             "#ifdef __GNUC__",
             "#pragma GCC diagnostic push",
             '#pragma GCC diagnostic ignored "-Woverlength-strings"',

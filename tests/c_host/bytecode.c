@@ -32,7 +32,7 @@ static void run(cnp_session *session, const cnp_bytecode *table, const void *cod
                 const cnp_data_cell *limit) {
     int has_left = 0;
     const cnp_guest_cell named = {limit, NULL};
-    const cnp_guest guest = {NULL, 0, NULL, 0, &named, limit != NULL, leave, &has_left};
+    const cnp_guest guest = {NULL, 0, NULL, 0, &named, limit != NULL, leave, &has_left, NULL, 0};
     cnp_function *f = cnp_new(session, "guest", CNP_I64);
     cnp_error error;
     cnp_any result;

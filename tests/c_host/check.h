@@ -29,19 +29,31 @@
     CHECK(entered_everywhere) \
     CHECK(cells) \
     CHECK(assumptions) \
+    CHECK(guest_callees) \
+    CHECK(guest_sizes) \
     CHECK(guards) \
     CHECK(broken_guards) \
     CHECK(entered_guards) \
     CHECK(refusing_guards) \
     CHECK(retired_code) \
     CHECK(cells_and_threads) \
+    CHECK(stress) \
+    CHECK(tiers) \
+    CHECK(refused_tiers) \
+    CHECK(given_up_tiers) \
+    CHECK(asked_tiers) \
+    CHECK(started_tiers) \
+    CHECK(tiers_and_threads) \
+    CHECK(signals) \
     CHECK(faults) \
+    CHECK(faults_in_loops) \
     CHECK(nothing_is_left) \
     CHECK(full_code_memory) \
     CHECK(large) \
     CHECK(errors) \
     CHECK(errors_of_exits) \
-    CHECK(errors_of_guards)
+    CHECK(errors_of_guards) \
+    CHECK(errors_of_guest_callees)
 #define DECLARE(name) void name(void);
 ALL_CHECKS(DECLARE)
 

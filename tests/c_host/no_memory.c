@@ -27,7 +27,9 @@ static int translate_guards(cnp_session *session, cnp_assumption *assumption) {
     static const unsigned char bytecode[] = {7, 0, 2, 0, 2, 0, 4, 8};
     static const cnp_data_cell limit = {100};
     const cnp_guest_cell field = {NULL, assumption}, named[] = {{&limit, NULL}, {NULL, assumption}};
-    const cnp_guest guest = {NULL, 0, &field, 1, named, 2, no_handler, NULL};
+    const cnp_guest_callee callee = {.c = (cnp_c_function)abort, .result = CNP_VOID};
+    const cnp_guest_size size = {CNP_FILE_GUARDS_LOCAL, 2};
+    const cnp_guest guest = {&callee, 1, &field, 1, named, 2, no_handler, NULL, &size, 1};
     cnp_error error = {CNP_ERROR_NONE, ""};
     cnp_function *f = cnp_new(session, "f", CNP_I64);
     cnp_code *code = NULL;
@@ -75,6 +77,33 @@ static int exchange(cnp_session *session, const cnp_code *code) {
     return done;
 }
 
+static cnp_code *compile_point(void *session, int64_t point, cnp_error *error) {
+    cnp_function *f = cnp_new(session, "f", CNP_I64);
+    cnp_code *code = NULL;
+    if (f) {
+        cnp_ret(f, cnp_const_i64(point));
+        code = cnp_compile(session, &f, 1, error);
+        if (!code && error->kind != CNP_ERROR_MEMORY)
+            exit(1);
+    }
+    cnp_delete(f);
+    return code;
+}
+
+/* Code that a tier has asked for, given up and asked for again. 0 without memory. */
+static int tier(cnp_session *session) {
+    static const cnp_policy policy = {1, 1, 1, 2, NULL};
+    const cnp_tier_host host = {compile_point, NULL, NULL, session};
+    cnp_tiered *tiered = cnp_new_tiered(session, &policy, &host);
+    int done = tiered != NULL;
+    for (int64_t k = 0; done && k < 2; k++) {
+        done = cnp_called(tiered) && cnp_looped(tiered, k);
+        cnp_left(tiered);
+    }
+    cnp_delete_tiered(tiered);
+    return done;
+}
+
 /* 1 if all went well, 0 after an error, which must be that there is no memory. */
 static int live(void) {
     cnp_error error = {CNP_ERROR_NONE, ""};
@@ -107,7 +136,7 @@ static int live(void) {
         cnp_any argument, of_call;
         argument.i64 = 2;
         if (cnp_call(code, 0, &argument, &of_call, NULL) == CNP_TRAP_NONE) /* else there was none for the thread's context */
-            result = exchange(session, code) ? of_call.i64 : 0;
+            result = exchange(session, code) && tier(session) ? of_call.i64 : 0;
     } else if (entered && error.kind != CNP_ERROR_MEMORY) {
         printf("%s\n", error.message);
         exit(1);

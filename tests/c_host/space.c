@@ -16,7 +16,7 @@ void nothing_is_left(void) {
     cnp_session *session = open_session();
     size_t before;
     const char *place = NULL;
-    for (int k = 0; k < 300; k++) {
+    for (int k = 0; k < 60; k++) {
         cnp_code *code = compile_one(session, sum_of_squares(session)), *other = compile_one(session, fib(session));
         CHECK(((int64_t(*)(int64_t))cnp_pointer(code, 0))(5) == expected_sum(5));
         if (!place)
@@ -27,7 +27,7 @@ void nothing_is_left(void) {
     }
     cnp_close(session);
     before = address_space();
-    for (int k = 0; k < 20; k++) { /* each maps a MiB for the thread's context, and more for code */
+    for (int k = 0; k < 12; k++) { /* each maps a MiB for the thread's context, and more for code */
         session = open_session();
         cnp_code *code = compile_one(session, sum_of_squares(session));
         CHECK(((int64_t(*)(int64_t))cnp_pointer(code, 0))(5) == expected_sum(5));
@@ -35,11 +35,11 @@ void nothing_is_left(void) {
             cnp_free(code); /* else with the session */
         cnp_close(session);
     }
-CHECK(address_space() < before + (10 << 20));
+    CHECK(address_space() < before + (10 << 20));
 }
 
 void full_code_memory(void) {
-    cnp_options options = {1 << 20, NULL, NULL, NULL, 0};
+    cnp_options options = {1 << 19, NULL, NULL, NULL, 0};
     cnp_session *session = open_with(options);
     cnp_function *f = sum_of_squares(session);
     static cnp_code *codes[1 << 15];

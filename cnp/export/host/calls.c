@@ -21,11 +21,21 @@ static struct callee row_of_code(const cnp_code *code, size_t index, u8 kind, u6
     return row;
 }
 
-static int add_callee(cnp_function *f, const cnp_function *callee) {
-    if (!room_for_callee(f))
+/* What is wrong with a function of a piece of code, as what a session's code calls; NULL if nothing is. */
+static const char *wrong_target(const cnp_session *session, const cnp_code *code, size_t index) {
+    return code->session != session ? "the code is another session's"
+           : index >= code->n       ? "the code has not so many functions"
+                                    : NULL;
+}
+
+/* A parameter more of a C function; 0 if it cannot have so many. */
+static int add_parameter(struct callee *row, u8 type) {
+    u32 of_its_kind = 0;
+    for (u32 k = 0; k < row->n_parameters; k++)
+        of_its_kind += IS_FLOAT(row->parameter_type[k]) == IS_FLOAT(type);
+    if (of_its_kind == ARGUMENTS)
         return 0;
-    f->callees[f->n_callees] = row_of_function(callee);
-    f->targets[f->n_callees++] = callee;
+    row->parameter_type[row->n_parameters++] = type;
     return 1;
 }
 
@@ -70,11 +80,11 @@ void cnp_call_function(cnp_function *f, cnp_value d, cnp_function *callee, const
 }
 
 void cnp_call_code(cnp_function *f, cnp_value d, const cnp_code *callee, size_t index, const cnp_value *arguments, size_t n) {
+    const char *wrong = wrong_target(f->session, callee, index);
     struct callee row;
-    if (callee->session != f->session || index >= callee->n) {
+    if (wrong) {
         if (!f->error.kind)
-            fail(&f->error, CNP_ERROR_FUNCTION, "function '%s', op %u (call): %s", f->name, (unsigned)f->n_ops,
-                 callee->session != f->session ? "the code is another session's" : "the code has not so many functions");
+            fail(&f->error, CNP_ERROR_FUNCTION, "function '%s', op %u (call): %s", f->name, (unsigned)f->n_ops, wrong);
         return;
     }
     row = row_of_code(callee, index, CALLEE_CODE, callee->parts[index].signature.entry);
@@ -83,15 +93,11 @@ void cnp_call_code(cnp_function *f, cnp_value d, const cnp_code *callee, size_t 
 
 void cnp_call_c(cnp_function *f, cnp_value d, cnp_c_function callee, const cnp_value *arguments, size_t n) {
     struct callee row = {.kind = CALLEE_C, .address = (u64)(uintptr_t)callee, .result_type = type_of_register(d)};
-    u32 integers = 0, floats = 0;
-    for (size_t k = 0; k < n && integers <= ARGUMENTS && floats <= ARGUMENTS; k++) {
-        u8 type = has_type(arguments[k], CNP_CONSTANT) ? (u8)(arguments[k].kind - CNP_CONSTANT) : type_of_register(arguments[k]);
-        *(IS_FLOAT(type) ? &floats : &integers) += 1;
-        if (integers <= ARGUMENTS && floats <= ARGUMENTS)
-            row.parameter_type[k] = type;
-    }
-    row.n_parameters = (u8)n;
-    if (integers <= ARGUMENTS && floats <= ARGUMENTS)
+    size_t k = 0;
+    while (k < n && add_parameter(&row, has_type(arguments[k], CNP_CONSTANT) ? (u8)(arguments[k].kind - CNP_CONSTANT)
+                                                                              : type_of_register(arguments[k])))
+        k++;
+    if (k == n)
         put_call(f, d, &row, NULL, arguments, n);
     else if (!f->error.kind)
         fail(&f->error, CNP_ERROR_FUNCTION,

@@ -8,9 +8,7 @@ static void describe_types(const struct callee *types, char *text, size_t size) 
 }
 
 static int is_target(const cnp_session *session, const char *name, struct target target, cnp_error *error) {
-    const char *wrong = target.code->session != session           ? "the code is another session's"
-                        : target.index >= target.code->n ? "the code has not so many functions"
-                                                                  : NULL;
+    const char *wrong = wrong_target(session, target.code, target.index);
     return !wrong || (fail(error, CNP_ERROR_FUNCTION, "cell '%s': %s", name, wrong), 0);
 }
 
@@ -90,7 +88,11 @@ void cnp_reset_cell(cnp_cell *cell) {
 }
 
 void cnp_call_cell(cnp_function *f, cnp_value d, const cnp_cell *callee, const cnp_value *arguments, size_t n) {
-    put_call(f, d, &callee->types, NULL, arguments, n);
+    if (callee->session == f->session)
+        put_call(f, d, &callee->types, NULL, arguments, n);
+    else if (!f->error.kind)
+        fail(&f->error, CNP_ERROR_FUNCTION, "function '%s', op %u (call): cell '%s' is another session's", f->name,
+             (unsigned)f->n_ops, callee->name);
 }
 
 /* ---- cells of data ---- */

@@ -33,5 +33,6 @@ static void set_word(cnp_session *session, u64 *word, u64 value) { ROUTINE(sessi
 
 static void point_to(cnp_cell *cell, struct target target) {
     cell->target = target;
+    COMES_BEFORE(cell_was_set);
     set_word(cell->session, &cell->word, target.code->parts[target.index].signature.entry);
 }

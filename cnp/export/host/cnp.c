@@ -17,8 +17,9 @@
 #include <unistd.h>
 
 #include "words.h"
+#include "atomic.h"
 #include "machine.h"
-#include "cnp_data.h"
+#include "data.h"
 #include "tables.h"
 #include "operand.h"
 #include "operations.h"
@@ -41,6 +42,10 @@
 #include "message.c"
 #include "compile.c"
 #include "retire.c"
+#include "policy.c"
+#include "tiers.c"
+#include "guest_table.h"
+#include "callees.c"
 #include "guards.c"
 #include "translate.c"
 #include "bytecode.h"

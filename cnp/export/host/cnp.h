@@ -85,8 +85,8 @@ typedef struct cnp_options {
  * may be NULL, and so may every `error`. */
 cnp_session *cnp_open(const cnp_options *options, cnp_error *error);
 
-/* Frees the session with all its code, cells and assumptions. No thread may run its code, nor end during the call if it ever
- * ran any. */
+/* Frees the session with all its code, cells, assumptions and tiers. No thread may run its code, nor end during the call if it
+ * ever ran any. */
 void cnp_close(cnp_session *);
 
 /* ---- building functions ---- */
@@ -236,16 +236,34 @@ typedef struct cnp_guest_cell {
     const cnp_assumption *assumption;
 } cnp_guest_cell;
 
+/* What a call in bytecode calls: one of function, code, cell and c, the others NULL. */
+typedef struct cnp_guest_callee {
+    cnp_function *function; /* under construction: cnp_compile must be given it in the same array */
+    const cnp_code *code;   /* its function `index` */
+    size_t index;
+    const cnp_cell *cell;
+    cnp_c_function c; /* of these types, in number as for cnp_call_c: */
+    cnp_type result;  /* or CNP_VOID */
+    const cnp_type *parameters;
+    size_t n_parameters;
+} cnp_guest_callee;
+
+/* How many registers a function has of a file, up to those of the table; the operand stack is one, too. */
+typedef struct cnp_guest_size {
+    uint32_t file; /* as the table's declaration numbers them */
+    uint32_t count;
+} cnp_guest_size;
+
 /* What a handler gets as its point if the exit is one in bytecode, and cnp_exit_at gives. It lives as long as the code. */
 typedef struct cnp_guest_point {
     void *data;      /* of the cnp_guest */
     uint64_t offset; /* of the instruction, its prefixes included, which is to be done from its start */
 } cnp_guest_point;
 
-/* What a function of bytecode refers to, and a table does not know. The arrays may be forgotten after cnp_translate; cells,
+/* What a function of bytecode refers to, and a table does not know. The arrays may be forgotten after cnp_translate; code, cells,
  * assumptions and data must outlive the code. */
 typedef struct cnp_guest {
-    cnp_function *const *callees; /* that fields number, from 0 */
+    const cnp_guest_callee *callees; /* that fields number, from 0 */
     size_t n_callees;
     const cnp_guest_cell *cells; /* that fields number, from 0 */
     size_t n_cells;
@@ -253,6 +271,8 @@ typedef struct cnp_guest {
     size_t n_named;
     cnp_exit_handler handler; /* of all exits; its values are what the table's Exit passes on. NULL if there are none */
     void *data;               /* for it */
+    const cnp_guest_size *sizes; /* of files of which the function has not all registers */
+    size_t n_sizes;
 } cnp_guest;
 
 /* Adds the ops of bytecode, to a function that has nothing but parameters: by a table that `cnp export-c --bytecode` was given,
@@ -261,6 +281,9 @@ typedef struct cnp_bytecode cnp_bytecode;
 void cnp_translate(cnp_function *, const cnp_bytecode *, const void *code, size_t size, const cnp_guest *);
 /* Where in the bytecode an op comes from, by number as in traps; -1 if it does not. */
 int64_t cnp_bytecode_offset(const cnp_function *, uint32_t op);
+/* The registers of a file of the table in a function that cnp_translate has made, from number 0 or the bottom of the stack on; so
+ * many values, of which up to `room` are written. 0 if there is no such file. */
+size_t cnp_registers(const cnp_function *, uint32_t file, cnp_value *values, size_t room);
 /* The label of the instruction at an offset that jumps lead to, for cnp_entered_at, which refuses what this gives for others. */
 cnp_label cnp_label_at(const cnp_function *, uint64_t offset);
 /* What exit k of a function passes on, in the order they were made; so many values, of which up to `room` are written. 0 past the
@@ -315,6 +338,73 @@ int64_t cnp_fuel(cnp_session *, int64_t fuel);
  * a process at a time: 0, and the error filled in, if another has them. What takes the signals over later must not pass them on
  * once the session is closed. */
 int cnp_catch_faults(cnp_session *, cnp_error *error);
+
+/* ---- when to compile: counters of one guest function, and the policy that they ask ---- */
+
+typedef struct cnp_tiered cnp_tiered; /* one guest function: it belongs to a session */
+
+typedef enum cnp_tier_state {
+    CNP_COLD,      /* it is interpreted, and counted */
+    CNP_COMPILING, /* it is interpreted in the meantime */
+    CNP_COMPILED,
+    CNP_REFUSED    /* it is interpreted from now on */
+} cnp_tier_state;
+typedef enum cnp_event {
+    CNP_CALL_EVENT,
+    CNP_LOOP_EVENT, /* a jump back */
+    CNP_EXIT_EVENT  /* compiled code was left for the interpreter */
+} cnp_event;
+typedef struct cnp_counts {
+    cnp_tier_state state;
+    int64_t calls, loops, exits;
+    int64_t given_up; /* how often exits have made code useless */
+} cnp_counts;
+
+/* Compile at the `calls`th call, or a loop at the `loops`th jump back; give the code up at the `exits`th exit. All count anew
+ * from then on. Once code has been given up `attempts` times the function is refused. */
+typedef struct cnp_policy cnp_policy;
+struct cnp_policy {
+    int64_t calls, loops, exits, attempts;
+    /* How many more of these events to let pass before it is asked again; 0 to act now, which is to compile, or to give the code
+     * up after an exit; CNP_NEVER to refuse the function, or after an exit to leave the code alone. It must not call functions
+     * that take a cnp_tiered. NULL for cnp_ask. */
+    int64_t (*ask)(const cnp_policy *, const cnp_counts *, cnp_event);
+};
+#define CNP_NEVER (-1)
+int64_t cnp_ask(const cnp_policy *, const cnp_counts *, cnp_event); /* what is said above of the four numbers */
+
+/* What an interpreter does for its tiers. */
+#define CNP_WHOLE (-1) /* the point that is the function, from its start; all others are from 0 on: offsets, or addresses */
+typedef struct cnp_tier_host {
+    /* Code whose first function is the guest's, or goes on in its loop at a point. NULL, and the error filled in, if there is
+     * none: that is not tried again. */
+    cnp_code *(*compile)(void *data, int64_t point, cnp_error *error);
+    /* Has cnp_compile_tiered called, now or later, on this thread or another; 0 if it cannot, which may be tried again. NULL for
+     * now, on this thread. */
+    int (*start)(void *data, cnp_tiered *, int64_t point);
+    /* Takes code that has been given up: cnp_retire, once it is in no cell, if nobody calls it but through cells, or if there is
+     * one thread. It must not call functions that take a cnp_tiered. NULL: the code is kept until cnp_delete_tiered, for another
+     * thread may have asked for it, and be about to call it. */
+    void (*drop)(void *data, cnp_code *);
+    void *data;
+} cnp_tier_host;
+
+/* Both structures are copied. NULL for the policy {100, 1000, 50, 3, NULL}. NULL without memory. */
+cnp_tiered *cnp_new_tiered(cnp_session *, const cnp_policy *, const cnp_tier_host *);
+/* And frees its code, which nothing may run or call any more. NULL is accepted. */
+void cnp_delete_tiered(cnp_tiered *);
+
+/* Any thread may call these, the handlers of exits among them. An interpreter asks, where it begins to run the function, and at
+ * jumps back: they give compiled code, to be called with index 0, or NULL: go on interpreting, which is counted. */
+cnp_code *cnp_called(cnp_tiered *);
+cnp_code *cnp_looped(cnp_tiered *, int64_t point);
+/* Compiled code of the function was left. It may be given up, to be compiled again once it is hot again. */
+void cnp_left(cnp_tiered *);
+void cnp_refuse(cnp_tiered *); /* interpret the function from now on; code that runs goes on */
+/* Compiles, whether the function is hot or not. */
+void cnp_compile_tiered(cnp_tiered *, int64_t point);
+cnp_counts cnp_tiered_counts(cnp_tiered *);
+cnp_error cnp_tiered_error(cnp_tiered *); /* what compiling failed with, the last time it did */
 
 /* ---- the ops ---- */
 

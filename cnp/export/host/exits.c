@@ -91,19 +91,20 @@ static int describe_exits(const cnp_function *f, struct part *part) {
 
 /* What the core calls for a side exit: values from the frame, to the handler, whose result is as compiled code gives it. */
 static int left_host(const struct side_exit *exit, const char *frame, struct cnp_result *result) {
-    const cnp_session *session = session_of(exit->host);
     cnp_any values[MOST_EXIT_VALUES], given = {0};
     u64 *integer = &result->i;
     f64 *real = &result->f;
+    int stops;
+    COMES_AFTER(cell_was_set); /* that led to the code */
     for (u32 k = 0; k < exit->n_values; k++) {
         const struct side_exit_value *value = &exit->values[k];
         memcpy(&values[k], value->is_constant ? (const char *)&value->constant : frame + value->slot, sizeof *values);
     }
-    if (((cnp_exit_handler)(uintptr_t)exit->handler)(exit->point, values, exit->n_values, &given))
-        return 1;
-    if (exit->result_type != NO_TYPE)
-        pass(&session->library, exit->result_type, given, &integer, &real);
-    return 0;
+    stops = ((cnp_exit_handler)(uintptr_t)exit->handler)(exit->point, values, exit->n_values, &given);
+    if (!stops && exit->result_type != NO_TYPE)
+        pass(&session_of(exit->host)->library, exit->result_type, given, &integer, &real);
+    COMES_BEFORE(exit_was_taken); /* the code is freed once all have left it */
+    return stops != 0;
 }
 
 /* ---- what is said of them ---- */

@@ -29,6 +29,7 @@ void cnp_delete(cnp_function *f) {
     free(f->types);
     free(f->callees);
     free(f->offsets);
+    free(f->files);
     free(f->exits);
     free(f->exit_values);
     free((void *)f->assumptions);

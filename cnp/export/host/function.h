@@ -12,6 +12,8 @@ struct cnp_function {
     struct callee *callees;
     const void **targets; /* of callees: functions of the same compilation, or NULL */
     u32 *offsets; /* in the guest's bytecode, of the ops that come from there */
+    struct guest_span *files; /* which registers are those of a file of the guest's table */
+    u32 n_files;
     struct exit *exits;
     cnp_value *exit_values; /* of all of them */
     const cnp_assumption **assumptions;

@@ -1,17 +1,5 @@
 /* Guards in guest bytecode: cells for the walk to read, and what it has found of exits and cells -> the function's. */
 
-struct cnp_bytecode {
-    struct guest_table table;
-    const struct guest_span *spans; /* registers of each bank */
-    const u8 *types;                /* of all registers */
-    size_t n_registers;
-    size_t most_parameters;
-    const struct guest_span *exits; /* what each passes on, a range of: */
-    const u32 *live;                /* numbers of banks */
-    const u8 *named;                /* of each cell that templates name, whether it is an assumption */
-    size_t n_named;
-};
-
 static const cnp_guest_cell *cell_at(const cnp_guest *guest, size_t k) {
     return k < guest->n_cells ? &guest->cells[k] : &guest->named[k - guest->n_cells];
 }
@@ -64,9 +52,9 @@ static int values_of(cnp_function *f, const cnp_bytecode *bytecode, const struct
     const struct guest_span *files = &bytecode->exits[exit->exit];
     *n = 0;
     for (u32 k = 0; k < files->count; k++) {
-        u32 bank = bytecode->live[files->first + k], first = bytecode->spans[bank].first;
+        u32 bank = bytecode->live[files->first + k], first = f->files[bank].first;
         int is_stack = bytecode->table.has_stack && bank == bytecode->table.n_banks - 1;
-        u32 count = is_stack ? exit->depth : bytecode->spans[bank].count;
+        u32 count = is_stack ? exit->depth : f->files[bank].count;
         if (*n + count > MOST_EXIT_VALUES) {
             fail(&f->error, CNP_ERROR_FUNCTION, "function '%s', bytecode offset %u: its exit has more than %d values", f->name,
                  (unsigned)exit->offset, MOST_EXIT_VALUES);

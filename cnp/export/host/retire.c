@@ -7,6 +7,7 @@ static void reclaim(cnp_session *session) {
     while (session->retired && session->retired->epoch < oldest) {
         cnp_code *code = session->retired;
         session->retired = code->next;
+        COMES_AFTER(exit_was_taken);
         end_code(code);
     }
     if (!session->retired)

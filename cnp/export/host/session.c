@@ -98,6 +98,8 @@ void cnp_close(cnp_session *session) {
     if (!session)
         return;
     stop_catching(session);
+    while (session->tiered)
+        cnp_delete_tiered(session->tiered);
     while (session->codes)
         cnp_free(session->codes);
     while (session->retired) {

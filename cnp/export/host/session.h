@@ -55,6 +55,7 @@ struct cnp_session {
     cnp_code *codes, *retired, **last_retired; /* the latter waits for threads, the oldest first */
     cnp_cell *cells;
     cnp_assumption *assumptions;
+    cnp_tiered *tiered;
     struct sigaction old_actions[3]; /* of signals that are caught */
     const struct part **parts; /* by the number that trap words have, less one: 0 is nobody's */
     u32 *free_numbers;

@@ -76,10 +76,50 @@ static int walk_locked(cnp_function *f, const cnp_bytecode *bytecode, const cnp_
     return walk->error || (take_ops(f, walk) && take_exits(f, bytecode, guest, walk) && take_cells(f, guest, walk));
 }
 
-static int take_callees(cnp_function *f, cnp_function *const *callees, size_t n) {
-    for (size_t k = 0; k < n; k++)
-        if (!add_callee(f, callees[k]))
+/* How many registers a function has of each file. 0 with an error. */
+static int take_sizes(cnp_function *f, const cnp_bytecode *bytecode, const cnp_guest *guest) {
+    for (u32 bank = 0; bank < f->n_files; bank++)
+        f->files[bank].count = bytecode->sizes[bank];
+    for (size_t k = 0; k < guest->n_sizes; k++) {
+        u32 bank = guest->sizes[k].file, count = guest->sizes[k].count;
+        if (bank >= f->n_files || count > bytecode->sizes[bank]) {
+            if (bank >= f->n_files)
+                fail(&f->error, CNP_ERROR_FUNCTION, "function '%s', sizes: file %u; accepted: one of %u, from 0", f->name,
+                     (unsigned)bank, (unsigned)f->n_files);
+            else
+                fail(&f->error, CNP_ERROR_FUNCTION, "function '%s', sizes: %u registers of file %u; accepted: up to %u", f->name,
+                     (unsigned)count, (unsigned)bank, (unsigned)bytecode->sizes[bank]);
             return 0;
+        }
+        f->files[bank].count = count;
+    }
+    return 1;
+}
+
+/* The registers of the table's files, the parameters the first of them. 0 without memory, or with an error. */
+static int lay_out_files(cnp_function *f, const cnp_bytecode *bytecode, const cnp_guest *guest) {
+    u8 given[ARGUMENTS];
+    size_t n = 0, room = 0;
+    f->n_files = bytecode->table.n_banks;
+    if (!(f->files = calloc((size_t)f->n_files + 1, sizeof *f->files)) || !take_sizes(f, bytecode, guest))
+        return 0;
+    for (u32 bank = 0; bank < f->n_files; bank++) {
+        f->files[bank].first = (u32)n;
+        n += f->files[bank].count;
+        room += bank < bytecode->n_places ? f->files[bank].count : 0;
+    }
+    if (f->n_parameters)
+        memcpy(given, f->types, f->n_parameters);
+    if (!make_room(&f->types, &f->types_capacity, n, 1))
+        return 0;
+    for (u32 bank = 0; bank < f->n_files; bank++)
+        memset(f->types + f->files[bank].first, bytecode->table.banks[bank].type, f->files[bank].count);
+    if (f->n_parameters > room || (f->n_parameters && memcmp(f->types, given, f->n_parameters) != 0)) {
+        fail(&f->error, CNP_ERROR_FUNCTION, "function '%s': bytecode; accepted: with parameters of the table's types, up to %zu",
+             f->name, room);
+        return 0;
+    }
+    f->n_registers = n;
     return 1;
 }
 
@@ -87,7 +127,7 @@ static int take_callees(cnp_function *f, cnp_function *const *callees, size_t n)
 static void translate_guest(cnp_function *f, const cnp_bytecode *bytecode, const cnp_guest *guest, struct walk *walk) {
     i64 *cells = NULL;
     int done;
-    if (allocated(f, take_callees(f, guest->callees, guest->n_callees) && find_cells(f, bytecode, guest, &cells))) {
+    if (allocated(f, take_template_callees(f, bytecode) && take_callees(f, guest) && find_cells(f, bytecode, guest, &cells))) {
         walk->n_callees = (u32)guest->n_callees;
         walk->cells = cells;
         walk->n_field_cells = (u32)guest->n_cells;
@@ -103,21 +143,20 @@ static void translate_guest(cnp_function *f, const cnp_bytecode *bytecode, const
 
 void cnp_translate(cnp_function *f, const cnp_bytecode *bytecode, const void *code, size_t size, const cnp_guest *guest) {
     static const cnp_guest nothing;
-    struct walk walk = {.code = code, .size = size, .banks = bytecode->spans, .n_parameters = f->n_parameters};
+    struct walk walk = {.code = code, .size = size, .n_parameters = f->n_parameters};
     if (f->error.kind)
         return;
-    if (f->n_ops || f->n_labels || f->n_callees || f->n_registers != f->n_parameters ||
-        f->n_parameters > bytecode->most_parameters ||
-        (f->n_parameters && memcmp(f->types, bytecode->types, f->n_parameters) != 0)) {
-        fail(&f->error, CNP_ERROR_FUNCTION,
-             "function '%s': bytecode; accepted: in a function that has nothing but parameters, of the table's types", f->name);
+    if (f->n_ops || f->n_labels || f->n_callees || f->n_registers != f->n_parameters) {
+        fail(&f->error, CNP_ERROR_FUNCTION, "function '%s': bytecode; accepted: in a function that has nothing but parameters",
+             f->name);
         return;
     }
-    if (!allocated(f, make_room(&f->types, &f->types_capacity, bytecode->n_registers, 1)))
+    if (!guest)
+        guest = &nothing;
+    if (!allocated(f, lay_out_files(f, bytecode, guest)))
         return;
-    memcpy(f->types, bytecode->types, bytecode->n_registers);
-    f->n_registers = bytecode->n_registers;
-    translate_guest(f, bytecode, guest ? guest : &nothing, &walk);
+    walk.banks = f->files;
+    translate_guest(f, bytecode, guest, &walk);
 }
 
 int64_t cnp_bytecode_offset(const cnp_function *f, uint32_t op) {
@@ -133,4 +172,11 @@ cnp_label cnp_label_at(const cnp_function *f, uint64_t offset) {
     if (op < f->n_offsets && *words == PACKED_HEAD(IR_PLACE, 1))
         label.place = own_value(f, words[1], CNP_LABEL);
     return label;
+}
+
+size_t cnp_registers(const cnp_function *f, uint32_t file, cnp_value *values, size_t room) {
+    const struct guest_span *span = file < f->n_files ? &f->files[file] : NULL;
+    for (u32 k = 0; span && k < span->count && k < room; k++)
+        values[k] = own_value(f, span->first + k, CNP_REGISTER + (u32)f->types[span->first + k]);
+    return span ? span->count : 0;
 }
