@@ -165,7 +165,7 @@ def test_the_walker_under_sanitizers(guest: Guest, tmp_path: Path) -> None:
     encoder = guest.table._encoder
     codes = [damaged(guest, random.Random(seed)) for seed in range(4000)]
     codes += [random.Random(seed).randbytes(seed % 40) for seed in range(4000)]
-    parts = [bytes(each) for each in (*encoder._arrays, encoder.table, guest.table._spans)] + codes
+    parts = [bytes(each) for each in (*encoder._arrays, encoder.table, guest.table._spans.rows)] + codes
     sent = b"".join(struct.pack("<Q", len(each)) + each for each in parts)
     done = subprocess.run([str(program)], input=sent, capture_output=True, check=False)
     assert not done.returncode, done.stderr.decode()[-3000:]

@@ -1,8 +1,9 @@
-/* Words that threads read without a lock. x86-64 keeps the order of accesses that a compiler without atomics does not change. */
+/* Words that threads read without a lock. Some machines keep the order of accesses that a compiler without atomics does not
+ * change. */
 #ifdef __ATOMIC_ACQUIRE
 #define LOAD_WORD(word) __atomic_load_n(&(word), __ATOMIC_ACQUIRE)
 #define STORE_WORD(word, value) __atomic_store_n(&(word), (value), __ATOMIC_RELEASE)
-#elif defined(__x86_64__)
+#elif defined(KEEPS_ORDER)
 #define LOAD_WORD(word) (*(volatile __typeof__(word) *)&(word))
 #define STORE_WORD(word, value) (*(volatile __typeof__(word) *)&(word) = (value))
 #else

@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #include "words.h"
-#include "atomic.h"
 #include "machine.h"
+#include "atomic.h"
 #include "data.h"
 #include "tables.h"
 #include "operand.h"
