@@ -10,6 +10,9 @@ from cnp.bench.registry import Bench
 from cnp.errors import InternalError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from cnp.bench.guests import Guest
 
 LIMIT = 0.1  # us a guest instruction
@@ -19,26 +22,26 @@ _ARGUMENT = 12345
 
 def run(recorder: Recorder) -> None:
     """us a guest instruction, from bytes to a callable, by size; the results of both functions are compared first."""
-    from cnp.bench.guests import GUESTS  # late: tables open the library, and which one that is can be said
+    from cnp.bench.guests import GUESTS, leave  # late: tables open the library, and which one that is can be said
 
     for name, guest in GUESTS.items():
         for size in SIZES[:2] if recorder.quick else SIZES:
-            _measure(recorder, name, guest, size)
+            _measure(recorder, name, guest, size, leave)
         if recorder.quick:
             recorder.left_out(f"us_per_instruction.{name}.{SIZES[-1]}", f"versus_python.{name}.{SIZES[-1]}")
 
 
-def _measure(recorder: Recorder, name: str, guest: Guest, size: int) -> None:
+def _measure(recorder: Recorder, name: str, guest: Guest, size: int, leave: Callable[..., Any]) -> None:
     code, repeats = guest.program(size), max(1, 2_000 // size)
     by_hand = guest.by_hand(code)
     params, result = by_hand.parameter_types, by_hand.result
-    by_table = guest.table.function("guest", params, result, code)
+    by_table = guest.table.function("guest", params, result, code, handler=leave)
     if len(by_table.ops) != len(by_hand.ops) or by_table.compile()(_ARGUMENT) != by_hand.compile()(_ARGUMENT):
         raise InternalError(f"bytecode: the {name} program of {size} instructions differs from the one made by hand")
 
     def table() -> None:
         for _ in range(repeats):
-            guest.table.function("guest", params, result, code).compile()
+            guest.table.function("guest", params, result, code, handler=leave).compile()
 
     def hand() -> None:
         for _ in range(repeats):

@@ -1,4 +1,4 @@
-"""Two guests with bytecode of any length: one of registers, one of a stack, and the same by a loop in Python."""
+"""Guests with bytecode of any length: of registers, of registers with guards, of a stack; and the same by a loop in Python."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cnp import Function, Label, i64
-from cnp.bytecode import Field, Instruction, Page, Registers, Table, Target, pop, push
+from cnp.bytecode import Exit, Field, Instruction, Page, Registers, Table, Target, pop, push
 
 _FILE = Registers(i64, 16, initial=0)
 _A, _B, _C = Field(1), Field(2), Field(3)
@@ -32,6 +32,28 @@ WORDS = Table(
     parameters=[_FILE],
 )
 """Four bytes an instruction: one op each, every eighth a branch."""
+
+LARGEST = 2**31 - 1
+"""What the guards let pass is smaller."""
+
+_SMALL = ("branch_i64_ge_s", _FILE[_B], LARGEST, Exit(_FILE))
+GUARDED = Table(
+    Page(
+        Field(0),
+        {
+            1: Instruction("add", _SMALL, ("i64_add", _FILE[_A], _FILE[_B], _FILE[_C])),
+            2: Instruction("xor", _SMALL, ("i64_xor", _FILE[_A], _FILE[_B], _FILE[_C])),
+            3: Instruction("add_number", ("i64_add", _FILE[_A], _FILE[_A], _NUMBER)),
+            4: Instruction(
+                "less", ("branch_i64_lt_s", _FILE[_A], _FILE[0], Target(Field(2, 16, signed=True, scale=4), "end"))
+            ),
+            5: Instruction("return", ("ret", _FILE[_A])),
+        },
+        length=4,
+    ),
+    parameters=[_FILE],
+)
+"""The same, but more than half of the instructions have a guard, which leaves with all registers."""
 
 BYTES = Table(
     Page(
@@ -66,7 +88,7 @@ def words(count: int) -> bytes:
     return bytes(made + b"\x05\x01\0\0")
 
 
-def python_words(code: bytes) -> Function:
+def python_words(code: bytes, guarded: bool = False) -> Function:
     """The same function, by a loop."""
     f = Function("guest", [i64], i64)
     file = [*f.params, *(f.reg(i64) for _ in range(15))]
@@ -82,6 +104,8 @@ def python_words(code: bytes) -> Function:
         op, a, b, c = code[at : at + 4]
         if at in targets:
             f.place(targets[at])
+        if guarded and op <= 2:
+            f.branch_i64_ge_s(file[b], LARGEST, f.exit(leave, at, file))
         if op == 1:
             f.i64_add(file[a], file[b], file[c])
         elif op == 2:
@@ -94,6 +118,16 @@ def python_words(code: bytes) -> Function:
         else:
             f.ret(file[a])
     return f
+
+
+def python_guarded(code: bytes) -> Function:
+    """The same with guards."""
+    return python_words(code, guarded=True)
+
+
+def leave(offset: int, _: tuple[int | float, ...]) -> int:
+    """Where guards lead."""
+    return offset
 
 
 def stack_bytes(count: int) -> bytes:
@@ -145,4 +179,8 @@ class Guest:
     by_hand: Callable[[bytes], Function]
 
 
-GUESTS = {"registers": Guest(WORDS, words, python_words), "stack": Guest(BYTES, stack_bytes, python_bytes)}
+GUESTS = {
+    "registers": Guest(WORDS, words, python_words),
+    "guards": Guest(GUARDED, words, python_guarded),
+    "stack": Guest(BYTES, stack_bytes, python_bytes),
+}

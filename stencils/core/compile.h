@@ -67,7 +67,7 @@ struct compilation {
     struct values *values;
 
     struct block *blocks;
-    u32 n_blocks;
+    u32 n_blocks, n_inner_blocks; /* in front of the side exits, which lead nowhere in the function */
     u32 *block_at;    /* of an instruction that leads a block */
     u32 *predecessors;
     u8 has_loops;          /* jumps back, to tell the truth */
@@ -123,6 +123,11 @@ static inline const struct side_exit *side_exit_of(const struct compilation *c, 
     s32 at = c->label_at[label];
     return at >= (s32)first_side_exit(c) && at < (s32)c->n_instructions ? &c->request->exits[at - (s32)first_side_exit(c)] : 0;
 }
+
+/* Exits of bytecode share lists of values, which are the same if they begin at the same place and are not empty: passes note
+ * what they know of the latest few. */
+enum { LATEST_LISTS = 8 };
+static inline u32 list_number(const struct side_exit *exit) { return (u32)((u64)exit->values / sizeof *exit->values % LATEST_LISTS); }
 
 static inline int in_float_file(const struct compilation *c, s32 r) { return IS_FLOAT(c->types[r]); }
 

@@ -9,10 +9,14 @@ static struct location number_behind(const struct selection *s) {
     return in_slot(s, 0, (s32)(s->c->n_slots + registers_of(s, 0) + registers_of(s, 1)));
 }
 
-/* What is special about an exit is its number and which values it has; the rest they have in common. */
-static void select_side_exit(struct selection *s, u32 number, s32 block) {
-    struct compilation *c = s->c;
-    struct side_exit *exit = &c->request->exits[number];
+/* Where values are; registers will be put into their places. Exits of bytecode share lists of values, and a register of the
+ * IR has one home. */
+static void find_values(struct selection *s, const struct side_exit *exit) {
+    const struct compilation *c = s->c;
+    const struct side_exit_value **found = &s->found_values[list_number(exit)];
+    if (!exit->n_values || *found == exit->values)
+        return;
+    *found = exit->values;
     for (u32 k = 0; k < exit->n_values; k++) {
         struct side_exit_value *value = &exit->values[k];
         if (value->is_constant)
@@ -26,6 +30,13 @@ static void select_side_exit(struct selection *s, u32 number, s32 block) {
         }
         value->slot = at.slot;
     }
+}
+
+/* What is special about an exit is its number and which values it has; the rest they have in common. */
+static void select_side_exit(struct selection *s, u32 number, s32 block) {
+    struct compilation *c = s->c;
+    struct side_exit *exit = &c->request->exits[number];
+    find_values(s, exit);
     struct location to = number_behind(s);
     exit->frame_size = c->request->frame_size;
     exit->extent = (u32)to.slot + 8;

@@ -54,7 +54,7 @@ static void begin_block(struct compilation *c, u32 first) {
     if (c->n_blocks)
         c->blocks[c->n_blocks - 1].end = first;
     c->block_at[first] = c->n_blocks;
-    c->blocks[c->n_blocks++] = (struct block){.first = first, .end = c->n_instructions};
+    c->blocks[c->n_blocks++] = (struct block){.first = first, .end = c->n_instructions, .successor = {-1, -1}};
 }
 
 static int find_blocks(struct compilation *c) {
@@ -74,16 +74,16 @@ static int find_blocks(struct compilation *c) {
             begin_block(c, i + 1);
     }
     c->block_at[c->n_instructions] = c->n_blocks;
+    c->n_inner_blocks = c->block_at[first_side_exit(c)];
     return 1;
 }
 
 /* A block's successors, without the entries of a table. -1: none; n_blocks: past the end. */
 static void find_successors(struct compilation *c) {
-    for (u32 b = 0; b < c->n_blocks; b++) {
+    for (u32 b = 0; b < c->n_inner_blocks; b++) {
         struct block *block = &c->blocks[b];
         const struct instruction *last = &c->instructions[block->end - 1];
-        s32 next = block->end == first_side_exit(c) ? (s32)c->n_blocks : (s32)b + 1;
-        block->successor[0] = block->successor[1] = -1;
+        s32 next = b + 1 == c->n_inner_blocks ? (s32)c->n_blocks : (s32)b + 1;
         block->ends_in_table = last->kind == TABLE_OP;
         switch (last->kind) {
         case BRANCH_OP:
@@ -91,7 +91,7 @@ static void find_successors(struct compilation *c) {
             block->successor[1] = last->other >= 0 ? (s32)c->block_at[c->label_at[last->other]] : next;
             break;
         case JUMP_OP: block->successor[0] = (s32)c->block_at[c->label_at[last->target]]; break;
-        case TABLE_OP: case RETURN_OP: case TRAP_OP: case SIDE_EXIT_OP: break;
+        case TABLE_OP: case RETURN_OP: case TRAP_OP: break;
         default: block->successor[1] = next;
         }
     }
@@ -112,26 +112,30 @@ static const struct side_exit *side_exit_behind(const struct compilation *c, con
     return first >= first_side_exit(c) ? &c->request->exits[first - first_side_exit(c)] : 0;
 }
 
-/* And how many predecessors each block has. */
+/* And how many predecessors each block has. Control flows forwards, mostly; blocks that only a jump back leads to wait on
+ * the stack. */
 static int find_reachable(struct compilation *c) {
     u32 *stack, depth = 0;
     if (!ALLOCATE(c, stack, c->n_blocks))
         return 0;
-    stack[depth++] = 0;
     c->blocks[0].reachable = 1;
     u32 falls_off = ~0u;
-    while (depth) {
-        const struct block *block = &c->blocks[stack[--depth]];
-        for (u32 k = 0, n = n_successors(c, block); k < n; k++) {
-            s32 to = successor(c, block, k);
-            if (to == (s32)c->n_blocks)
-                falls_off = c->instructions[block->end - 1].number;
-            else if (to >= 0) {
-                c->blocks[to].n_predecessors++;
-                if (c->blocks[to].reachable)
-                    continue;
-                c->blocks[to].reachable = 1;
-                stack[depth++] = (u32)to;
+    for (u32 passed = 0; passed < c->n_inner_blocks; passed++) {
+        if (!c->blocks[passed].reachable)
+            continue;
+        stack[depth++] = passed;
+        while (depth) {
+            const struct block *block = &c->blocks[stack[--depth]];
+            for (u32 k = 0, n = n_successors(c, block); k < n; k++) {
+                s32 to = successor(c, block, k);
+                if (to == (s32)c->n_blocks)
+                    falls_off = c->instructions[block->end - 1].number;
+                else if (to >= 0) {
+                    c->blocks[to].n_predecessors++;
+                    if (!c->blocks[to].reachable && to <= (s32)passed)
+                        stack[depth++] = (u32)to;
+                    c->blocks[to].reachable = 1;
+                }
             }
         }
     }
@@ -148,7 +152,7 @@ static int find_predecessors(struct compilation *c) {
     }
     if (!ALLOCATE(c, c->predecessors, total + 1))
         return 0;
-    for (u32 b = 0; b < c->n_blocks; b++) {
+    for (u32 b = 0; b < c->n_inner_blocks; b++) {
         const struct block *block = &c->blocks[b];
         for (u32 k = 0, n = block->reachable ? n_successors(c, block) : 0; k < n; k++) {
             s32 to = successor(c, block, k);
@@ -161,10 +165,10 @@ static int find_predecessors(struct compilation *c) {
 
 /* Blocks that every way to a later one leads through; in a function without loops to any. */
 static void find_straight_blocks(struct compilation *c) {
-    s32 furthest = 0, first_exit = (s32)c->block_at[first_side_exit(c)]; /* no block is behind that */
-    for (u32 b = 0; b < c->n_blocks; b++) {
+    s32 furthest = 0, first_exit = (s32)c->n_inner_blocks;
+    for (s32 b = 0; b < first_exit; b++) {
         struct block *block = &c->blocks[b];
-        block->straight_end = furthest <= (s32)b ? c->n_blocks : 0;
+        block->straight_end = furthest <= b ? c->n_blocks : 0;
         for (u32 k = 0, n = block->reachable ? n_successors(c, block) : 0; k < n; k++) {
             s32 to = successor(c, block, k);
             if (to > furthest && to < first_exit)

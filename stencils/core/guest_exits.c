@@ -5,15 +5,25 @@ static u32 count_in(const struct guest_span *file, const struct guest_exit *exit
     return file->count == ALL_OF_STACK ? exit->depth : file->count;
 }
 
-/* Makes as many rows as there are exits, and those of their values, which are consecutive. Returns how many values there are;
- * writes nothing if `rows` is NULL. */
+/* One shortly before that passes on the same registers; or itself. */
+static u64 twin_of(const struct guest_exits *all, u64 k) {
+    enum { SHORTLY = 16 };
+    const struct guest_exit *exit = &all->exits[k];
+    for (u64 other = k; other-- > 0 && other + SHORTLY >= k;)
+        if (all->exits[other].exit == exit->exit && all->exits[other].depth == exit->depth)
+            return other;
+    return k;
+}
+
+/* Makes as many rows as there are exits, and those of their values, which some exits share. Returns how many values there
+ * are; writes nothing if `rows` is NULL. */
 u64 cnp_describe_exits(const struct guest_exits *all, struct side_exit *rows, struct side_exit_value *values) {
     u64 total = 0;
     for (u64 k = 0; k < all->n; k++) {
         const struct guest_exit *exit = &all->exits[k];
         const struct guest_span *kind = &all->kinds[exit->exit];
-        u64 first = total;
-        for (u32 i = 0; i < kind->count; i++) {
+        u64 first = total, twin = twin_of(all, k);
+        for (u32 i = 0; twin == k && i < kind->count; i++) {
             const struct guest_span *file = &all->files[kind->first + i];
             u32 count = count_in(file, exit);
             for (u32 reg = file->first; rows && reg < file->first + count; reg++)
@@ -23,8 +33,8 @@ u64 cnp_describe_exits(const struct guest_exits *all, struct side_exit *rows, st
         if (!rows)
             continue;
         rows[k] = all->common;
-        rows[k].values = values + first;
-        rows[k].n_values = (u32)(total - first);
+        rows[k].values = twin == k ? values + first : rows[twin].values;
+        rows[k].n_values = twin == k ? (u32)(total - first) : rows[twin].n_values;
         rows[k].label = exit->label;
         rows[k].offset = exit->offset;
     }

@@ -15,10 +15,18 @@ struct mentioned {
     u32 needed_in, defined_in; /* block + 1 of the latest */
     u32 sure_until; /* blocks in front of this one have it from its first definition, and no loop begins between */
 };
+/* A list of values of side exits: where the latest of them is. As long as all of its registers are sure to be there, that is
+ * all there is to know. */
+struct passed_on {
+    const struct side_exit *exit; /* NULL for none */
+    u32 sure_until;
+    s32 position;
+};
 struct mentions {
     struct mention *all;
     u32 n, capacity;
     struct mentioned *by_register;
+    struct passed_on passed_on[LATEST_LISTS];
     struct compilation *c;
 };
 
@@ -64,16 +72,46 @@ COMMON_PATH int definition(struct mentions *m, s32 reg, s32 position, u32 block,
     return mention(m, &of->defines, block);
 }
 
+/* The registers of a list live until the latest exit that passes them on. */
+static void stretch(const struct mentions *m, const struct passed_on *list) {
+    for (u32 k = 0; list->exit && k < list->exit->n_values; k++) {
+        const struct side_exit_value *value = &list->exit->values[k];
+        struct interval *interval = &m->c->intervals[value->reg];
+        if (!value->is_constant && interval->end < list->position)
+            interval->end = list->position;
+    }
+}
+
 /* What a side exit wants is needed where the way to it leaves the block, and no longer. It weighs nothing: in the frame
  * it is as good. */
+static int use_in_side_exit(struct mentions *m, const struct side_exit *exit, s32 position, u32 b) {
+    struct passed_on *list = &m->passed_on[list_number(exit)];
+    if (list->exit && list->exit->values == exit->values && b < list->sure_until) {
+        list->position = position;
+        return 1;
+    }
+    stretch(m, list);
+    *list = (struct passed_on){exit, ~0u, position};
+    for (u32 k = 0; k < exit->n_values; k++) {
+        const struct side_exit_value *value = &exit->values[k];
+        if (value->is_constant)
+            continue;
+        if (!use(m, (s32)value->reg, position, b, 0))
+            return 0;
+        u32 sure_until = m->by_register[value->reg].sure_until;
+        list->sure_until = sure_until < list->sure_until ? sure_until : list->sure_until;
+    }
+    return 1;
+}
+
 static int use_in_side_exits(struct mentions *m, u32 b) {
     const struct compilation *c = m->c;
     const struct block *block = &c->blocks[b];
+    s32 position = position_of(block->end - 1);
     for (u32 k = 0, n = n_successors(c, block); k < n; k++) {
         const struct side_exit *exit = side_exit_behind(c, block, k);
-        for (u32 i = 0; exit && i < exit->n_values; i++)
-            if (!exit->values[i].is_constant && !use(m, (s32)exit->values[i].reg, position_of(block->end - 1), b, 0))
-                return 0;
+        if (exit && exit->n_values && !use_in_side_exit(m, exit, position, b))
+            return 0;
     }
     return 1;
 }
@@ -205,9 +243,11 @@ static int find_intervals(struct compilation *c) {
     defined = visited + c->n_blocks;
     stack = defined + c->n_blocks;
     m.all = (struct mention *)c->next;
-    for (u32 b = 0; b < c->n_blocks; b++)
+    for (u32 b = 0; b < c->n_inner_blocks; b++)
         if (c->blocks[b].reachable && !scan_block(&m, b))
             return 0;
+    for (u32 k = 0; k < LATEST_LISTS; k++)
+        stretch(&m, &m.passed_on[k]);
     u32 lowest = ~0u, lowest_operand = 0;
     for (u32 r = 0; r < n; r++) {
         if (given(c, (s32)r) && c->intervals[r].end >= 0) {

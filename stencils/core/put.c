@@ -28,7 +28,8 @@ struct selection {
     u8 leaves;                  /* something traps */
     u8 exits;                   /* so does a side exit: */
     s32 way_out;                /* where they go, */
-    u32 leaving[2];             /* and bit per hardware register: some exit has its value */
+    u32 leaving[2];             /* bit per hardware register: some exit has its value, */
+    const struct side_exit_value *found_values[LATEST_LISTS]; /* and the latest lists of what exits have */
     u64 room;                   /* bytes for items and events */
     u8 frame;                   /* enum frame_kind */
     u32 n_cold;                 /* exits and polls, which have code out of line */

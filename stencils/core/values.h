@@ -18,6 +18,7 @@ struct values {
     u32 last_shift;        /* instruction + 1 of the latest that shifts by a constant */
     struct candidate *candidates;
     u32 n_candidates;
+    const struct side_exit_value *crossing[LATEST_LISTS]; /* of values of side exits, all of whose registers cross */
 };
 
 static int begin_values(struct compilation *c) {
@@ -30,6 +31,7 @@ static int begin_values(struct compilation *c) {
     fill(values->uses, 0, n * sizeof *values->uses);
     fill(values->crosses, 0, registers);
     values->block = values->n_candidates = values->last_shift = 0;
+    fill(values->crossing, 0, sizeof values->crossing);
     c->values = values;
     return 1;
 }
@@ -42,12 +44,22 @@ static inline void note_use(struct values *values, s32 reg) {
         values->crosses[reg] = 1;
 }
 
-/* What goes there reads the values that the side exit wants. */
+/* What goes there reads the values that the side exit wants. Of what crosses blocks uses need not be counted. */
 static void note_side_exit(struct compilation *c, s32 label) {
     const struct side_exit *exit = side_exit_of(c, label);
-    for (u32 k = 0; exit && k < exit->n_values; k++)
-        if (!exit->values[k].is_constant)
-            note_use(c->values, (s32)exit->values[k].reg);
+    const u8 *crosses = c->values->crosses;
+    int all_cross = 1;
+    if (!exit || !exit->n_values || c->values->crossing[list_number(exit)] == exit->values)
+        return;
+    for (u32 k = 0; k < exit->n_values; k++) {
+        const struct side_exit_value *value = &exit->values[k];
+        if (value->is_constant || crosses[value->reg])
+            continue;
+        note_use(c->values, (s32)value->reg);
+        all_cross &= crosses[value->reg];
+    }
+    if (all_cross)
+        c->values->crossing[list_number(exit)] = exit->values;
 }
 
 /* Whether a register had, in front of `instruction`, the value it has now. */

@@ -39,7 +39,7 @@ void nothing_is_left(void) {
 }
 
 void full_code_memory(void) {
-    cnp_options options = {1 << 19, NULL, NULL, NULL, 0};
+    cnp_options options = {3 << 18, NULL, NULL, NULL, 0};
     cnp_session *session = open_with(options);
     cnp_function *f = sum_of_squares(session);
     static cnp_code *codes[1 << 15];

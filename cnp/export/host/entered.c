@@ -93,11 +93,11 @@ static int copy_tables(cnp_function *made, const cnp_function *f) {
         made->callees[made->n_callees] = f->callees[k];
         made->targets[made->n_callees++] = f->targets[k];
     }
-    for (size_t k = 0; k < f->n_exits; k++) {
-        const struct exit *exit = &f->exits[k];
-        if (!add_exit(made, *exit, f->exit_values + exit->first_value))
+    if (!add_exit_values(made, f->exit_values, f->n_exit_values))
+        return 0;
+    for (size_t k = 0; k < f->n_exits; k++)
+        if (!add_exit(made, f->exits[k]))
             return 0;
-    }
     for (size_t k = 0; k < made->n_exit_values; k++)
         made->exit_values[k] = moved(made, made->exit_values[k]);
     for (size_t k = 0; k < f->n_assumptions; k++)

@@ -9,22 +9,26 @@ struct exit {
     u32 label;
     u32 n_values;
     u32 offset;         /* in the bytecode, or NO_GUEST_OFFSET */
-    size_t first_value; /* among those of the function */
+    size_t first_value; /* among those of the function; exits of bytecode share them */
 };
 
 static int is_passed_on(const cnp_function *f, cnp_value value) {
     return has_type(value, CNP_CONSTANT) || (has_type(value, CNP_REGISTER) && is_own(f, value));
 }
 
-static int add_exit(cnp_function *f, struct exit exit, const cnp_value *values) {
-    if (!allocated(f, make_room(&f->exits, &f->exits_capacity, f->n_exits + 1, sizeof *f->exits) &&
-                          make_room(&f->exit_values, &f->exit_values_capacity, f->n_exit_values + exit.n_values,
-                                    sizeof *f->exit_values)))
+/* Values for exits to pass on, which begin where the latest end. */
+static int add_exit_values(cnp_function *f, const cnp_value *values, size_t n) {
+    if (!allocated(f, make_room(&f->exit_values, &f->exit_values_capacity, f->n_exit_values + n, sizeof *f->exit_values)))
         return 0;
-    exit.first_value = f->n_exit_values;
-    f->exits[f->n_exits++] = exit;
-    for (u32 k = 0; k < exit.n_values; k++)
+    for (size_t k = 0; k < n; k++)
         f->exit_values[f->n_exit_values++] = values[k];
+    return 1;
+}
+
+static int add_exit(cnp_function *f, struct exit exit) {
+    if (!allocated(f, make_room(&f->exits, &f->exits_capacity, f->n_exits + 1, sizeof *f->exits)))
+        return 0;
+    f->exits[f->n_exits++] = exit;
     return 1;
 }
 
@@ -46,7 +50,8 @@ cnp_label cnp_exit(cnp_function *f, cnp_exit_handler handler, void *point, const
                  f->n_exits, k, text);
             return label;
         }
-    add_exit(f, (struct exit){handler, point, index_of(label.place), (u32)n, NO_GUEST_OFFSET, 0}, values);
+    if (add_exit_values(f, values, n))
+        add_exit(f, (struct exit){handler, point, index_of(label.place), (u32)n, NO_GUEST_OFFSET, f->n_exit_values - n});
     return label;
 }
 
@@ -59,7 +64,6 @@ size_t cnp_exit_values(const cnp_function *f, size_t k, cnp_value *values, size_
 
 /* The exits of a function that is going to be compiled, for the core to complete; 0 without memory. */
 static int describe_exits(const cnp_function *f, struct part *part) {
-    struct side_exit_value *to;
     if (!f->n_exits)
         return 1;
     part->exits = calloc(f->n_exits, sizeof *part->exits);
@@ -68,22 +72,22 @@ static int describe_exits(const cnp_function *f, struct part *part) {
     if (!part->exits || !part->exit_values || !part->points)
         return 0;
     part->n_exits = (u32)f->n_exits;
-    to = part->exit_values;
+    for (size_t v = 0; v < f->n_exit_values; v++) {
+        cnp_value value = f->exit_values[v];
+        struct side_exit_value *to = &part->exit_values[v];
+        to->is_constant = has_type(value, CNP_CONSTANT);
+        to->type = (u8)(value.kind - (to->is_constant ? CNP_CONSTANT : CNP_REGISTER));
+        to->constant = value.bits;
+        to->reg = to->is_constant ? 0 : index_of(value);
+    }
     for (size_t k = 0; k < f->n_exits; k++) {
         const struct exit *exit = &f->exits[k];
         part->exits[k] = (struct side_exit){.host = &f->session->host, .handler = (void *)(uintptr_t)exit->handler,
-                                            .point = exit->point, .values = to, .n_values = exit->n_values,
-                                            .label = exit->label, .result_type = f->result};
+                                            .point = exit->point, .values = part->exit_values + exit->first_value,
+                                            .n_values = exit->n_values, .label = exit->label, .result_type = f->result};
         if (exit->offset != NO_GUEST_OFFSET) {
             part->points[k] = (cnp_guest_point){exit->point, exit->offset};
             part->exits[k].point = &part->points[k];
-        }
-        for (size_t v = 0; v < exit->n_values; v++, to++) {
-            cnp_value value = f->exit_values[exit->first_value + v];
-            to->is_constant = has_type(value, CNP_CONSTANT);
-            to->type = (u8)(value.kind - (to->is_constant ? CNP_CONSTANT : CNP_REGISTER));
-            to->constant = value.bits;
-            to->reg = to->is_constant ? 0 : index_of(value);
         }
     }
     return 1;

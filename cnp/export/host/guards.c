@@ -47,37 +47,49 @@ static int take_cells(cnp_function *f, const cnp_guest *guest, const struct walk
     return 1;
 }
 
-/* The registers that an exit passes on; 0 and an error if there are too many. */
-static int values_of(cnp_function *f, const cnp_bytecode *bytecode, const struct guest_exit *exit, cnp_value *values, u32 *n) {
+/* Adds the registers that an exit passes on; 0 and an error if there are too many. */
+static int add_values_of(cnp_function *f, const cnp_bytecode *bytecode, const struct guest_exit *exit) {
     const struct guest_span *files = &bytecode->exits[exit->exit];
-    *n = 0;
+    cnp_value values[MOST_EXIT_VALUES];
+    size_t n = 0;
     for (u32 k = 0; k < files->count; k++) {
         u32 bank = bytecode->live[files->first + k], first = f->files[bank].first;
         int is_stack = bytecode->table.has_stack && bank == bytecode->table.n_banks - 1;
         u32 count = is_stack ? exit->depth : f->files[bank].count;
-        if (*n + count > MOST_EXIT_VALUES) {
+        if (n + count > MOST_EXIT_VALUES) {
             fail(&f->error, CNP_ERROR_FUNCTION, "function '%s', bytecode offset %u: its exit has more than %d values", f->name,
                  (unsigned)exit->offset, MOST_EXIT_VALUES);
             return 0;
         }
         for (u32 r = first; r < first + count; r++)
-            values[(*n)++] = own_value(f, r, CNP_REGISTER + (u32)f->types[r]);
+            values[n++] = own_value(f, r, CNP_REGISTER + (u32)f->types[r]);
     }
-    return 1;
+    return add_exit_values(f, values, n);
 }
 
-/* 0 without memory, or with an error. */
+/* 0 without memory, or with an error. Exits that pass on the same registers share them if they are near. */
 static int take_exits(cnp_function *f, const cnp_bytecode *bytecode, const cnp_guest *guest, const struct walk *walk) {
-    cnp_value values[MOST_EXIT_VALUES];
+    enum { NEAR = 16 };
+    size_t before = f->n_exits;
     for (u32 k = 0; k < walk->n_exits; k++) {
         const struct guest_exit *found = &walk->exits[k];
-        struct exit exit = {guest->handler, guest->data, found->label, 0, found->offset, 0};
+        u32 back = 1;
+        struct exit exit = {guest->handler, guest->data, found->label, 0, found->offset, f->n_exit_values};
         if (!guest->handler) {
             fail(&f->error, CNP_ERROR_FUNCTION, "function '%s', bytecode offset %u: it has an exit; accepted: with a handler",
                  f->name, (unsigned)found->offset);
             return 0;
         }
-        if (!values_of(f, bytecode, found, values, &exit.n_values) || !add_exit(f, exit, values))
+        while (back <= k && back <= NEAR && (found[-(s64)back].exit != found->exit || found[-(s64)back].depth != found->depth))
+            back++;
+        if (back <= k && back <= NEAR) {
+            exit.first_value = f->exits[before + k - back].first_value;
+            exit.n_values = f->exits[before + k - back].n_values;
+        } else if (!add_values_of(f, bytecode, found))
+            return 0;
+        else
+            exit.n_values = (u32)(f->n_exit_values - exit.first_value);
+        if (!add_exit(f, exit))
             return 0;
     }
     return 1;
