@@ -24,7 +24,7 @@ from trials import EDGES
 
 import cnp
 from cnp.errors import Crash, Trap, TrapKind, VerifyError
-from cnp.ir import Extern, Function, Register
+from cnp.ir import Extern, Function, Register, reference
 from cnp.ir.optable import default_ops
 from cnp.ir.reference import Interpreter, OutOfFuel
 from cnp.ir.semantics import LOADS, STORES, TrapSignal, signed
@@ -711,20 +711,23 @@ def _run(call: Callable[[], Any], memory: bytes, machine: Machine) -> Outcome:
     return (*found, ctypes.string_at(machine.address, MEMORY_SIZE))
 
 
-def expected(program: Program) -> Outcome | None:
-    """What the reference interpreter makes of a program. None if it takes too long."""
-    run, machine = Interpreter(200, FUEL).run, program.machine
+def expected(program: Program, interpreter: Interpreter | None = None) -> Outcome | None:
+    """What the reference interpreter makes of a program. None if it takes too long. An interpreter that has run the
+    program before knows its functions."""
+    interpreter, machine = interpreter or Interpreter(200), program.machine
+    interpreter.fuel = FUEL
     try:
-        with mock.patch("cnp.ir.reference._c_function", machine.call_c):
-            found = _run(lambda: run(program.functions[0], program.arguments), program.memory, machine)
+        with mock.patch.object(reference, "_c_function", machine.call_c):
+            found = _run(lambda: interpreter.run(program.functions[0], program.arguments), program.memory, machine)
     except (OutOfFuel, TrapSignal):
         return None
     return None if found[:2] == ("traps", TrapKind.STACK_OVERFLOW) else found
 
 
-def actual(program: Program, pins: bytes | None = None) -> Outcome:
-    """What compiled code makes of it."""
-    compiled = program.machine.compile(program.functions[0], pins=pins, **program.options)
+def actual(program: Program, pins: bytes | None = None, compiled: Any = None) -> Outcome:
+    """What compiled code makes of it: it is compiled here unless it has been already."""
+    if compiled is None:
+        compiled = program.machine.compile(program.functions[0], pins=pins, **program.options)
     return _run(lambda: compiled(*program.arguments), program.memory, program.machine)
 
 

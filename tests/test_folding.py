@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from agreement import FRAME, check, emitted, placements
+from agreement import FRAME, check, check_calls, emitted, placements
 from machines import FLOAT, INTEGER, Machine
 from trials import EDGES
 
@@ -367,8 +367,7 @@ def from_lines(lines: str) -> Function:
 @pytest.mark.parametrize("name", ALIASING)
 def test_aliasing(machine: Machine, name: str) -> None:
     f = from_lines(ALIASING[name])
-    for index in (1, 5):
-        check(machine, f, [machine.address + 40, index, 7], rounds=3)
+    check_calls(machine, f, [[machine.address + 40, index, 7] for index in (1, 5)], rounds=3)
 
 
 # -- it does happen
@@ -528,8 +527,7 @@ CONDITIONS = {
 @pytest.mark.parametrize("name", CONDITIONS)
 def test_conditions_that_others_need(machine: Machine, name: str) -> None:
     f = from_lines(CONDITIONS[name])
-    for index in (0, 1, 9):
-        check(machine, f, [machine.address + 40, index, 7], rounds=2)
+    check_calls(machine, f, [[machine.address + 40, index, 7] for index in (0, 1, 9)], rounds=2)
 
 
 @pytest.mark.parametrize("how", CONSUMERS)

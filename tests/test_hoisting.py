@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from agreement import check, emitted
+from agreement import check, check_calls, emitted
 from guest_support import NATIVE, machine_names
 from machines import Machine
 from random_programs import EXTERNS
@@ -306,11 +306,9 @@ def _shapes_and_bodies() -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize(("machine", "shape", "body"), _shapes_and_bodies(), indirect=["machine"])
 def test_shapes_of_loops(machine: Machine, shape: str, body: str) -> None:
     f = program(shape, BODIES[body])
-    for rounds, k, m in ((0, 3, 5), (1, 3, 5), (2, -7, 2**40 + 1), (6, 3, 5)):
-        check(machine, f, [machine.middle - 64, rounds, k, m], pins=[])
-    f = crowded(shape, BODIES[body])
-    for rounds in (0, 3):
-        check(machine, f, [machine.middle - 64, rounds, -7, 5], pins=[])
+    base = machine.middle - 64
+    check_calls(machine, f, [[base, 0, 3, 5], [base, 1, 3, 5], [base, 2, -7, 2**40 + 1], [base, 6, 3, 5]], pins=[])
+    check_calls(machine, crowded(shape, BODIES[body]), [[base, rounds, -7, 5] for rounds in (0, 3)], pins=[])
 
 
 def nest(depth: int, body: str, tests_first: bool) -> str:
@@ -349,8 +347,7 @@ def test_what_each_level_of_a_nest_has_to_itself(machine: Machine, depth: int) -
     lines += "; " + "; ".join(f"i64.xor t, n{n}, n{(n + 1) % depth}; i64.add acc, acc, t" for n in range(depth))
     for tests_first in (False, True):
         f = program(nest(depth, lines, tests_first), "")
-        check(machine, f, [machine.middle, 2, 3, 5], pins=[])
-        check(machine, f, [machine.middle, 2, -(2**63), 2**63 - 1], pins=[])
+        check_calls(machine, f, [[machine.middle, 2, 3, 5], [machine.middle, 2, -(2**63), 2**63 - 1]], pins=[])
 
 
 # -- what is moved, and what is not
@@ -444,12 +441,10 @@ def test_what_may_trap_is_not_moved(machine: Machine, name: str) -> None:
     f.place(done)
     f.ret(n)
     bad: list[Any] = [float("nan")] if types[0].is_float else [7, 0]
-    assert check(machine, f, [machine.address, 0, *bad], pins=[]) == ("returns", 0)
-    assert check(machine, f, [machine.address, 2, *bad], pins=[])[:2][0] == "traps"
-    assert check(machine, f, [machine.address, 2, *bad], pins=[])[1] in (
-        TrapKind.INTEGER_DIVIDE_BY_ZERO,
-        TrapKind.INVALID_CONVERSION_TO_INTEGER,
-    )
+    never, twice = check_calls(machine, f, [[machine.address, rounds, *bad] for rounds in (0, 2)], pins=[])
+    assert never == ("returns", 0)
+    assert twice[0] == "traps"
+    assert twice[1] in (TrapKind.INTEGER_DIVIDE_BY_ZERO, TrapKind.INVALID_CONVERSION_TO_INTEGER)
 
 
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.shape == Shape.VALUE])
@@ -480,9 +475,9 @@ def test_every_op_in_a_loop(machine: Machine, name: str) -> None:
         f.i64_sub(n, n, 1)
         f.branch_i64_gt_s(n, 0, head)
         f.ret()
-        for _ in range(3):
-            values = [r.choice([each for each in EDGES[type] if each == each]) for type in types]
-            check(machine, f, [machine.address, 2, *values], pins=[])
+        numbers = {type: [each for each in EDGES[type] if each == each] for type in types}
+        calls = [[machine.address, 2, *[r.choice(numbers[type]) for type in types]] for _ in range(3)]
+        check_calls(machine, f, calls, pins=[])
 
 
 # -- constants in registers
@@ -567,8 +562,7 @@ def test_constants(machine: Machine, types: list[Type], count: int, calls: bool)
         f.i64_sub(n, n, 1)
         f.branch_i64_gt_s(n, 0, outer)
         f.ret()
-        for condition in (0, 1):
-            check(machine, f, [machine.address, 2, condition], pins=[])
+        check_calls(machine, f, [[machine.address, 2, condition] for condition in (0, 1)], pins=[])
 
 
 def test_a_constant_of_two_types(machine: Machine) -> None:

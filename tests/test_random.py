@@ -20,7 +20,7 @@ from random_programs import EXTERNS, Generator, Outcome, Program, actual, agree,
 
 from cnp.backends import native
 from cnp.errors import TrapKind, VerifyError
-from cnp.ir import Function, Label, Register
+from cnp.ir import Function, Label, Register, verify_message
 from cnp.ir.optable import Code, default_ops
 from cnp.ir.verifier import Finding, VerifyCode, find
 from cnp.types import Type
@@ -148,7 +148,7 @@ def native_finding(function: Function) -> Finding:
     def report(_: Function, code: int, op: int, operand: int) -> Exception:
         return _Found(VerifyCode(code), op, operand)
 
-    with mock.patch("cnp.ir.verify_message.message", report):
+    with mock.patch.object(verify_message, "message", report):
         try:
             native.compile(function)
         except _Found as found:
