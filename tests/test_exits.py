@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 from conftest import LIBRARY
-from exit_programs import Entering, Generator, Log, memory, run
+from exit_programs import Entering, Log, memory, run, runs
 
 import cnp
 from cnp import f32, f64, i32, i64
-from cnp.ir.reference import OutOfFuel
 from cnp.ir.text import parse, print_function
 from cnp.ir.verifier import find
 from cnp.types import Type
@@ -25,7 +24,6 @@ pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="NOT TESTED: no ste
 
 WAYS: list[dict[str, Any]] = [{"backend": "reference"}, {}, {"nogil": True}]
 each_way = pytest.mark.parametrize("options", WAYS, ids=["reference", "native", "nogil"])
-FUEL = 100_000
 
 
 def keep(point: Any, values: tuple[Any, ...]) -> int:
@@ -37,18 +35,8 @@ def keep(point: Any, values: tuple[Any, ...]) -> int:
 
 @pytest.mark.parametrize("first", range(0, 120, 30))
 def test_handlers_see_what_the_reference_interpreter_shows_them(first: int) -> None:
-    taken = 0
-    for seed in range(first, first + 30):
-        log = Log()
-        program = Generator(seed, log).program()
-        arguments = (seed % 4, memory(seed), 1.5, seed % 8)
-        reference = program.compile(backend="reference")
-        reference.interpreter.fuel = FUEL
-        try:
-            reference(*arguments)
-        except OutOfFuel:
-            continue
-        wanted = run(program, log, arguments, backend="reference")
+    taken, log = 0, Log()
+    for seed, program, arguments, wanted in runs(range(first, first + 30), log):
         taken += bool(wanted[1])
         in_the_frame = bytes([255] * len(program.register_types))
         for options in ({}, {"nogil": True}, {"safepoints": False}, {"pins": in_the_frame}):
