@@ -22,6 +22,8 @@ from cnp.stencil.model import OpFlag, Shape
 from cnp.target import TARGETS
 from cnp.types import NO_TYPE, Type
 
+pytest_plugins = ["code_memories", "op_libraries"]
+
 if TYPE_CHECKING:
     from machines import Machine
 

@@ -1,4 +1,4 @@
-"""Op libraries of a user's own: built, loaded, called like the built-in ops, checked, and refused with the reason."""
+"""Op libraries of a user's own: loaded, and called like the built-in ops."""
 
 from __future__ import annotations
 
@@ -7,64 +7,23 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ahead_support import succeed
 from conftest import LIBRARY
+from op_libraries import EXAMPLE
 from toolchain import find_tool
 
 import cnp
-from cnp import Trap, TrapKind, Unsupported, UserError, cli, f64, i32, i64
-from cnp.errors import BuildError, CheckError, LibraryError
-from cnp.extension import library as extension_library
+from cnp import Trap, TrapKind, UserError, cli, f64, i32, i64
 from cnp.extension.library import OpLibrary
 from cnp.ir.text.printer import print_module
 from examples.ops.meanings import ITEMS, MEANINGS, SAMPLES, Vm
 
 ROOT = Path(__file__).parent.parent
-EXAMPLE = ROOT / "examples" / "ops"
 BACKENDS = ("native", "reference")
-MACHINE = os.uname().machine
 
 pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="NOT TESTED: no stencil library is built for this machine")
-
-
-def build(directory: Path, output: Path, force: bool = False) -> Any:
-    from cnp.build.clang import find_clang
-    from cnp.build.pipeline import Settings, build_library
-    from cnp.build.progress import Silent
-    from cnp.stencil.sources import stencils_directory
-    from cnp.target import target_named
-
-    try:
-        clang = find_clang()
-    except BuildError as error:
-        pytest.skip(f"NOT TESTED: {error}")
-    target = target_named(MACHINE)
-    settings = Settings(clang, target, stencils_directory(), output, force=force, extension=directory)
-    return build_library(settings, Silent())
-
-
-@pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The example's library. What was compiled for the built-in one is reused, if that was built here."""
-    output = tmp_path_factory.mktemp("extension") / "example.cnpl"
-    build(EXAMPLE, output)
-    return output
-
-
-@pytest.fixture
-def ops(path: Path) -> OpLibrary:
-    return cnp.load(path, semantics=MEANINGS)
-
-
-def written(directory: Path, **files: str) -> Path:
-    """A directory of C files, each of which includes cnp.h in its first line."""
-    directory.mkdir(exist_ok=True)
-    for name, text in files.items():
-        (directory / f"{name}.c").write_text(f'#include "cnp.h"\n{text}\n')
-    return directory
 
 
 # ---- what can be done with one
@@ -319,227 +278,6 @@ def test_the_command_line_takes_a_library(path: Path, tmp_path: Path, capsys: py
     assert "found 'i64.sat_add', which is no op" in capsys.readouterr().err
 
 
-# ---- what it means
-
-
-def test_an_op_without_a_meaning_is_unsupported(path: Path) -> None:
-    ops = cnp.load(path)
-    f = ops.Function("f", params=[i64], result=i64)
-    f.i64_sat_add(f.params[0], *f.params, 1)
-    f.ret(f.params[0])
-    assert f.compile()(1) == 2
-    with pytest.raises(Unsupported, match=r"does not know op i64\.sat_add; say what it means: ops\.define"):
-        f.compile(backend="reference")
-    with pytest.raises(Unsupported, match=r"does not know op i64\.sat_add"):
-        ops.check("i64.sat_add")
-    ops.define("i64.sat_add", MEANINGS["i64.sat_add"])
-    assert f.compile(backend="reference")(1) == 2
-
-
-def test_a_wrong_meaning_is_found(ops: OpLibrary) -> None:
-    ops.define("i64.sat_add", lambda a, b: (a + b + 2**63) % 2**64 - 2**63)
-    with pytest.raises(CheckError) as caught:
-        ops.check("i64.sat_add", [(1, 2), (2**63 - 1, 5)])
-    assert str(caught.value) == (
-        "op i64.sat_add(9223372036854775807, 5) with d in r0, a in r2, b in r4: found 9223372036854775807; "
-        "expected -9223372036854775804"
-    )
-    with pytest.raises(CheckError):
-        ops.check("i64.sat_add")
-    ops.define("f64.near", lambda a, b: int(abs(a - b) <= 0.5))
-    with pytest.raises(
-        CheckError, match=r"op f64\.near\(1\.0, 1\.5\) with d in r0, a in f2, b in f4: found 0; expected 1"
-    ):
-        ops.check("f64.near", [(1.0, 1.5)])
-    ops.define("vm.item", lambda vm, index: 5)
-    with pytest.raises(CheckError, match=r"found trap UNREACHABLE, memory .*; expected 5, memory"):
-        ops.check("vm.item", [(bytes(Vm(0, ITEMS, 0)), 0)])
-    ops.define("i32.store_swapped", lambda address, value: None)
-    with pytest.raises(CheckError, match=r"found None, memory 00 00 00 01; expected None, memory 00 00 00 00"):
-        ops.check("i32.store_swapped", [(bytes(4), 1)])
-
-
-def test_what_a_check_wants(ops: OpLibrary) -> None:
-    with pytest.raises(UserError, match=r"vm\.item looks into memory at operand a: give samples, with bytes"):
-        ops.check("vm.item")
-    with pytest.raises(UserError, match=r"op i64\.sat_add: a sample of 1 operands; accepted: 2"):
-        ops.check("i64.sat_add", [(1,)])
-    with pytest.raises(UserError, match=r"op i64\.sat_add: 1\.5 in a sample; accepted: i64"):
-        ops.check("i64.sat_add", [(1.5, 2)])
-    with pytest.raises(UserError, match="there are no samples"):
-        ops.check("i64.sat_add", [])
-    with pytest.raises(UserError, match=r"has no op 'i64\.add' of its own; accepted: vm\.count, vm\.item, "):
-        ops.check("i64.add")
-    ops.define("i64.sat_add", lambda a, b: "much")
-    with pytest.raises(UserError, match=r"the meaning of op i64\.sat_add gave 'much' for \(1, 2\); accepted: i64"):
-        ops.check("i64.sat_add", [(1, 2)])
-
-
-def test_python_ends_in_order_when_meanings_lead_back_to_functions(path: Path) -> None:
-    """Both are in one cycle with the program's module, which is taken apart when much else is gone."""
-    code = (
-        "import cnp\n"
-        f"ops = cnp.load({str(path)!r}, semantics={{'i64.sat_add': lambda a, b: g(a, b)}})\n"
-        "f = ops.Function('f', params=[cnp.i64, cnp.i64], result=cnp.i64)\n"
-        "f.i64_sat_add(f.params[0], *f.params)\nf.ret(f.params[0])\ng = f.compile()\nprint(g(1, 2))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "3\n", "")
-
-
-# ---- what is refused
-
-
-def test_a_library_of_another_abi_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extension_library, "ABI_HASH", 1)
-    with pytest.raises(LibraryError) as caught:
-        cnp.load(path)
-    assert f"{path} was built against other headers: its ABI hash is" in str(caught.value)
-    assert str(caught.value).endswith(f"rebuild it with `cnp build DIR -o {path}`")
-
-
-def test_a_library_for_another_target_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extension_library, "machine", lambda: "another")
-    with pytest.raises(LibraryError, match=f"is a stencil library for target {MACHINE}; another is accepted"):
-        cnp.load(path)
-
-
-def test_a_damaged_or_missing_library_is_refused(path: Path, tmp_path: Path) -> None:
-    damaged = tmp_path / "damaged.cnpl"
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    damaged.write_bytes(data)
-    with pytest.raises(LibraryError, match="was altered: its checksum is"):
-        cnp.load(damaged)
-    damaged.write_bytes(path.read_bytes()[:-5])
-    with pytest.raises(LibraryError, match=r"is truncated: .*; rebuild it with `cnp build DIR"):
-        cnp.load(damaged)
-    with pytest.raises(LibraryError, match="cannot read the stencil library"):
-        cnp.load(tmp_path / "none.cnpl")
-
-
-def test_a_library_with_other_built_in_ops_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cnp.ir.optable import OpTable, default_ops
-
-    fewer = OpTable([row for row in default_ops().rows.values() if row.method != "i64_bswap"])
-    monkeypatch.setattr(extension_library, "default_ops", lambda: fewer)
-    with pytest.raises(LibraryError, match=r"has other built-in ops than this cnp \(i64_bswap\); rebuild it"):
-        cnp.load(path)
-
-
-def test_other_targets_and_object_files_are_unsupported(ops: OpLibrary) -> None:
-    from cnp.tools.emission import object_file
-
-    f = ops.Function("f", params=[i64], result=i64)
-    f.ret(f.params[0])
-    other = "aarch64" if MACHINE != "aarch64" else "x86_64"
-    with pytest.raises(Unsupported, match=f"which is for {MACHINE} and not for {other}"):
-        f.compile(target=other)
-    with pytest.raises(Unsupported, match="object files cannot have yet"):
-        object_file([f])
-
-
-# ---- building
-
-
-def test_a_build_repeats_and_does_nothing_where_nothing_changed(tmp_path: Path) -> None:
-    directory = written(
-        tmp_path / "ops",
-        a="static inline i64 half(i64 a) { return a / 2; }\nOP(my_half, PLAIN, i64, i64 a) { return half(a); }",
-        b='#include "more.h"\nstatic inline i64 half(i64 a) { return a >> MORE; }\n'
-        "OP(my_quarter, PLAIN, i64, i64 a) { return half(a); }",
-    )  # two files may call what is theirs the same
-    (directory / "more.h").write_text("#define MORE 2\n")
-    first, second = tmp_path / "first.cnpl", tmp_path / "second.cnpl"
-    assert not build(directory, first).up_to_date
-    build(directory, second)
-    assert first.read_bytes() == second.read_bytes()
-    assert build(directory, first).up_to_date
-    ops = cnp.load(first, semantics={"my.half": lambda a: a % 2**64 // 2, "my.quarter": lambda a: a % 2**64 // 4})
-    assert ops.ops == ["my.half", "my.quarter"] and ops.check("my.half") and ops.check("my.quarter")
-    (directory / "more.h").write_text("#define MORE 3\n")
-    assert not build(directory, first).up_to_date
-
-
-MALFORMED = {
-    "OP(i64_add, PLAIN, i64, i64 a) { return a; }": r"ops\.c:2: op i64_add is already defined at integer\.c:\d+",
-    "OP(twice_1, PLAIN, i64, i64 a) { return a; }\nOP(twice_1, PLAIN, i64, i64 a) { return a; }": "already defined at",
-    "OP(nodot, PLAIN, i64, i64 a) { return a; }": r"ops\.c:2: op nodot: accepted as a name: letters and digits, an ",
-    "OP(3_d, PLAIN, i64, i64 a) { return a; }": "op 3_d: accepted as a name",
-    "OP(name_register, PLAIN, i64, i64 a) { return a; }": "Function has something else of that name",
-    "OP(branch_off, PLAIN, i64, i64 a) { return a; }": r"branch_\.\.\., not_\.\.\. and \.\.\._select are for",
-    "OP(my_op, PLAIN, i64, u64 a) { return a; }": r"ops\.c:2: op my_op: type 'u64' is not one of i32, i64, f32, f64",
-    "OP(my_op, PLAIN, u64, i64 a) { return a; }": "type 'u64' is not one of",
-    "OP(my_op, PLAIN, i64, i64 a, i64 b, i64 c, i64 d) { return a; }": r"ops\.c:2: op my_op: 4 operands; at most 3",
-    "OP(my_op, PLAIN, i64, void) { return 0; }": r"'void' is no parameter; accepted: at least one",
-    "OP(my_op, PLAIN, i64) { return 0; }": "'' is no parameter",
-    "OP(my_op, PLAIN, void, ptr a) { *a = 0; }": r"void is for a STORE or a CALL; accepted",
-    f"OP(my_op, CALL, i64, {', '.join(f'i64 p{k}' for k in range(9))}) {{ return 1; }}": "9 operands; at most 8 are",
-    "OP(my_op, CALL, i64, i64 a) { return TRAP(UNREACHABLE); }": "a CALL does not trap; accepted: a result that",
-    "OP(my_op, CALL, i64, i64 a) { static i64 n; return n += a; }": r"section \.bss is writable",
-    "i64 there(i64);\nOP(my_op, CALL, i64, i64 a) { return there(a); }": (
-        "ops.c: .text offset .* undefined symbol there: .* accepted in ops that are called: what IMPORT names"
-    ),
-    "OP(my_op, MAGIC, i64, i64 a) { return a; }": "MAGIC is for cnp's own ops; accepted: PLAIN, COMMUTATIVE",
-    "OP(my_op, FAST, i64, i64 a) { return a; }": r"ops\.c:2: op my_op: unknown attribute 'FAST'",
-    "OP(my_op, COMMUTATIVE, i64, i64 a, i32 b) { return a; }": "a COMMUTATIVE op has two operands of one type",
-    "OP(my_op, LOAD, i64, i64 a) { return a; }": "a LOAD has one parameter, `ptr address`, and a result",
-    "OP(my_op, STORE, void, ptr a) { *a = 0; }": "a STORE has two parameters",
-    "OP(my_op, COMPARISON(NONE, NONE), i64, i64 a) { return a; }": "a COMPARISON has one or two operands and",
-    "OP(my_op, COMPARISON(NONE, NONE), i32, ptr a) { return *a; }": "takes no ptr and cannot trap",
-    "OP(my_op, COMPARISON(i64_add, NONE), i32, i64 a, i64 b) { return a < b; }": "names i64_add, which is no COMP",
-    "OP(my_op, PLAIN, i64, i64 a) { return TRAP(HICCUP); }": r"ops\.c:2: op my_op: unknown trap HICCUP: known are",
-    "OP(my_op, PLAIN, i64, i64 a) { *trap_ = 1; return 0; }": "trap_ is used; accepted: return TRAP",
-    "OP(my_op, PLAIN, f64, f64 a, i64 b) { return a + b; }": "accepted: both integers or both floats",
-    "OP(my_op, PLAIN, f64, i32 a, i32 b) { return a + b; }": "accepted: that from one operand only",
-    "OP(my_op, PLAIN, i64, f64 a, f64 b, i64 c) { return c ? a < b : 0; }": "of three operands a, b and the result are",
-    "CONTROL(mine) { CNP_GO(NEXT); }": r"CONTROL\(mine\) is for cnp's own stencils",
-    "int nothing;": "has no ops; accepted: at least one",
-    "OP(my_op, PLAIN, i64, i64 a) { return b; }": r"ops/ops\.c:2:\d+: error: use of undeclared identifier 'b'",
-    "OP(my_op, PLAIN, i64, i64 a) {\n  return a +;\n}": r"ops/ops\.c:3:\d+: error: expected expression",
-    '#include "none.h"': r"ops/ops\.c:2:\d+: fatal error: 'none\.h' file not found",
-}
-
-
-@pytest.mark.parametrize("text", MALFORMED)
-def test_what_is_malformed_is_named_with_its_file_and_line(tmp_path: Path, text: str) -> None:
-    directory = written(tmp_path / "ops", ops=text)
-    with pytest.raises(BuildError, match=MALFORMED[text]) as caught:
-        build(directory, tmp_path / "my.cnpl")
-    assert "generated_" not in str(caught.value)
-    assert not (tmp_path / "my.cnpl").exists()
-
-
-def test_what_cannot_be_copied_is_named_with_its_file_and_line(tmp_path: Path) -> None:
-    text = "i64 helper(i64);\nOP(my_op, PLAIN, i64, i64 a) { return helper(a); }"
-    with pytest.raises(
-        BuildError, match=r"^op my_op, form FREE \(d=r0, a=r0\), ops\.c:3: .* where none is accepted\n"
-    ) as caught:
-        build(written(tmp_path / "ops", ops=text), tmp_path / "my.cnpl")
-    assert "accepted: the attribute CALL, with which it is called where the op stands" in str(caught.value)
-
-
-def test_a_directory_must_have_ops(tmp_path: Path) -> None:
-    with pytest.raises(BuildError, match="is not a directory; accepted: one with C files of ops"):
-        build(tmp_path / "none", tmp_path / "my.cnpl")
-    with pytest.raises(BuildError, match="has no C files"):
-        build(tmp_path, tmp_path / "my.cnpl")
-    directory = written(tmp_path / "ops", ops="")
-    (directory / "cnp.h").write_text("")
-    with pytest.raises(BuildError, match=r"cnp\.h would be taken for cnp's own"):
-        build(directory, tmp_path / "my.cnpl")
-
-
-def test_names_that_function_has_are_reserved() -> None:
-    from cnp.build.extension import RESERVED
-    from cnp.ir.opmethods import OpMethods
-
-    taken = {name for name in dir(cnp.Function) if not name.startswith("_") and "_" in name}
-    assert taken - set(OpMethods.__dict__) == RESERVED
-
-
 def test_tables_of_guest_instructions_may_have_them(ops: OpLibrary) -> None:
     from cnp.bytecode import Field, Instruction, Page, Registers, Table
 
@@ -561,25 +299,3 @@ def test_tables_of_guest_instructions_may_have_them(ops: OpLibrary) -> None:
         cnp.UserError, match=r"\(vm_find\): 3 operands; accepted: 4 \(d, callee, argument 0, argument 1\)"
     ):
         Table(Page(Field(0), {2: short}, length=1), parameters=[r], functions=ops.Function)
-
-
-# ---- the documentation
-
-
-def test_the_guide_is_true(tmp_path: Path) -> None:
-    """Its C is built by its own command, its Python runs with what that makes, and prints what the guide says."""
-    from test_docs import EMBEDDING, blocks
-
-    guide = tmp_path / "guide.md"
-    guide.write_text(EMBEDDING.read_text(encoding="utf-8").split("\n## In C, without Python\n")[0], encoding="utf-8")
-    source = "".join(each for each in blocks(guide, "c") if "OP(" in each)
-    (tmp_path / "ops").mkdir()
-    (tmp_path / "ops" / "vm.c").write_text(source)
-    (command,) = (line for line in "".join(blocks(guide, "sh")).splitlines() if line.startswith("cnp build"))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    for words in (["-m", *command.split()], ["-W", "error", "-c", "\n".join(blocks(guide, "python"))]):
-        done = subprocess.run(
-            [sys.executable, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
-        )
-        assert done.returncode == 0, done.stderr
-    assert done.stdout == "".join(blocks(guide, "text"))

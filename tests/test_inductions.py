@@ -8,8 +8,8 @@ import random
 import pytest
 from agreement import check, check_calls, ops_in_order
 from guest_support import NATIVE
+from loop_programs import crowded, program
 from machines import Machine
-from test_hoisting import crowded, program
 
 from cnp.ir import Function
 from cnp.ir.optable import default_ops
