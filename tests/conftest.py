@@ -96,11 +96,9 @@ def machine(request: pytest.FixtureRequest) -> Machine:
 
 
 def pytest_collection_finish() -> None:
-    """Thousands of collected tests are not garbage, nor is most of what a test makes while it runs: to look through
-    both again and again takes a tenth of the time of the tests. Those of what is freed collect themselves."""
+    """Thousands of collected tests are not garbage: to look through them again and again takes a tenth of all time."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000)
 
 
 def pytest_sessionfinish() -> None:

@@ -236,18 +236,11 @@ def _row_step(table: OpTable, row: OpRow, d: int | None, sources: list[int], tar
     return _assign(d, lambda r: meaning(*[r[s] for s in sources]))
 
 
-_BUILT_IN = {
-    prefix + name.replace(".", "_", 1): meaning for name, meaning in SEMANTICS.items() for prefix in ("", "branch_")
-}
-"""What the ops of the built-in library mean, by method: a fused branch asks what its comparison does."""
-
-
 def meaning_of(table: OpTable, row: OpRow) -> Callable[..., Any]:
     """What an op means: from operand values to a result as registers hold it. Unsupported if nobody has said so."""
-    known = _BUILT_IN.get(row.method)
-    if known is not None:
-        return known
     name = comparison_of(row) if row.shape == _BRANCH else row.name
+    if name in SEMANTICS:
+        return SEMANTICS[name]
     meaning = table.meanings.get(name)
     if meaning is None:
         raise Unsupported(
