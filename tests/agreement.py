@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from machines import MEMORY_SIZE, Machine
-from random_programs import Program, actual, agree, expected, text
+from random_outcomes import actual, agree, expected, text
+from random_programs import Program
 
 from cnp.ir import Function
 from cnp.ir.reference import Interpreter

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from agreement import check, check_calls
 from machines import Machine
-from random_programs import EXTERNS
+from random_externs import EXTERNS
 
 from cnp.ir import Extern, Function
 from cnp.types import Type

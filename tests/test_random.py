@@ -16,7 +16,9 @@ from guest_support import NATIVE, machine_names
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 from machines import Machine
-from random_programs import EXTERNS, Generator, Outcome, Program, actual, agree, expected, goes_wrong, reduce, text
+from random_externs import EXTERNS
+from random_outcomes import Outcome, actual, agree, expected, goes_wrong, reduce, text
+from random_programs import Generator, Program
 
 from cnp.backends import native
 from cnp.errors import TrapKind, VerifyError
@@ -119,7 +121,7 @@ def test_reduction_keeps_what_goes_wrong(monkeypatch: pytest.MonkeyPatch) -> Non
         names = {op[0] for op in program.functions[0].ops}
         return not find(program.functions[0]).code and default_ops().by_name["i64.rotl"].code in names
 
-    monkeypatch.setattr("random_programs.goes_wrong", fails)
+    monkeypatch.setattr("random_outcomes.goes_wrong", fails)
     program = next(each for each in map(_program, range(200)) if fails(each))
     before = len(program.functions[0].ops)
     reduced = reduce(program)
