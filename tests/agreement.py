@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from machines import MEMORY_SIZE, Machine
-from random_programs import Program, actual, agree, expected, text
+from random_outcomes import actual, agree, expected, text
+from random_programs import Program
 
 from cnp.ir import Function
+from cnp.ir.reference import Interpreter
 from cnp.ir.text import parse
 
 _MEMORY = random.Random(5).randbytes(MEMORY_SIZE)
@@ -43,14 +45,29 @@ def check(
     machine: Machine, f: Function, arguments: Sequence[Any], rounds: int = 1, pins: Sequence[bytes] | None = None
 ) -> Any:
     """Compares returned values, traps and memory. Returns what came of it: ("returns", value) or ("traps", ...)."""
-    program = Program(0, [f], list(arguments), _MEMORY, {}, b"", machine)
-    wanted = expected(program)
-    assert wanted is not None, "takes too long"
-    for each in [None, *(placements(machine, f, rounds) if pins is None else pins)]:
-        machine.poison()
-        found = actual(program, each)
-        assert agree(wanted, found), f"{_shown(found, wanted)}; pins {each and list(each)}; {text(program)}"
-    return wanted[:-1]
+    return check_calls(machine, f, [arguments], rounds, pins)[0]
+
+
+def check_calls(
+    machine: Machine,
+    f: Function,
+    calls: Sequence[Sequence[Any]],
+    rounds: int = 1,
+    pins: Sequence[bytes] | None = None,
+) -> list[Any]:
+    """The same for several lists of arguments, for which the function is decoded once and compiled once a placement."""
+    interpreter = Interpreter(200)
+    programs = [Program(0, [f], list(each), _MEMORY, {}, b"", machine) for each in calls]
+    wanted = [expected(each, interpreter) for each in programs]
+    for placement in [None, *(placements(machine, f, rounds) if pins is None else pins)]:
+        compiled = machine.compile(f, pins=placement)
+        for program, outcome in zip(programs, wanted):
+            assert outcome is not None, "takes too long"
+            machine.poison()
+            found = actual(program, compiled=compiled)
+            shown = placement and list(placement)
+            assert agree(outcome, found), f"{_shown(found, outcome)}; pins {shown}; {text(program)}"
+    return [outcome and outcome[:-1] for outcome in wanted]
 
 
 def _shown(found: Any, wanted: Any) -> str:

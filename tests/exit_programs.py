@@ -5,14 +5,17 @@ from __future__ import annotations
 import ctypes
 import math
 import random
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import cnp
 from cnp import f32, f64, i32, i64
 from cnp.ir import Function, Register
+from cnp.ir.reference import OutOfFuel
 from cnp.types import Type
 
 MEMORY = 16  # words that programs read
+FUEL = 100_000  # ops for which the reference interpreter runs a program
 
 
 def _scribbler() -> Function:
@@ -280,6 +283,30 @@ def run(function: Function, log: Log, arguments: tuple[Any, ...], **options: Any
     compiled = function.compile(**options)
     result = compiled(*arguments)
     return shown(result), list(log.calls)
+
+
+class Run(NamedTuple):
+    """A program that ends, how it is called, and what the reference interpreter makes of that, as `run` gives it."""
+
+    seed: int
+    program: Function
+    arguments: tuple[Any, ...]
+    wanted: Any
+
+
+def runs(seeds: Iterable[int], log: Log) -> Iterator[Run]:
+    """The programs of the seeds, without those that take too long."""
+    for seed in seeds:
+        program = Generator(seed, log).program()
+        arguments = (seed % 4, memory(seed), 1.5, seed % 8)
+        reference = program.compile(backend="reference")
+        reference.interpreter.fuel = FUEL
+        log.calls.clear()
+        try:
+            result = reference(*arguments)
+        except OutOfFuel:
+            continue
+        yield Run(seed, program, arguments, (shown(result), list(log.calls)))
 
 
 def memory(seed: int) -> Any:

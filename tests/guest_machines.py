@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cnp import DataCell, i64
 from cnp.bytecode import Exit, Field, Instruction, Page, Prefix, Registers, Table, Target, Variable, peek, pop, push
@@ -31,6 +32,31 @@ class Guest:
     table: Table
     run: Callable[..., int]
     program: Callable[[random.Random], bytes]
+
+
+class Run(NamedTuple):
+    """A program, what it is called with, and what an interpreter makes of it."""
+
+    seed: int
+    code: bytes
+    arguments: list[int]
+    wanted: int
+
+
+def runs(guest: Guest, seeds: int = 400) -> Iterator[Run]:
+    """Random programs, without those that take too long: most are left."""
+    ran = 0
+    for seed in range(seeds):
+        r = random.Random(seed)
+        code = guest.program(r)
+        arguments = [r.choice((0, 1, -1, 5, 2**63 - 1, -(2**63))) for _ in range(2)]
+        try:
+            wanted = guest.run(code, arguments)
+        except OutOfFuel:
+            continue
+        yield Run(seed, code, arguments, wanted)
+        ran += 1
+    assert 8 * ran > 5 * seeds
 
 
 # -- registers: words of four bytes, as in many a virtual machine

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 GUIDE = ROOT / "docs" / "add-an-op.md"
 TARGET_GUIDE = ROOT / "docs" / "add-a-target.md"
-EMBEDDING = ROOT / "docs" / "embedding.md"  # whose C is built, in tests/test_extension.py
+EMBEDDING = ROOT / "docs" / "embedding.md"  # whose C is built, in tests/test_extension_builds.py
 
 needs_library = pytest.mark.skipif(
     not LIBRARY.exists(), reason="NOT TESTED: no stencil library is built for this machine"

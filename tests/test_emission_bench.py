@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from conftest import LIBRARY
+from shared_files import once
 
 from cnp.bench import caches, callgrind, census, counters, emission_counts, emission_cycles, emission_programs, fit
 from cnp.bench.census import Census
@@ -362,11 +363,16 @@ def _python(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The emission bench with a library that has no loads but the core's own, and an op that no other library has."""
-    path = tmp_path_factory.mktemp("library") / "own.cnpl"
+    path = once(tmp_path_factory, "measured.json", _measure)
+    return json.loads(path.read_text())
+
+
+def _measure(output: Path) -> None:
+    path = output.with_name("own.cnpl")
     names = {"f64_sqrt": "f64_root", "i64_clz": "i64_zeros_in_front"}
     absent = {"f32_sqrt", "f64_convert_i64_s"}
     _rewritten(path, lambda method: method in KNOWN_OPS or not ("_load" in method or method in absent), names)
-    return json.loads(_python("-c", MEASURES, str(path)).stdout)
+    output.write_text(_python("-c", MEASURES, str(path)).stdout)
 
 
 @needs_library

@@ -6,15 +6,12 @@ import random
 from typing import Any
 
 import pytest
-from exit_programs import Entering, Generator, Log, memory, run, shown
+from exit_programs import Entering, Log, memory, run, runs, shown
 from machines import Machine
 
 import cnp
 from cnp import Function, f32, f64, i32, i64
-from cnp.ir.reference import OutOfFuel
 from cnp.ir.text import print_function
-
-FUEL = 100_000
 
 
 @pytest.fixture
@@ -43,16 +40,7 @@ def found(machine: Machine, program: Function, log: Log, arguments: tuple[Any, .
 
 def test_handlers_see_what_the_reference_interpreter_shows_them(elsewhere: Machine) -> None:
     taken, log = 0, Log(elsewhere)
-    for seed in range(40):
-        program = Generator(seed, log).program()
-        arguments = (seed % 4, memory(seed), 1.5, seed % 8)
-        reference = program.compile(backend="reference")
-        reference.interpreter.fuel = FUEL
-        try:
-            reference(*arguments)
-        except OutOfFuel:
-            continue
-        wanted = run(program, log, arguments, backend="reference")
+    for seed, program, arguments, wanted in runs(range(40), log):
         taken += bool(wanted[1])
         assert found(elsewhere, program, log, arguments) == wanted, (seed, print_function(program))
     assert taken > 10

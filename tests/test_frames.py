@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from agreement import FRAME, check
+from agreement import FRAME, check, check_calls
 from machines import Machine
 from sample_functions import FAR, convert, summing
 from trials import EDGES
@@ -176,8 +176,8 @@ def test_other_ops_on_slots_out_of_reach(machine: Machine) -> None:
     f.place(end)
     f.i64_xor(total, total, release(f, fill))
     f.ret(total)
-    for value in range(5):
-        check(machine, f, [machine.middle - 32, value, value, 0.1 * value, 0.5 * value], pins=[bytes([FRAME] * 700)])
+    calls = [[machine.middle - 32, value, value, 0.1 * value, 0.5 * value] for value in range(5)]
+    check_calls(machine, f, calls, pins=[bytes([FRAME] * 700)])
 
 
 def test_loops_and_calls_with_large_frames(machine: Machine) -> None:

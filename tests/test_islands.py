@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 from machines import Machine
-from random_programs import Generator, actual, agree, expected, text
+from random_outcomes import actual, agree, expected, text
+from random_programs import Generator
 from sample_functions import trap_of
 
 from cnp.errors import TrapKind

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from random_programs import Generator, actual, agree, expected
+from random_outcomes import actual, agree, expected
+from random_programs import Generator
 
 from cnp import Function, Trap, TrapKind, f64, i32, i64
 from cnp.backends import native

@@ -22,7 +22,8 @@ from typing import Any
 import pytest
 from conftest import LIBRARY
 from expectations import PROGRAMS, check, expectations
-from random_programs import Generator, Outcome, _run, agree, expected, text
+from random_outcomes import Outcome, _run, agree, expected, text
+from random_programs import Generator
 from trials import EDGES
 
 import cnp

@@ -16,11 +16,13 @@ from guest_support import NATIVE, machine_names
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 from machines import Machine
-from random_programs import EXTERNS, Generator, Outcome, Program, actual, agree, expected, goes_wrong, reduce, text
+from random_externs import EXTERNS
+from random_outcomes import Outcome, actual, agree, expected, goes_wrong, reduce, text
+from random_programs import Generator, Program
 
 from cnp.backends import native
 from cnp.errors import TrapKind, VerifyError
-from cnp.ir import Function, Label, Register
+from cnp.ir import Function, Label, Register, verify_message
 from cnp.ir.optable import Code, default_ops
 from cnp.ir.verifier import Finding, VerifyCode, find
 from cnp.types import Type
@@ -119,7 +121,7 @@ def test_reduction_keeps_what_goes_wrong(monkeypatch: pytest.MonkeyPatch) -> Non
         names = {op[0] for op in program.functions[0].ops}
         return not find(program.functions[0]).code and default_ops().by_name["i64.rotl"].code in names
 
-    monkeypatch.setattr("random_programs.goes_wrong", fails)
+    monkeypatch.setattr("random_outcomes.goes_wrong", fails)
     program = next(each for each in map(_program, range(200)) if fails(each))
     before = len(program.functions[0].ops)
     reduced = reduce(program)
@@ -148,7 +150,7 @@ def native_finding(function: Function) -> Finding:
     def report(_: Function, code: int, op: int, operand: int) -> Exception:
         return _Found(VerifyCode(code), op, operand)
 
-    with mock.patch("cnp.ir.verify_message.message", report):
+    with mock.patch.object(verify_message, "message", report):
         try:
             native.compile(function)
         except _Found as found:

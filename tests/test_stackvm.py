@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from conftest import LIBRARY
-from test_extension import build
+from op_libraries import build
+from shared_files import once
 from test_guest_stops import ROOT, interrupted
 
 import cnp
@@ -36,9 +37,7 @@ ITEMS = (3, -1, 4, 1, -5, 2**61, 2**62 - 1, -(2**62), *LARGE)
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    output = tmp_path_factory.mktemp("stackvm") / "ops.cnpl"
-    build(DIRECTORY / "ops", output)
-    return output
+    return once(tmp_path_factory, "stackvm.cnpl", lambda output: build(DIRECTORY / "ops", output))
 
 
 @pytest.fixture(scope="module")

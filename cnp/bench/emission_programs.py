@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cnp import Function, Label, Register, f32, f64, i32, i64
 from cnp.bench import programs
 from cnp.bench.figure import Unavailable
-from cnp.ir.optable import Operand, Role, default_ops
+from cnp.ir.optable import Operand, Role, default_ops, operands_of_row
 from cnp.stencil.model import OpFlag, Shape
 from cnp.types import NO_TYPE, Type
 
@@ -100,7 +100,7 @@ class _Operands:
 
     def of(self, row: OpRow, label: Label | None, with_number: bool, always_runs: bool) -> list[object]:
         """The operands of an op. One that a branch may skip writes no register for the first time."""
-        operands = default_ops().operands(row.code)
+        operands = operands_of_row(row)
         sources = [each for each in operands if each.role is Role.SOURCE]
         numbered = sources[-1] if with_number and len(sources) > 1 and row.shape == Shape.VALUE else None
         values: list[object] = []

@@ -1,4 +1,4 @@
-"""Guests with bytecode of any length: of registers, of registers with guards, of a stack; and the same by a loop in Python."""
+"""Guests with bytecode of any length, of registers, with guards, and of a stack; and the same by a loop in Python."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from cnp.bytecode.operands import Element, Exit, Field, Peek, Target, pop, push
 from cnp.bytecode.parts import Targets
 from cnp.errors import UserError
 from cnp.ir.function import callee_signature
-from cnp.ir.optable import CODE_NAMES, Code, Operand, Role
+from cnp.ir.optable import CODE_NAMES, Code, Operand, Role, operands_of_row
 from cnp.ir.packed import CONSTANT, NO_OPERAND, bits_of
 from cnp.ir.verifier import TERMINATORS, check_number
 from cnp.runtime.guest_layout import OperandKind
@@ -144,7 +144,7 @@ class Template:
             return Operand(Role.DESTINATION, "d", type), *sources, *condition
         if code == Code.CALL:
             return self._expected_of_call(operands)
-        return self._encoder.op_table.operands(code)
+        return operands_of_row(self._encoder.op_table.rows[code])
 
     def _expected_of_call(self, operands: Sequence[Any]) -> Sequence[Operand]:
         callee: Any = operands[1] if len(operands) > 1 else None

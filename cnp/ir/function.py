@@ -14,7 +14,22 @@ from cnp.ir.callback import (
     result_type,
 )
 from cnp.ir.opmethods import OpMethods
-from cnp.ir.optable import Code, default_ops
+from cnp.ir.optable import (
+    CALL,
+    CONST32,
+    CONST64,
+    CONSTF32,
+    CONSTF64,
+    JUMP,
+    MOVE,
+    PLACE,
+    RET,
+    SAFEPOINT,
+    SELECT,
+    TABLE,
+    TRAP,
+    default_ops,
+)
 from cnp.spec import numbered
 from cnp.types import Type
 
@@ -32,11 +47,6 @@ _SERIALS = 2**28
 _serials = itertools.count(1)
 RESERVED_NAMES = frozenset(["inf", "nan"])
 """Names that the text form reads as numbers."""
-
-# Plain integers, because an enum member costs a lookup each time an op is emitted.
-_PLACE, _JUMP, _RET, _CALL, _TABLE, _TRAP = (int(each) for each in list(Code)[:6])
-_MOVE, _SELECT, _CONST32, _CONST64, _CONSTF32, _CONSTF64, _SAFEPOINT = (int(each) for each in list(Code)[6:])
-
 
 _TYPES = list(Type)
 _new: Any = object.__new__  # past the classes' own, which refuse users
@@ -364,51 +374,51 @@ class Function(OpMethods):
 
     def place(self, label: Label) -> None:
         """Put `label` here: the next op is what jumps to it execute. Once per label."""
-        self._emit((_PLACE, label))
+        self._emit((PLACE, label))
 
     def jump(self, label: Label) -> None:
         """Go on at `label`."""
-        self._emit((_JUMP, label))
+        self._emit((JUMP, label))
 
     def ret(self, value: Source | None = None) -> None:
         """Return, with a value if and only if the function has a result."""
-        self._emit((_RET,) if value is None else (_RET, value))
+        self._emit((RET,) if value is None else (RET, value))
 
     def branch_table(self, index: Source, labels: Sequence[Label], default: Label) -> None:
         """Go on at labels[index], or at `default` where the i32 index, taken as unsigned, is past the end."""
-        self._emit((_TABLE, index, default, *labels))
+        self._emit((TABLE, index, default, *labels))
 
     def unreachable(self) -> None:
         """Trap."""
-        self._emit((_TRAP,))
+        self._emit((TRAP,))
 
     def safepoint(self) -> None:
         """Let Python handle signals if it wants to, which may end the function with an INTERRUPTED trap."""
-        self._emit((_SAFEPOINT,))
+        self._emit((SAFEPOINT,))
 
     def move(self, d: Register, a: Source) -> None:
         """d = a, of any one type."""
-        self._emit((_MOVE, d, a))
+        self._emit((MOVE, d, a))
 
     def select(self, d: Register, a: Source, b: Source, condition: Source) -> None:
         """d = a if the i32 condition is not zero, else b; both are read."""
-        self._emit((_SELECT, d, a, b, condition))
+        self._emit((SELECT, d, a, b, condition))
 
     def i32_const(self, d: Register, value: Number) -> None:
         """d = value, in [-2^31, 2^32)."""
-        self._emit((_CONST32, d, value))
+        self._emit((CONST32, d, value))
 
     def i64_const(self, d: Register, value: Number) -> None:
         """d = value, in [-2^63, 2^64)."""
-        self._emit((_CONST64, d, value))
+        self._emit((CONST64, d, value))
 
     def f32_const(self, d: Register, value: Number) -> None:
         """d = value, rounded to the nearest f32."""
-        self._emit((_CONSTF32, d, value))
+        self._emit((CONSTF32, d, value))
 
     def f64_const(self, d: Register, value: Number) -> None:
         """d = value, rounded to the nearest f64."""
-        self._emit((_CONSTF64, d, value))
+        self._emit((CONSTF64, d, value))
 
     def call(self, d: Register | None, callee: Callee, *arguments: Source) -> None:
         """d = callee(arguments). d is None where there is no result, or nobody wants it.
@@ -422,7 +432,7 @@ class Function(OpMethods):
             raise UserError(f"function {self.name!r}: {takes}, not {len(arguments)}")
         if d is not None and not known.has_result:
             raise UserError(f"function {self.name!r}: {known.name!r} has no result; accepted as destination: None")
-        self._emit((_CALL, d, known.number, *arguments))
+        self._emit((CALL, d, known.number, *arguments))
 
     def load_cell(self, d: Register, cell: ReadCell) -> None:
         """d = what is in a cnp.DataCell, an i64. The compiled function keeps the cell alive."""

@@ -52,6 +52,9 @@ class Code(enum.IntEnum):
     SAFEPOINT = 0xFF0C
 
 
+# The same as plain integers, because an enum member costs a lookup each time it is named.
+PLACE, JUMP, RET, CALL, TABLE, TRAP, MOVE, SELECT, CONST32, CONST64, CONSTF32, CONSTF64, SAFEPOINT = map(int, Code)
+
 CODE_NAMES: dict[int, str] = {
     Code.PLACE: "place",
     Code.JUMP: "jump",
@@ -115,6 +118,7 @@ class OpTable:
         for row in rows:
             self.rows[row.code] = row
         self._by_name.clear()
+        self._operands.clear()
 
     @property
     def by_name(self) -> dict[str, OpRow]:
@@ -123,11 +127,14 @@ class OpTable:
             self._by_name.update((public_name(row), row) for row in self.rows.values() if not row.flags & OpFlag.HIDDEN)
         return self._by_name
 
-    def operands(self, code: int) -> tuple[Operand, ...]:
-        """The operands of a row's op, destination first. KeyError if there is no such row."""
+    def operands(self, code: int) -> tuple[Operand, ...] | None:
+        """The operands of a row's op, destination first. None where no row that users may name has the code."""
         found = self._operands.get(code)
         if found is None:
-            found = self._operands[code] = tuple(operands_of_row(self.rows[code]))
+            row = self.rows.get(code)
+            if row is None or row.flags & OpFlag.HIDDEN:
+                return None
+            found = self._operands[code] = tuple(operands_of_row(row))
         return found
 
 

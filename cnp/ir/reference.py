@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cnp.errors import CnpError, Trap, TrapKind, Unsupported, UserError
 from cnp.ir.callback import Callback, SideExit
 from cnp.ir.function import CalledOp, Extern, Function, Register, callee_function, callee_signature, unlinked
-from cnp.ir.optable import Code, OpTable, Role, comparison_of, public_name
+from cnp.ir.optable import CALL, PLACE, Code, OpTable, Role, comparison_of, public_name
 from cnp.ir.semantics import LOADS, SEMANTICS, STORES, TrapSignal, load, store
 from cnp.ir.signature import as_signed, normalised, op_name, operands_of, rounded
 from cnp.ir.verifier import check_number, verify
@@ -175,13 +175,17 @@ class Interpreter:
 
 # -- decoding
 
+# Names of their own, because an enum member costs a lookup each time it is named.
+_DESTINATION, _OFFSET, _LABEL = Role.DESTINATION, Role.OFFSET, Role.LABEL
+_LOAD, _STORE, _BRANCH = Shape.LOAD, Shape.STORE, Shape.BRANCH
+
 
 def decode(function: Function) -> Program:
     """Turn every op into a step. VerifyError if the function is not well formed, Unsupported for an op that has no
     meaning in Python, which an extension library's may lack."""
     verify(function)
     constants: Registers = []
-    labels = {op[1].code: number for number, op in enumerate(function.ops) if op[0] == Code.PLACE}
+    labels = {op[1].code: number for number, op in enumerate(function.ops) if op[0] == PLACE}
     labels |= {function._first_code + label: len(function.ops) + k for k, label in enumerate(function.exits)}
     steps = [_decode(function, op, labels, constants) for op in function.ops]
     steps += [_exit_step(function, each) for each in function.exits.values()]
@@ -194,43 +198,47 @@ def _decode(function: Function, op: tuple[Any, ...], labels: dict[int, int], con
     targets: list[int] = []
     offset = 0
     for operand, value in zip(operands_of(function, op) or (), op[1:]):
-        if operand.role is Role.DESTINATION:
-            d = None if value is None else value.code & 0xFFFFFFFF
-        elif operand.role is Role.LABEL and op[0] != Code.PLACE:
-            targets.append(labels[value.code])
-        elif operand.role is Role.OFFSET:
+        role = operand.role
+        if value.__class__ is Register:
+            if role is _DESTINATION:
+                d = value.code & 0xFFFFFFFF
+            else:
+                sources.append(value.code & 0xFFFFFFFF)
+        elif role is _LABEL:
+            if op[0] != PLACE:
+                targets.append(labels[value.code])
+        elif role is _OFFSET:
             offset = value.__index__()
-        elif isinstance(value, Register):
-            sources.append(value.code & 0xFFFFFFFF)
-        elif operand.type is not None:
+        elif operand.type is not None and role is not _DESTINATION:  # else a callee, or a result that is not wanted
             constants.append(normalised(operand.type, value))
             sources.append(len(function._types) + len(constants) - 1)
-    if op[0] == Code.CALL:
+    if op[0] == CALL:
         return _call_step(function.callees[op[2]], d, sources)
-    row = function.op_table.rows.get(op[0])
-    if row is None:
+    if op[0] in _IR_STEPS:
         return _IR_STEPS[op[0]](d, sources, targets)
-    return _row_step(function.op_table, row, d, sources, targets, offset)
+    table = function.op_table
+    return _row_step(table, table.rows[op[0]], d, sources, targets, offset)
 
 
 def _row_step(table: OpTable, row: OpRow, d: int | None, sources: list[int], targets: list[int], offset: int) -> Step:
-    if row.shape == Shape.LOAD and row.name in LOADS:
+    shape = row.shape
+    if shape == _LOAD and row.name in LOADS:
         return _load_step(row.name, d, sources[0], offset)
-    if row.shape == Shape.STORE and row.name in STORES:
+    if shape == _STORE and row.name in STORES:
         return _store_step(row.name, sources, offset)
     meaning = meaning_of(table, row)
-    if row.shape == Shape.LOAD:
+    if shape == _LOAD:
         return _assign(d, lambda r: meaning(as_signed(Type.i64, r[sources[0]] + offset)))
-    if row.shape == Shape.STORE:
+    if shape == _STORE:
         return _assign(None, lambda r: meaning(as_signed(Type.i64, r[sources[1]] + offset), r[sources[0]]))
-    if row.shape == Shape.BRANCH:
+    if shape == _BRANCH:
         return lambda r: targets[0] if meaning(*[r[s] for s in sources]) else None
     return _assign(d, lambda r: meaning(*[r[s] for s in sources]))
 
 
 def meaning_of(table: OpTable, row: OpRow) -> Callable[..., Any]:
     """What an op means: from operand values to a result as registers hold it. Unsupported if nobody has said so."""
-    name = comparison_of(row) if row.shape == Shape.BRANCH else row.name
+    name = comparison_of(row) if row.shape == _BRANCH else row.name
     if name in SEMANTICS:
         return SEMANTICS[name]
     meaning = table.meanings.get(name)
@@ -239,9 +247,9 @@ def meaning_of(table: OpTable, row: OpRow) -> Callable[..., Any]:
             f"the reference interpreter does not know op {name}; say what it means: "
             f"ops.define({name!r}, function), with what cnp.load gave as ops"
         )
-    if row.shape == Shape.STORE:
+    if row.shape == _STORE:
         return lambda *values: meaning(*values) and None
-    if row.shape == Shape.BRANCH:
+    if row.shape == _BRANCH:
         return meaning
     type = Type(row.result_type)
 

@@ -8,8 +8,25 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnp.ir.function import Function, Label, Register, callee_signature
-from cnp.ir.optable import CODE_NAMES, Code, Operand, Role, public_name
-from cnp.stencil.model import OpFlag
+from cnp.ir.optable import (
+    CALL,
+    CODE_NAMES,
+    CONST32,
+    CONST64,
+    CONSTF32,
+    CONSTF64,
+    JUMP,
+    MOVE,
+    PLACE,
+    RET,
+    SAFEPOINT,
+    SELECT,
+    TABLE,
+    TRAP,
+    Operand,
+    Role,
+    public_name,
+)
 from cnp.types import Type
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
@@ -26,15 +43,18 @@ def _constant(type: Type) -> tuple[Operand, ...]:
 
 
 _FIXED: dict[int, tuple[Operand, ...]] = {
-    Code.PLACE: (_LABEL,),
-    Code.JUMP: (_LABEL,),
-    Code.TRAP: (),
-    Code.SAFEPOINT: (),
-    Code.CONST32: _constant(Type.i32),
-    Code.CONST64: _constant(Type.i64),
-    Code.CONSTF32: _constant(Type.f32),
-    Code.CONSTF64: _constant(Type.f64),
+    PLACE: (_LABEL,),
+    JUMP: (_LABEL,),
+    TRAP: (),
+    SAFEPOINT: (),
+    CONST32: _constant(Type.i32),
+    CONST64: _constant(Type.i64),
+    CONSTF32: _constant(Type.f32),
+    CONSTF64: _constant(Type.f64),
 }
+_OF_RET = {type: (Operand(Role.SOURCE, "value", type),) for type in Type}
+_OF_MOVE = {type: (Operand(Role.DESTINATION, "d", type), Operand(Role.SOURCE, "a", type)) for type in (*Type, None)}
+_OF_SELECT = {type: (*moved, Operand(Role.SOURCE, "b", type), _CONDITION) for type, moved in _OF_MOVE.items()}
 
 
 def operands_of(function: Function, op: Sequence[Any]) -> Sequence[Operand] | None:
@@ -46,19 +66,18 @@ def operands_of(function: Function, op: Sequence[Any]) -> Sequence[Operand] | No
     fixed = _FIXED.get(code)
     if fixed is not None:
         return fixed
-    if code == Code.RET:
-        return () if function.result is None else (Operand(Role.SOURCE, "value", function.result),)
-    if code == Code.TABLE:
+    if code == MOVE:
+        return _OF_MOVE[type_of(function, op[1]) if len(op) > 1 else None]
+    if code == SELECT:
+        return _OF_SELECT[type_of(function, op[1]) if len(op) > 1 else None]
+    if code == RET:
+        return () if function.result is None else _OF_RET[function.result]
+    if code == TABLE:
         labels = [Operand(Role.LABEL, f"label {i}") for i in range(len(op) - 3)]
         return (Operand(Role.SOURCE, "index", Type.i32), Operand(Role.LABEL, "default"), *labels)
-    if code == Code.MOVE or code == Code.SELECT:
-        type = type_of(function, op[1]) if len(op) > 1 else None
-        moved = (Operand(Role.DESTINATION, "d", type), Operand(Role.SOURCE, "a", type))
-        return moved if code == Code.MOVE else (*moved, Operand(Role.SOURCE, "b", type), _CONDITION)
-    if code == Code.CALL:
+    if code == CALL:
         return _operands_of_call(function, op)
-    table = function.op_table
-    return table.operands(code) if code in table.rows and not table.rows[code].flags & OpFlag.HIDDEN else None
+    return function.op_table.operands(code)
 
 
 def _operands_of_call(function: Function, op: Sequence[Any]) -> Sequence[Operand]:
@@ -70,13 +89,13 @@ def _operands_of_call(function: Function, op: Sequence[Any]) -> Sequence[Operand
 
 def labels_in_order(op: Sequence[Any]) -> list[Label]:
     """The labels that an op mentions, in the order of the text form: a branch_table's default comes last."""
-    operands = (*op[3:], op[2]) if op[0] == Code.TABLE and len(op) >= 3 else op[1:]
+    operands = (*op[3:], op[2]) if op[0] == TABLE and len(op) >= 3 else op[1:]
     return [each for each in operands if each.__class__ is Label]
 
 
 def exit_operands(function: Function, op: Sequence[Any]) -> list[Register]:
     """The registers that the side exits want where an op may lead: as if they were operands behind the op's own."""
-    if not function._exits or op[0] == Code.PLACE:
+    if not function._exits or op[0] == PLACE:
         return []
     exits = [function._exits.get(each.code - function._first_code) for each in labels_in_order(op)]
     return [value for each in exits if each for value in each.values if value.__class__ is Register]

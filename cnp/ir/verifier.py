@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnp.ir.function import Function, Label, Register
-from cnp.ir.optable import Code, Operand, Role
+from cnp.ir.optable import CALL, JUMP, PLACE, RET, TABLE, TRAP, Operand, Role
 from cnp.ir.signature import callee_of, exit_operands, float_value, in_range, integer_value, operands_of, rounded
 from cnp.ir.verify_code import MAXIMUM_OPS, Finding, VerifyCode
 from cnp.ir.verify_message import message
@@ -22,9 +22,13 @@ from cnp.types import Type
 
 __all__ = ["MAXIMUM_OPS", "Finding", "VerifyCode", "check_number", "find", "message", "verify"]
 
+# Names of their own, because an enum member costs a lookup each time it is named.
+_DESTINATION, _CONSTANT, _OFFSET = Role.DESTINATION, Role.CONSTANT, Role.OFFSET
+_LABEL, _CALLEE, _ARGUMENT = Role.LABEL, Role.CALLEE, Role.ARGUMENT
+_OK = VerifyCode.OK
 
-OK = Finding(VerifyCode.OK)
-TERMINATORS = frozenset([Code.JUMP, Code.RET, Code.TABLE, Code.TRAP])
+OK = Finding(_OK)
+TERMINATORS = frozenset([JUMP, RET, TABLE, TRAP])
 """The ops after which control never goes on to the next."""
 
 
@@ -42,59 +46,65 @@ def find(function: Function) -> Finding:
         return Finding(VerifyCode.EMPTY)
     if len(ops) > MAXIMUM_OPS:
         return Finding(VerifyCode.TOO_LARGE)
-    return _check_ops(function) or _check_labels(function) or _check_flow(function) or OK
+    expected = [operands_of(function, op) for op in ops]
+    found = _check_ops(function, expected)
+    if found is None:
+        labels = [labels_of(op) for op in ops]
+        found = _check_labels(function, labels) or _check_flow(function, expected, labels)
+    return found or OK
 
 
 # -- each op by itself
 
+Expected = Sequence[Operand] | None
+"""The operands that an op must have; None: there is no such op."""
 
-def _check_ops(function: Function) -> Finding | None:
+
+def _check_ops(function: Function, expected: Sequence[Expected]) -> Finding | None:
     placed = exit_labels(function)
-    for number, op in enumerate(function.ops):
-        found = _check_op(function, op)
+    for number, (op, operands) in enumerate(zip(function.ops, expected)):
+        found = _check_op(function, op, operands)
         if found is not None:
             return Finding(found[0], number, found[1])
-        if op[0] == Code.PLACE:
+        if op[0] == PLACE:
             if op[1].code in placed:
                 return Finding(VerifyCode.LABEL_PLACED_TWICE, number)
             placed.add(op[1].code)
     return None
 
 
-def _check_op(function: Function, op: tuple[Any, ...]) -> tuple[VerifyCode, int] | None:
-    expected = operands_of(function, op)
+def _check_op(function: Function, op: tuple[Any, ...], expected: Expected) -> tuple[VerifyCode, int] | None:
     if expected is None:
         return VerifyCode.BAD_OPCODE, 0
     actual = op[1:]
-    if op[0] == Code.RET and len(actual) < 2 and len(actual) != len(expected):
+    if op[0] == RET and len(actual) < 2 and len(actual) != len(expected):
         return VerifyCode.RETURN_VALUE_MISMATCH, 0
-    if op[0] == Code.CALL and len(actual) >= 2 and callee_of(function, op[2]) is None:
+    if op[0] == CALL and len(actual) >= 2 and callee_of(function, op[2]) is None:
         return VerifyCode.BAD_CALLEE, 1
     if len(actual) != len(expected):
         return VerifyCode.WRONG_OPERAND_COUNT, 0
-    if op[0] == Code.CALL and op[1] is not None and expected[0].type is None:
+    if op[0] == CALL and op[1] is not None and expected[0].type is None:
         return VerifyCode.RETURN_VALUE_MISMATCH, 0
     for index, (operand, value) in enumerate(zip(expected, actual)):
-        if op[0] == Code.CALL and value is None and index == 0:
-            continue  # the result is not wanted
         code = _check_operand(function, operand, value)
-        if code:
+        if code and not (value is None and index == 0 and op[0] == CALL):  # else the result is not wanted
             return code, index
     return None
 
 
 def _check_operand(function: Function, operand: Operand, value: Any) -> VerifyCode:
-    if operand.role is Role.LABEL:
+    role = operand.role
+    if role is _LABEL:
         return _check_label(function, value)
-    if operand.role is Role.OFFSET:
+    if role is _OFFSET:
         offset = integer_value(value)
-        return VerifyCode.OK if offset is not None and -(2**31) < offset < 2**31 else VerifyCode.OFFSET_OUT_OF_RANGE
-    if operand.role is Role.CALLEE:
-        return VerifyCode.OK
+        return _OK if offset is not None and -(2**31) < offset < 2**31 else VerifyCode.OFFSET_OUT_OF_RANGE
+    if role is _CALLEE:
+        return _OK
     if value.__class__ is Register:
         code = _check_register(function, operand, value)
-        return code or (VerifyCode.NOT_AN_OPERAND if operand.role is Role.CONSTANT else VerifyCode.OK)
-    if operand.role is Role.DESTINATION:
+        return code or (VerifyCode.NOT_AN_OPERAND if role is _CONSTANT else _OK)
+    if role is _DESTINATION:
         return VerifyCode.NOT_A_REGISTER
     assert operand.type is not None  # it follows from the destination, which was checked before
     return check_number(operand.type, value)
@@ -104,16 +114,16 @@ def _check_label(function: Function, value: Any) -> VerifyCode:
     if value.__class__ is not Label:
         return VerifyCode.NOT_A_LABEL
     own = value.code >> 32 == function._serial and value.code & 0xFFFFFFFF < function._label_count
-    return VerifyCode.OK if own else VerifyCode.FOREIGN_LABEL
+    return _OK if own else VerifyCode.FOREIGN_LABEL
 
 
 def _check_register(function: Function, operand: Operand, register: Register) -> VerifyCode:
-    index = register.code & 0xFFFFFFFF
-    if register.code >> 32 != function._serial or index >= len(function._types):
+    index, types = register.code - function._first_code, function._types
+    if not 0 <= index < len(types):
         return VerifyCode.FOREIGN_REGISTER
-    if function._types[index] != operand.type:
-        return VerifyCode.WRONG_ARGUMENT_TYPE if operand.role is Role.ARGUMENT else VerifyCode.WRONG_TYPE
-    return VerifyCode.OK
+    if types[index] == operand.type:
+        return _OK
+    return VerifyCode.WRONG_ARGUMENT_TYPE if operand.role is _ARGUMENT else VerifyCode.WRONG_TYPE
 
 
 def check_number(type: Type, value: Any) -> VerifyCode:
@@ -126,19 +136,23 @@ def check_number(type: Type, value: Any) -> VerifyCode:
             rounded(type, number)
         except OverflowError:
             return VerifyCode.CONSTANT_OUT_OF_RANGE
-        return VerifyCode.OK
+        return _OK
     integer = integer_value(value)
     if integer is None:
         return VerifyCode.FLOAT_FOR_INTEGER if isinstance(value, float) else VerifyCode.NOT_AN_OPERAND
-    return VerifyCode.OK if in_range(type, integer) else VerifyCode.CONSTANT_OUT_OF_RANGE
+    return _OK if in_range(type, integer) else VerifyCode.CONSTANT_OUT_OF_RANGE
 
 
 # -- the function as a whole
 
 
-def labels_of(op: tuple[Any, ...]) -> list[tuple[int, int]]:
-    """(operand number, label code) of every label that an op may jump to."""
-    if op[0] == Code.PLACE:
+Labels = list[tuple[int, int]]
+"""(operand number, label code) of every label that an op may jump to."""
+
+
+def labels_of(op: tuple[Any, ...]) -> Labels:
+    """Those of an op."""
+    if op[0] == PLACE:
         return []
     return [(index, each.code) for index, each in enumerate(op[1:]) if each.__class__ is Label]
 
@@ -148,64 +162,63 @@ def exit_labels(function: Function) -> set[int]:
     return {function._first_code + index for index in function._exits}
 
 
-def _check_labels(function: Function) -> Finding | None:
-    placed = {op[1].code for op in function.ops if op[0] == Code.PLACE} | exit_labels(function)
-    for number, op in enumerate(function.ops):
-        for operand, label in labels_of(op):
+def _check_labels(function: Function, labels: Sequence[Labels]) -> Finding | None:
+    placed = {op[1].code for op in function.ops if op[0] == PLACE} | exit_labels(function)
+    for number, each in enumerate(labels):
+        for operand, label in each:
             if label not in placed:
                 return Finding(VerifyCode.UNBOUND_LABEL, number, operand)
     return None
 
 
-def _check_flow(function: Function) -> Finding | None:
+def _check_flow(function: Function, expected: Sequence[Expected], labels: Sequence[Labels]) -> Finding | None:
     """Where control may go, and whether every register it reads has been assigned on the way.
 
     Ops that nothing reaches are not looked at.
     """
     ops = function.ops
-    effects = [_effects(function, op) for op in ops]
-    assigned = _assigned(function, effects)
+    effects = [_effects(function, op, operands or ()) for op, operands in zip(ops, expected)]
+    assigned = _assigned(function, [writes for _, writes in effects], labels)
     if assigned[-1] is not None and ops[-1][0] not in TERMINATORS:
         return Finding(VerifyCode.FALLS_OFF_THE_END, len(ops) - 1)
     for number, (before, (reads, _)) in enumerate(zip(assigned, effects)):
+        if before is None:
+            continue
         for operand, register in reads:
-            if before is not None and not before >> register & 1:
+            if not before >> register & 1:
                 return Finding(VerifyCode.USE_BEFORE_DEFINITION, number, operand)
     return None
 
 
-Effects = tuple[list[tuple[int, int]], int]
-
-
-def _assigned(function: Function, effects: Sequence[Effects]) -> list[int | None]:
+def _assigned(function: Function, writes: Sequence[int], labels: Sequence[Labels]) -> list[int | None]:
     """For every op, the registers (a set: an int of bits) that all paths to it have assigned; None: no path does."""
     ops = function.ops
-    targets = {op[1].code: number for number, op in enumerate(ops) if op[0] == Code.PLACE}
+    targets = {op[1].code: number for number, op in enumerate(ops) if op[0] == PLACE}
     before: list[int | None] = [None] * len(ops)
-    before[0] = (1 << len(function.params)) - 1
-    work = [0]
+    work = [(0, (1 << len(function.params)) - 1)]
     while work:
-        number = work.pop()
-        after = (before[number] or 0) | effects[number][1]
-        successors = [targets[label] for _, label in labels_of(ops[number]) if label in targets]
-        if ops[number][0] not in TERMINATORS and number + 1 < len(ops):
-            successors.append(number + 1)
-        for successor in successors:
-            known = before[successor]
+        number, after = work.pop()
+        while number < len(ops):  # from op to op, as long as that tells something new
+            known = before[number]
             meet = after if known is None else known & after
-            if meet != known:
-                before[successor] = meet
-                work.append(successor)
+            if meet == known:
+                break
+            before[number] = meet
+            after = meet | writes[number]
+            work += [(targets[label], after) for _, label in labels[number] if label in targets]
+            if ops[number][0] in TERMINATORS:
+                break
+            number += 1
     return before
 
 
-def _effects(function: Function, op: tuple[Any, ...]) -> Effects:
+def _effects(function: Function, op: tuple[Any, ...], expected: Sequence[Operand]) -> tuple[list[tuple[int, int]], int]:
     """(operand number, register) of every register an op reads, and the set of those it writes."""
     reads: list[tuple[int, int]] = []
     writes = 0
-    for index, (operand, value) in enumerate(zip(operands_of(function, op) or (), op[1:])):
+    for index, (operand, value) in enumerate(zip(expected, op[1:])):
         if value.__class__ is Register:
-            if operand.role is Role.DESTINATION:
+            if operand.role is _DESTINATION:
                 writes |= 1 << (value.code & 0xFFFFFFFF)
             else:
                 reads.append((index, value.code & 0xFFFFFFFF))

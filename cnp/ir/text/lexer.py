@@ -68,12 +68,14 @@ class Line:
     def _tokens(self, text: str) -> list[Token]:
         tokens: list[Token] = []
         position = 0
-        while not tokens or tokens[-1].kind is not Kind.END:
+        kind = None
+        while kind != "END":
             match = _TOKEN.match(text, position)
             if match is None or match.lastgroup is None:
                 column = len(text) - len(text[position:].lstrip()) + 1
                 self.fail(f"found {text[column - 1]!r}", "a name, a number, a mark, or ; and a comment", column)
-            tokens.append(Token(Kind[match.lastgroup], match[match.lastgroup], match.start(match.lastgroup) + 1))
+            kind = match.lastgroup
+            tokens.append(Token(Kind[kind], match[kind], match.start(kind) + 1))
             position = match.end()
         return tokens
 
@@ -83,7 +85,8 @@ class Line:
 
     def peek(self, ahead: int = 0) -> Token:
         """The token that comes next, or `ahead` later; the end of the line comes again and again."""
-        return self.tokens[min(self._next + ahead, len(self.tokens) - 1)]
+        at = self._next + ahead
+        return self.tokens[at if at < len(self.tokens) else -1]
 
     def take(self) -> Token:
         """The next token, which is then behind us."""
@@ -93,7 +96,8 @@ class Line:
 
     def accept(self, mark: str) -> bool:
         """Take the next token if it is this mark or word."""
-        if self.peek().text != mark or self.peek().kind is Kind.STRING:
+        token = self.peek()
+        if token.text != mark or token.kind is Kind.STRING:
             return False
         self._next += 1
         return True
