@@ -44,7 +44,7 @@ class GuestCore:
 
     def __init__(self, emulator: Emulator) -> None:
         core = native.core()
-        self.compiling, self.scratch, self.emit = core.compiling, core.scratch, core.emit
+        self.lock, self.claim, self.scratch, self.emit = core.lock, core.claim, core.scratch, core.emit
         self.library, self._core = core.library, core
         self.tables = Library.from_buffer_copy(core.tables)
         self.tables.blob = emulator.blob_address

@@ -176,7 +176,7 @@ def test_where_cells_mean_nothing() -> None:
     f.ret(f.params[0])
     for each in (f, calling(cnp.Cell("site", [i64], i64)).function):
         with pytest.raises(Unsupported, match="means nothing in an object file"):
-            compile_for_linker(native.core(), [each], native.core().library.target, landing_pads=False)
+            compile_for_linker(native.core(), [each], native.core().library, landing_pads=False)
     with pytest.raises(UserError, match="no cell"):
         f.load_cell(f.params[0], 5)  # type: ignore[arg-type]
 

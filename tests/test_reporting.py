@@ -26,7 +26,7 @@ QUIET = {
     "the document has not been written from figures",
 }
 """Parts of reasons that name no tool: what the machine, the kernel or the test itself is not made for."""
-SILENT_CALLS = {("test_codememory.py", "WORKING[request.param]"), ("test_codememory.py", "WORKING[Way.DOUBLE]")}
+SILENT_CALLS = {("code_memories.py", "WORKING[request.param]"), ("code_memories.py", "WORKING[Way.DOUBLE]")}
 
 
 def run_pytest(directory: Path, source: str) -> str:

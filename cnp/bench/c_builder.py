@@ -18,6 +18,14 @@ _METHODS = {
 }  # fmt: skip
 
 
+_LEAVE = """static int leave(void *point, const cnp_any *values, size_t n, cnp_any *result) {
+    (void)point, (void)values, (void)n;
+    result->i64 = 0;
+    return 0;
+}
+"""
+
+
 def source(functions: Mapping[str, Function], translated: Mapping[str, tuple[str, bytes]]) -> str:
     """`programs[]` of functions without calls, and of bytecode with the table that it is translated by, from an i64 to
     an i64: the name of each, and what builds it."""
@@ -25,7 +33,7 @@ def source(functions: Mapping[str, Function], translated: Mapping[str, tuple[str
     texts += [_translator(number, *each) for number, each in enumerate(translated.values(), len(functions))]
     rows = [f'    {{"{name}", build_{number}}},' for number, name in enumerate([*functions, *translated])]
     fields = "const char *name; cnp_function *(*build)(cnp_session *);"
-    return "\n".join((*texts, f"static const struct program {{ {fields} }} programs[] = {{", *rows, "};", ""))
+    return "\n".join((_LEAVE, *texts, f"static const struct program {{ {fields} }} programs[] = {{", *rows, "};", ""))
 
 
 def _builder(number: int, function: Function) -> str:
@@ -55,7 +63,7 @@ def _translator(number: int, table: str, code: bytes) -> str:
         f"static const unsigned char code[] = {{{', '.join(map(str, code))}}};",
         'cnp_function *f = cnp_new(session, "guest", CNP_I64);',
         "cnp_parameter(f, CNP_I64);",
-        f"cnp_translate(f, &cnp_bytecode_{table}, code, sizeof code, NULL);",
+        f"cnp_translate(f, &cnp_bytecode_{table}, code, sizeof code, &(cnp_guest){{.handler = leave}});",
     ]
     return _routine(number, lines)
 

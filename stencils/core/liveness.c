@@ -20,7 +20,7 @@ struct mentioned {
 struct passed_on {
     const struct side_exit *exit; /* NULL for none */
     u32 sure_until;
-    s32 position;
+    s32 position; /* or -1: the intervals know */
 };
 struct mentions {
     struct mention *all;
@@ -74,7 +74,7 @@ COMMON_PATH int definition(struct mentions *m, s32 reg, s32 position, u32 block,
 
 /* The registers of a list live until the latest exit that passes them on. */
 static void stretch(const struct mentions *m, const struct passed_on *list) {
-    for (u32 k = 0; list->exit && k < list->exit->n_values; k++) {
+    for (u32 k = 0; list->exit && list->position >= 0 && k < list->exit->n_values; k++) {
         const struct side_exit_value *value = &list->exit->values[k];
         struct interval *interval = &m->c->intervals[value->reg];
         if (!value->is_constant && interval->end < list->position)
@@ -91,7 +91,7 @@ static int use_in_side_exit(struct mentions *m, const struct side_exit *exit, s3
         return 1;
     }
     stretch(m, list);
-    *list = (struct passed_on){exit, ~0u, position};
+    *list = (struct passed_on){exit, ~0u, -1};
     for (u32 k = 0; k < exit->n_values; k++) {
         const struct side_exit_value *value = &exit->values[k];
         if (value->is_constant)
