@@ -95,8 +95,12 @@ class _Copy:
         made._callees = list(function._callees)
         made._cells = list(function._cells)
         made._known_callees = dict(function._known_callees)
+        known: dict[int, tuple[Any, ...]] = {}  # values by the old ones, which exits of bytecode share
         for index, each in function.exits.items():
-            made._exits[index] = SideExit(each.handler, each.point, tuple([self.operand(v) for v in each.values]))
+            values = known.get(id(each.values))
+            if values is None:
+                values = known[id(each.values)] = tuple([self.operand(value) for value in each.values])
+            made._exits[index] = SideExit(each.handler, each.point, values)
 
     def operand(self, value: Any) -> Any:
         if value.__class__ is Register:
