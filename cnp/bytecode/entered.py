@@ -39,7 +39,7 @@ class ReachedWords(Reached):
         entered = described(function)
         entered.label = index
         with core.lock, core.claim(1) as scratch:
-            size = 12 * entered.n_labels + 9 * entered.n_words + 16
+            size = 12 * entered.n_labels + 9 * entered.n_words + 16  # ENTERED_SCRATCH
             entered.scratch = core.scratch(scratch, size)[0]
             if not core.enter(ctypes.addressof(core.tables), ctypes.addressof(entered)):
                 raise unplaced(function, label)
