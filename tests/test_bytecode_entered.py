@@ -1,4 +1,4 @@
-"""Entries of functions that are packed, which the core makes: the same as those of tuples, op for op and exit for exit."""
+"""Entries of packed functions, which the core makes: the same as those of tuples, op for op and exit for exit."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _compare(found: Any, wanted: Any) -> None:
 
 @pytest.mark.parametrize("guest", [REGISTER_GUEST, STACK_GUEST], ids=["registers", "stack"])
 def test_guests_with_exits(guest: Guest) -> None:
-    """Labels by offset, and exits, also those of an entry of an entry, are the same as of a function that has tuples."""
+    """Labels by offset, and exits, also those of an entry of an entry, are the same as of one that has tuples."""
     table, compared = guarded(guest, DataCell()).table, 0
     for seed, code, *_ in runs(guest):
         if seed % 5:
@@ -110,7 +110,7 @@ def _left(point: int, _: tuple[Any, ...]) -> int:
 
 
 def test_words_that_make_no_ops() -> None:
-    """Labels, operands and ops that are not there: what is wrong is said of the entry, too, or that it has no such label."""
+    """Labels, operands and ops that are not there are an error of the entry, or it has no such label."""
     f = Function("f", [i64], i64)
     top = f.label()
     f.place(top)
