@@ -299,3 +299,19 @@ def test_tables_of_guest_instructions_may_have_them(ops: OpLibrary) -> None:
         cnp.UserError, match=r"\(vm_find\): 3 operands; accepted: 4 \(d, callee, argument 0, argument 1\)"
     ):
         Table(Page(Field(0), {2: short}, length=1), parameters=[r], functions=ops.Function)
+
+
+def test_loops_of_such_a_table_can_be_entered(ops: OpLibrary) -> None:
+    """The core that makes the entry knows which operands of the library's own branches are labels."""
+    from cnp.bytecode import Field, Instruction, Page, Registers, Table, Target
+
+    r = Registers(f64, 2)
+    up = Instruction("up", ("f64_add", r[0], r[0], 1.0), length=1)
+    near = Instruction("near", ("branch_f64_near", r[0], r[1], Target(Field(1), "zero")), length=2)
+    leave = Instruction("return", ("ret", r[0]), length=1)
+    table = Table(Page(Field(0), {1: up, 2: near, 3: leave}), parameters=[r], functions=ops.Function)
+    f = table.function("f", [f64, f64], f64, bytes([1, 2, 0, 3]))
+    entry = f.entered_at(f.label_at(0), f.registers(r))
+    for backend in BACKENDS:
+        run = entry.compile(backend=backend)
+        assert run(entry.pack([4.05, 5.0])) == f.compile()(4.05, 5.0) == 6.05, "once more, since 5.05 is near 5"

@@ -54,6 +54,7 @@ MIRRORED: Mapping[str, type[ctypes.Structure]] = {
     "guest_exit": guest_layout.GuestExit,
     "guest_exits": guest_layout.GuestExits,
     "walk": guest_layout.Walk,
+    "entered": guest_layout.Entered,
     "callback": layout.Callback,
     "side_exit": layout.SideExit,
     "side_exit_value": layout.SideExitValue,

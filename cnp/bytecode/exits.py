@@ -23,16 +23,18 @@ _ROW = ctypes.sizeof(GuestExit)
 class GuestExits(MutableMapping[int, SideExit]):
     """Side exits by the numbers of their labels, of which objects are made when somebody looks.
 
-    `rows` are of GuestExit, `first_code` is the number of the function's first register.
+    `rows` are of GuestExit, `first_code` is the number of the function's first register, and `first` the index of the
+    one that files count from.
     """
 
-    __slots__ = ("_first_code", "_made", "_spans", "files", "handler", "is_as_found", "kinds", "rows")
+    __slots__ = ("_first_code", "_made", "_spans", "files", "first", "handler", "is_as_found", "kinds", "rows")
 
     def __init__(
-        self, rows: bytes, spans: Spans, handler: Callable[[int, tuple[Any, ...]], Any], first_code: int
+        self, rows: bytes, spans: Spans, handler: Callable[[int, tuple[Any, ...]], Any], first_code: int, first: int = 0
     ) -> None:
         self.rows = rows
         self.handler = handler
+        self.first = first
         self.kinds, self.files = spans.exit_kinds, spans.exit_files
         self.is_as_found = True
         """Whether the rows say what all exits are: nobody has added one."""
@@ -40,15 +42,20 @@ class GuestExits(MutableMapping[int, SideExit]):
         self._first_code = first_code
         self._made: dict[int, SideExit] | None = None
 
+    def behind_a_register(self, first_code: int) -> GuestExits:
+        """The same exits of a function that has a register more in front."""
+        return GuestExits(self.rows, self._spans, self.handler, first_code, self.first + 1)
+
     def _all(self) -> dict[int, SideExit]:
         if self._made is None:
             self._made = {}
+            first = self._first_code + self.first
             known: dict[tuple[int, int], tuple[Any, ...]] = {}  # what exits of one kind and depth share
             for row in (GuestExit * (len(self.rows) // _ROW)).from_buffer_copy(self.rows):
                 key = row.exit, row.depth
                 if key not in known:
                     passed_on = self._spans.passed_on(*key)
-                    known[key] = tuple([register_coded(self._first_code + index) for index in passed_on])
+                    known[key] = tuple([register_coded(first + index) for index in passed_on])
                 self._made[row.label] = SideExit(self.handler, row.offset, known[key])
         return self._made
 

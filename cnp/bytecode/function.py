@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 from sys import byteorder
 
+from cnp.backends import native
+from cnp.bytecode.entered import ReachedWords, described
 from cnp.bytecode.operands import Variable
 from cnp.errors import UserError
 from cnp.ir.optable import Code
-from cnp.ir.packed import PackedFunction, register_of
+from cnp.ir.osr import Reached
+from cnp.ir.packed import PackedFunction, label_of, register_of
 from cnp.runtime.guest_layout import NO_OFFSET
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
@@ -50,6 +54,19 @@ class GuestFunction(PackedFunction):
 
         UserError if none leads there.
         """
+        if self._packed is not None and 0 <= offset < NO_OFFSET:
+            ops = described(self)
+            index = native.core().label_of(ctypes.addressof(ops), offset)
+            if index != self._label_count:
+                return label_of(self, index)
+        labels = self._labels()
+        if offset in labels:
+            return labels[offset]
+        accepted = ", ".join(map(str, labels)) or "none"
+        raise UserError(f"function {self.name!r}: no jump leads to offset {offset}; accepted: {accepted}")
+
+    def _labels(self) -> dict[int, Label]:
+        """By offset."""
         labels: dict[int, Label] = {}
         last = None
         for number, op in enumerate(self.ops):
@@ -57,10 +74,11 @@ class GuestFunction(PackedFunction):
             if op[0] == Code.PLACE and at is not None and at != last:  # else it is a label of the instruction's own
                 labels[at] = op[1]
             last = at
-        if offset in labels:
-            return labels[offset]
-        accepted = ", ".join(map(str, labels)) or "none"
-        raise UserError(f"function {self.name!r}: no jump leads to offset {offset}; accepted: {accepted}")
+        return labels
+
+    def _reached_from(self, label: Label) -> Reached:
+        is_for_here = self._own_ops is None or self._own_ops.library.target == native.core().library.target
+        return ReachedWords(self, label) if self._packed is not None and is_for_here else Reached(self, label)
 
     def registers(self, file: Registers | Variable) -> list[Register]:
         """Those of a file of the table in this function, from number 0 or the bottom of the stack on; or a Variable's.

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol, SupportsFloat, SupportsIndex, TypeAlias
 
     from cnp.ir.optable import OpTable
-    from cnp.ir.osr import Live
+    from cnp.ir.osr import Live, Reached
     from cnp.ir.packed import Packed
     from cnp.types import ParameterType
 
@@ -476,6 +476,12 @@ class Function(OpMethods):
 
     def _take_places(self, function: Function, first: int, numbers: Sequence[int]) -> None:
         """The ops from `first` on are going to be those of another function that have these numbers."""
+
+    def _reached_from(self, label: Label) -> Reached:
+        """What `entered_at` makes its function of."""
+        from cnp.ir import osr  # it is built on what is built on this module
+
+        return osr.Reached(self, label)
 
     def _where(self, op: int) -> str:
         """What messages call an op by its number."""

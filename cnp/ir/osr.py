@@ -6,7 +6,7 @@ import struct
 
 from cnp.errors import UserError
 from cnp.ir.callback import SideExit
-from cnp.ir.function import Function, Label, Register
+from cnp.ir.function import Function, Label, Register, _new
 from cnp.ir.optable import Code
 from cnp.ir.signature import label_name, register_index, register_name, type_of
 from cnp.ir.verifier import TERMINATORS, labels_of
@@ -14,8 +14,11 @@ from cnp.types import Type, ptr
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, MutableMapping, Sequence
     from typing import Any
+
+    Load = tuple[int, int, int, int]
+    """Code of the op, registers by index of the function that is made, offset."""
 
 _SIZE = 8  # bytes of a value in the buffer
 _FORMATS = {Type.i32: "i4x", Type.i64: "q", Type.f32: "f4x", Type.f64: "d"}
@@ -58,58 +61,112 @@ class Live:
 
 def entered_at(function: Function, label: Label, live: Sequence[Register], name: str) -> Function:
     """What Function.entered_at does."""
-    start = _placed_at(function, label)
+    reached = function._reached_from(label)
     names, types = [], []
+    loads: list[Load] = []
+    by_name = function.op_table.by_name
     for each in live:
         type, index = type_of(function, each), register_index(function, each)
         if type is None or index is None:
             accepted = "a register of this function"
             raise UserError(f"function {function.name!r} cannot be entered with {each!r}; accepted: {accepted}")
+        loads.append((by_name[f"{type}.load"].code, 1 + index, 0, len(loads) * _SIZE))
         names.append(register_name(function, index))
         types.append(type)
     own = label_name(function, label.code & 0xFFFFFFFF)
     made = function.__class__(name or f"{function.name} at {own}", [ptr], function.result)
-    copy = _Copy(function, made)
-    for number, (each, type) in enumerate(zip(live, types)):
-        code = made.op_table.by_name[f"{type}.load"].code
-        made._emit((code, copy.operand(each), made.params[0], number * _SIZE))
-    reached = _reached(function, start)
-    if reached[0] != start:
-        made.jump(copy.operand(label))
-    made._take_places(function, len(made._ops), reached)
-    for index in reached:
-        made._emit(tuple([copy.operand(each) for each in function.ops[index]]))
+    made._types += function._types
+    made._label_count = function._label_count
+    made._register_names = {index + 1: name for index, name in function._register_names.items()}
+    made._label_names = dict(function._label_names)
+    made._taken_names = set(function._taken_names)
+    made._callees = list(function._callees)
+    made._cells = list(function._cells)
+    made._known_callees = dict(function._known_callees)
+    made._exits = reached.exits(made)
+    reached.copy_to(made, loads)
     made._live = Live(names, types)
     return made
+
+
+class Reached:
+    """The ops that control may reach from a label, for a function that has a register more in front.
+
+    UserError for a label that is placed nowhere.
+    """
+
+    __slots__ = ("_function", "_label", "_numbers", "_start")
+
+    def __init__(self, function: Function, label: Label) -> None:
+        self._function = function
+        self._label = label
+        self._start = _placed_at(function, label)
+        self._numbers = _reached(function, self._start)
+
+    def exits(self, made: Function) -> MutableMapping[int, SideExit]:
+        """All of the function, as those of `made`."""
+        copy = _Copy(made)
+        known: dict[int, tuple[Any, ...]] = {}  # values by the old ones, which exits of bytecode share
+        moved = {}
+        for index, each in self._function.exits.items():
+            values = known.get(id(each.values))
+            if values is None:
+                values = known[id(each.values)] = tuple([copy.operand(value) for value in each.values])
+            moved[index] = SideExit(each.handler, each.point, values)
+        return moved
+
+    def copy_to(self, made: Function, loads: Sequence[Load]) -> None:
+        """Make the ops those of `made`, behind `loads`."""
+        copy = _Copy(made)
+        for code, register, base, offset in loads:
+            made._emit((code, copy.register(register), copy.register(base), offset))
+        if self._numbers[0] != self._start:
+            made.jump(copy.operand(self._label))
+        made._take_places(self._function, len(made._ops), self._numbers)
+        for number in self._numbers:
+            made._emit(tuple([copy.operand(each) for each in self._function.ops[number]]))
 
 
 class _Copy:
     """Operands of one function as those of another, which has a register more in front."""
 
-    def __init__(self, function: Function, made: Function) -> None:
-        self.registers = [made.reg(each) for each in function.register_types]
-        self.labels = [made.label() for _ in range(function._label_count)]
-        made._register_names = {index + 1: name for index, name in function._register_names.items()}
-        made._label_names = dict(function._label_names)
-        made._taken_names = set(function._taken_names)
-        made._callees = list(function._callees)
-        made._cells = list(function._cells)
-        made._known_callees = dict(function._known_callees)
-        for index, each in function.exits.items():
-            made._exits[index] = SideExit(each.handler, each.point, tuple([self.operand(v) for v in each.values]))
+    def __init__(self, made: Function) -> None:
+        self._first_code = made._first_code
+
+    def register(self, index: int) -> Register:
+        register: Register = _new(Register)
+        register.code = self._first_code + index
+        return register
 
     def operand(self, value: Any) -> Any:
         if value.__class__ is Register:
-            return self.registers[value.code & 0xFFFFFFFF]
-        return self.labels[value.code & 0xFFFFFFFF] if value.__class__ is Label else value
+            return self.register((value.code & 0xFFFFFFFF) + 1)
+        if value.__class__ is not Label:
+            return value
+        label: Label = _new(Label)
+        label.code = self._first_code + (value.code & 0xFFFFFFFF)
+        return label
+
+
+def own_label(function: Function, label: Any) -> int | None:
+    """The index of a label of `function`, None for anything else."""
+    if label.__class__ is not Label or label.code >> 32 != function._serial:
+        return None
+    index: int = label.code & 0xFFFFFFFF
+    return index
+
+
+def unplaced(function: Function, label: Any) -> UserError:
+    """What is wrong with it."""
+    accepted = "a label that a place op of it puts somewhere"
+    return UserError(f"function {function.name!r} cannot be entered at {label!r}; accepted: {accepted}")
 
 
 def _placed_at(function: Function, label: Any) -> int:
     for number, op in enumerate(function.ops):
         if op[0] == Code.PLACE and op[1:] and op[1].__class__ is Label is label.__class__ and op[1].code == label.code:
             return number
-    accepted = "a label that a place op of it puts somewhere"
-    raise UserError(f"function {function.name!r} cannot be entered at {label!r}; accepted: {accepted}")
+    raise unplaced(function, label)
 
 
 def _reached(function: Function, start: int) -> list[int]:

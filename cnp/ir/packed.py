@@ -92,7 +92,7 @@ def _operand(function: Function, word: int, operand: Operand, constants: Sequenc
     if operand.role is Role.OFFSET:
         return word - (word >> 31 << 32)
     if operand.role is Role.LABEL:
-        return word if word & CONSTANT else _label(function, word)
+        return word if word & CONSTANT else label_of(function, word)
     if not word & CONSTANT:
         return register_of(function, word)
     if operand.role is Role.DESTINATION:
@@ -129,7 +129,8 @@ def register_coded(code: int) -> Register:
     return register
 
 
-def _label(function: Function, index: int) -> Label:
+def label_of(function: Function, index: int) -> Label:
+    """A label by its index, which the function has."""
     label: Label = _new(Label)
     label.code = function._first_code + index
     return label

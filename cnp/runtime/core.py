@@ -78,6 +78,8 @@ class Core:
         self.describe_exits = ctypes.PYFUNCTYPE(ctypes.c_uint64, pointer, pointer, pointer)(
             self.routine("cnp_describe_exits")
         )
+        self.enter = ctypes.PYFUNCTYPE(integer, pointer, pointer)(self.routine("cnp_enter"))
+        self.label_of = ctypes.PYFUNCTYPE(ctypes.c_uint32, pointer, ctypes.c_uint32)(self.routine("cnp_label_of"))
         self.fuel = ctypes.PYFUNCTYPE(ctypes.c_int64, pointer, ctypes.c_int64)(self.routine("cnp_fuel"))
         self.set_word = ctypes.PYFUNCTYPE(None, ctypes.c_uint64, ctypes.c_uint64)(self.routine("cnp_set"))
         self.latest_fault = ctypes.PYFUNCTYPE(None, pointer, pointer, pointer)(self.routine("cnp_latest_fault"))

@@ -238,6 +238,7 @@ class GuestExits(ctypes.Structure):
         ("kinds", c_void_p),
         ("files", c_void_p),
         ("types", c_char_p),
+        ("first", c_uint64),
         ("common", SideExit),
     )
 
@@ -272,4 +273,22 @@ class Walk(ctypes.Structure):
         ("error_field", c_uint32),
         ("zero", c_uint32),
         ("error_value", c_int64),
+    )
+
+
+class Entered(ctypes.Structure):
+    """`struct entered`."""
+
+    _fields_ = (
+        ("words", c_char_p),
+        ("offsets", c_char_p),
+        ("n_words", c_uint64),
+        ("n_offsets", c_uint64),
+        ("n_labels", c_uint32),
+        ("label", c_uint32),
+        ("scratch", c_void_p),
+        ("made", c_void_p),
+        ("places", c_void_p),
+        ("n_made", c_uint64),
+        ("n_ops", c_uint64),
     )

@@ -127,16 +127,14 @@ class SideExits:
         """Row by row. Returns where they are."""
         rows = _array(SideExit, self.count, home)
         self._kept.append(rows)
-        known: dict[int, Any] = {}  # rows by the values they are of, which exits of bytecode share
+        known: dict[int, Any] = {}  # rows of values by the values they are of, which exits of bytecode share
         for row, (label, each) in zip(rows, self._exits.items()):
             name, point = each.described(self._name), each.point
-            values = _array(SideExitValue, len(each.values), home)
-            first = known.setdefault(id(each.values), values)
-            if first is values:
+            values = known.get(id(each.values))
+            if values is None:
+                values = known[id(each.values)] = _array(SideExitValue, len(each.values), home)
                 for to, value in zip(values, each.values):
                     _fill_in(to, value, types, core.register_type)
-            else:
-                ctypes.memmove(values, first, ctypes.sizeof(first))
             self._kept += (values, name, point, each)
             row.host, row.handler, row.point, row.name = common.host, id(each.handler), id(point), id(name)
             row.values, row.n_values, row.label = ctypes.addressof(values), len(values), label
@@ -146,7 +144,7 @@ class SideExits:
     def _describe_all(self, core: Core, types: bytes, common: SideExit, exits: Any) -> int:
         """The same by the core, from what a walk has found of bytecode: nothing is made of each in Python."""
         common.handler, common.name = id(exits.handler), id(self._name)
-        found = GuestExits(exits.rows, self.count, exits.kinds, exits.files, types, common)
+        found = GuestExits(exits.rows, self.count, exits.kinds, exits.files, types, exits.first, common)
         source = ctypes.addressof(found)
         n_values = core.describe_exits(source, None, None)
         size = self.count * ctypes.sizeof(SideExit)

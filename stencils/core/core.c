@@ -36,6 +36,7 @@
 #include "python.c"
 #include "walk.c"
 #include "guest_exits.c"
+#include "entered.c"
 #include "outward.c"
 
 static int compile(const struct library *library, const struct python *python, struct request *request, int improve) {

@@ -25,9 +25,9 @@ u64 cnp_describe_exits(const struct guest_exits *all, struct side_exit *rows, st
         u64 first = total, twin = twin_of(all, k);
         for (u32 i = 0; twin == k && i < kind->count; i++) {
             const struct guest_span *file = &all->files[kind->first + i];
-            u32 count = count_in(file, exit);
-            for (u32 reg = file->first; rows && reg < file->first + count; reg++)
-                values[total + reg - file->first] = (struct side_exit_value){.reg = reg, .type = all->types[reg]};
+            u32 count = count_in(file, exit), first_of_file = (u32)all->first + file->first;
+            for (u32 reg = first_of_file; rows && reg < first_of_file + count; reg++)
+                values[total + reg - first_of_file] = (struct side_exit_value){.reg = reg, .type = all->types[reg]};
             total += count;
         }
         if (!rows)

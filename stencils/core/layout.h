@@ -592,6 +592,7 @@ struct guest_exits {
     const struct guest_span *kinds; /* by exit of the table: which of the files it passes on */
     const struct guest_span *files; /* registers, or as many as the stack is deep: ALL_OF_STACK */
     const u8 *types;
+    u64 first; /* of the function's registers: which one files count from */
     struct side_exit common;
 };
 enum { ALL_OF_STACK = 0xffffffff };
@@ -620,6 +621,18 @@ struct walk {
     s64 error_value;
 };
 #define NO_GUEST_OFFSET 0xffffffffu
+
+/* Packed ops of a function that another one goes on with, at a label of it. */
+struct entered {
+    const u32 *words, *offsets; /* the latter of its ops, which come from guest bytecode; may be too few */
+    u64 n_words, n_offsets;
+    u32 n_labels, label;
+    char *scratch; /* aligned to 8: ENTERED_SCRATCH bytes */
+    /* results, in the scratch: what the other one has behind its loads, and the offsets of its ops */
+    const u32 *made, *places;
+    u64 n_made, n_ops;
+};
+#define ENTERED_SCRATCH(entered) ((entered)->n_labels * 12ull + (entered)->n_words * 9 + 16)
 
 enum walk_error {
     WALKED, GUEST_EMPTY, GUEST_TOO_LARGE, GUEST_TRUNCATED, GUEST_NO_SUCH_OPCODE, GUEST_TOO_MANY_PREFIXES, GUEST_TARGET_OUTSIDE,
