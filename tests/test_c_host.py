@@ -115,11 +115,16 @@ _OVERFLOW = """
 #include "cnp.h"
 #include <stdlib.h>
 
+static int handler(void *point, const cnp_any *values, size_t n, cnp_any *result) {
+    (void)point, (void)values, (void)n, (void)result;
+    return 0;
+}
+
 int main(void) {
     cnp_session *session = cnp_open(NULL, NULL);
     cnp_function *f = cnp_new(session, "f", CNP_VOID);
     cnp_value one = cnp_const_i64(1), values[2] = {one, one}, *room = malloc(sizeof *room);
-    cnp_exit(f, NULL, NULL, values, 2);
+    cnp_exit(f, handler, NULL, values, 2);
     return (int)cnp_exit_values(f, 0, room, 2); /* there is not so much room */
 }
 """
