@@ -283,7 +283,8 @@ def test_guest_bytecode(tmp_path: Path) -> None:
     lines, expected = [], []
     programs: list[tuple[guest_machines.Guest, bytes]] = []
     choose = random.Random(1)
-    for letter, guest in (("w", guest_machines.REGISTER_GUEST), ("b", guest_machines.STACK_GUEST)):
+    guests = (("w", guest_machines.REGISTER_GUEST), ("b", guest_machines.STACK_GUEST))
+    for letter, guest in guests:
         for _ in range(100):
             code, arguments = guest.program(choose), [choose.randrange(-5, 100), choose.randrange(2**40)]
             try:
@@ -308,23 +309,26 @@ def test_guest_bytecode(tmp_path: Path) -> None:
     done = run([program], input="\n".join(lines))
     assert (done.returncode, done.stderr) == (0, "") and done.stdout.splitlines() == expected
     assert len(expected) > 150
-    for letter, opcodes in (
-        ("w", bytes([*range(7), 0x12, 0x20])),
-        ("b", bytes([1, 2, 3, 0x10, 0x32, 0x33, 0xE0, 0xE1])),
-    ):
+    for letter, guest in guests:
+        opcodes = [*guest.table.page.instructions]
         noise = [bytes(choose.choices([*opcodes, 0xFF], k=choose.randrange(1, 30))) for _ in range(300)]
-        straight = "\n".join(f"{letter} 1 2 {code.hex()}" for code in noise)
-        done = run([program], input=straight)
-        assert (done.returncode, done.stderr, len(done.stdout.splitlines())) == (0, "", len(noise))
+        noise += [guest_machines.damaged(guest, choose) for _ in range(1000)]
+        done = run([program], input="\n".join(f"{letter} 1 2 {code.hex()}" for code in noise))
+        found = done.stdout.splitlines()
+        assert (done.returncode, done.stderr, len(found)) == (0, "", len(noise))
+        refused = sum(each.startswith("function 'guest'") for each in found)
+        assert refused > 600 and len(found) - refused > 40, f"{refused} of {len(found)} are refused"
 
 
 _BAD_BYTECODE = {
     "w 1 2 02000001": "bytecode offset 0: control goes on past it, the last",
     "w 1 2 020000012000": "bytecode offset 4: the instruction goes on past the last of 6 bytes",
     "w 1 2 ff000000": "bytecode offset 0: there is no instruction of opcode 0xff",
-    "w 1 2 0209000120000000": "bytecode offset 0: there is no register 9",
+    "w 1 2 0209000120000000": "bytecode offset 0: register 9; accepted: one of 8, from 0",
     "w 1 2 1000ffff": "bytecode offset 0: jump to -1024; accepted: 0 to 3",
-    "b 1 2 33": "bytecode offset 0: it takes 1 from the operand stack, which has 0 there",
+    "b 1 2 33": "bytecode offset 0: it takes 1 from the operand stack; accepted: up to 0, which it has there",
+    "b 1 2 0200310007010133": "bytecode offset 5: it goes to 7 with 1 on the operand stack; accepted: 0, with which "
+    "others reach it",
     "b 1 2 30000133": "bytecode offset 0: jump to 1, the middle of an instruction",
     "b 1 2 " + "0101" * 9 + "33": "bytecode offset 16: the operand stack grows to 9; accepted: up to 8",
     "b 1 2 0101310000": "bytecode offset 2: control goes on past it, the last",
