@@ -236,21 +236,35 @@ def _blocks(language: str) -> list[str]:
 
 def test_the_listings_of_the_documentation(make: Make, exported: Path) -> None:
     listings, outputs = _blocks("c"), _blocks("text")
-    assert len(listings) == len(outputs) == 3
-    for number, (listing, output) in enumerate(zip(listings, outputs)):
+    assert len(listings) == len(outputs) == 4
+    for number, (listing, output) in enumerate(zip(listings[:-1], outputs)):  # the last has a table, see below
         source = exported / f"listing{number}.c"
         source.write_text(listing)
         assert succeed([make("gcc", [source])]) == output
 
 
-def test_the_commands_of_the_documentation(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", (0, -1), ids=("ops", "table"))
+def test_the_commands_of_the_documentation(number: int, tmp_path: Path) -> None:
+    """For the first listing, and for the last, which comes with a module."""
     if shutil.which("cc") is None:
         pytest.skip("NOT TESTED: there is no cc")
-    (tmp_path / "program.c").write_text(_blocks("c")[0])
-    (commands,) = _blocks("sh")
-    cnp_here = f'cnp() {{ PYTHONPATH="{ROOT}" "{sys.executable}" -m cnp "$@"; }}\n'
-    succeed(["sh", "-ec", f'cd "{tmp_path}"\n{cnp_here}{commands}'])
-    assert succeed([tmp_path / "a.out"]) == _blocks("text")[0]
+    (module,), commands = _blocks("python"), _blocks("sh")
+    assert len(commands) == 2
+    (tmp_path / "guest.py").write_text(module)
+    (tmp_path / "program.c").write_text(_blocks("c")[number])
+    (tmp_path / "cnp").write_text(_COMMAND)
+    (tmp_path / "cnp").chmod(0o755)
+    cc_strict = f'cc() {{ command cc {" ".join(WARNINGS)} "$@"; }}\n'
+    succeed(["sh", "-ec", f'cd "{tmp_path}"\nPATH="{tmp_path}:$PATH"\n{cc_strict}{commands[number]}'])
+    assert succeed([tmp_path / "a.out"]) == _blocks("text")[number]
+
+
+_COMMAND = f"""#!{sys.executable}
+import sys
+sys.path[0] = {str(ROOT)!r}  # as where cnp is installed: the directory at hand is not among them
+from cnp.cli import main
+sys.exit(main())
+"""
 
 
 @pytest.mark.parametrize("target", FOREIGN)
