@@ -59,6 +59,25 @@ def runs(guest: Guest, seeds: int = 400) -> Iterator[Run]:
     assert 8 * ran > 5 * seeds
 
 
+def damaged(guest: Guest, r: random.Random) -> bytes:
+    """A program with something else in some places, a bit flipped, a jump put in, or cut off."""
+    code = bytearray(guest.program(r))
+    for _ in range(r.choice((1, 1, 2, 4))):
+        at, kind = r.randrange(len(code)), r.randrange(8)
+        if kind == 0:
+            del code[at + 1 :]
+        elif kind == 1:
+            code[at:at] = bytes([r.choice(code)])
+        elif kind == 2:
+            jump = r.choice((0x10, 0x11, 0x30, 0x31))
+            code[at : at + 4] = struct.pack("<BBh", jump, r.randrange(9), r.randrange(-9, 9))
+        elif kind < 5:
+            code[at] ^= 1 << r.randrange(8)
+        else:
+            code[at] = r.choice((r.randrange(256), r.choice(code)))
+    return bytes(code)
+
+
 # -- registers: words of four bytes, as in many a virtual machine
 
 A, B, C = Field(1), Field(2), Field(3)

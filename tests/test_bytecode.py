@@ -134,20 +134,20 @@ def test_a_jump_to_an_instruction_behind_its_prefix_is_in_its_middle() -> None:
 
 STACK_ERRORS = {
     "010133": "",
-    "01011033": "offset 2 (opcode 0x10 add): it takes 2 from the operand stack, which has 1 there",
-    "33": "offset 0 (opcode 0x33 return): it takes 1 from the operand stack, which has 0 there",
+    "01011033": "offset 2 (opcode 0x10 add): it takes 2 from the operand stack; accepted: up to 1, which it has there",
+    "33": "offset 0 (opcode 0x33 return): it takes 1 from the operand stack; accepted: up to 0, which it has there",
     "0101" * 9 + "33": "offset 16 (opcode 0x1 push): the operand stack grows to 9; accepted: up to 8",
-    "e10033": "offset 0 (opcode 0x0 dup): it takes 1 from the operand stack, which has 0 there",
+    "e10033": "offset 0 (opcode 0x0 dup): it takes 1 from the operand stack; accepted: up to 0, which it has there",
     "0101": "offset 0 (opcode 0x1 push): control goes on past it, the last; accepted there: one that ends in a jump, a "
     "return or a trap",
     "010101013100083333": "",
-    "0200310007010133": "offset 5 (opcode 0x1 push): it goes to 7 with 1 on the operand stack, which others reach with "
-    "another number",
+    "0200310007010133": "offset 5 (opcode 0x1 push): it goes to 7 with 1 on the operand stack; accepted: 0, "
+    "with which others reach it",
     "3000040101300003": "jump to 4, the middle of the instruction at 3",
     "010130000433": "jump to 4, the middle of the instruction at 2",
-    "0101300000": "offset 2 (opcode 0x30 jump): it goes to 0 with 1 on the operand stack, which others reach with "
-    "another number",
-    "0210010133": "the field of 8 bits at byte 1 is 16; there is no such register",
+    "0101300000": "offset 2 (opcode 0x30 jump): it goes to 0 with 1 on the operand stack; accepted: 0, "
+    "with which others reach it",
+    "0210010133": "the field of 8 bits at byte 1 is 16; accepted: one of 16 registers, from 0",
     "300100": "jump to 256; accepted: 0 to 2",
     "3000": "the instruction goes on past the last of 2 bytes",
     "e1": "the instruction goes on past the last of 1 bytes",
@@ -232,7 +232,7 @@ def test_sizes() -> None:
     made = table({1: Instruction("get", ("ret", file[Field(1)]), length=2)}, parameters=[file])
     assert made.function("f", [i64], i64, b"\x01\x63").compile()(0) == 7
     assert len(made.function("f", [i64], i64, b"\x01\0", sizes={file: 1}).ops) == 1
-    with pytest.raises(BytecodeError, match="is 3; there is no such register"):
+    with pytest.raises(BytecodeError, match="is 3; accepted: one of 3 registers, from 0"):
         made.function("f", [], i64, b"\x01\x03", sizes={file: 3})
     with pytest.raises(UserError, match="is 101; accepted: 0 to 100"):
         made.function("f", [], i64, b"\x01\x03", sizes={file: 101})

@@ -12,7 +12,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from guest_machines import REGISTER_GUEST, STACK_GUEST, Guest, guarded, runs
+from guest_machines import REGISTER_GUEST, STACK_GUEST, Guest, damaged, guarded, runs
 from guest_varints import VARINT_GUEST
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -56,25 +56,6 @@ def accepts(guest: Guest, code: bytes) -> bool:
         return False
     assert find(function) == native_finding(function) == Finding(VerifyCode.OK)
     return True
-
-
-def damaged(guest: Guest, r: random.Random) -> bytes:
-    """A program with something else in some places, a bit flipped, a jump put in, or cut off."""
-    code = bytearray(guest.program(r))
-    for _ in range(r.choice((1, 1, 2, 4))):
-        at, kind = r.randrange(len(code)), r.randrange(8)
-        if kind == 0:
-            del code[at + 1 :]
-        elif kind == 1:
-            code[at:at] = bytes([r.choice(code)])
-        elif kind == 2:
-            jump = r.choice((0x10, 0x11, 0x30, 0x31))
-            code[at : at + 4] = struct.pack("<BBh", jump, r.randrange(9), r.randrange(-9, 9))
-        elif kind < 5:
-            code[at] ^= 1 << r.randrange(8)
-        else:
-            code[at] = r.choice((r.randrange(256), r.choice(code)))
-    return bytes(code)
 
 
 @WITH_GUARDS
@@ -171,7 +152,7 @@ def _walked(guest: Guest, code: bytes) -> tuple[int, int, int]:
     """Error, its offset, and the sum of the words, as the core has it."""
     found: list[int] = []
 
-    def report(_: str, page: object, fields: object, code: bytes, walk: Any, callees: int) -> Exception:
+    def report(_: str, page: object, fields: object, code: bytes, walk: Any) -> Exception:
         found.extend((walk.error, walk.error_offset, 0))
         return cnp.BytecodeError("")
 

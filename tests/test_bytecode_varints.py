@@ -150,7 +150,9 @@ def test_wherever_fields_are() -> None:
     assert refused(made, bytes([1, 0, 0x80, 0x80, 0x80, 0x80, 8, 5, 0])).endswith(
         "the varint of 32 bits is 2147483648; accepted: an offset in (-2^31, 2^31)"
     )
-    assert refused(made, bytes([5, 0xAC, 2])).endswith("the varint of 64 bits is 300; there is no such register")
+    assert refused(made, bytes([5, 0xAC, 2])).endswith(
+        "the varint of 64 bits is 300; accepted: one of 300 registers, from 0"
+    )
     assert refused(made, bytes([3, 1, 0, 0, 5, 0])).endswith(
         "the varint of 64 bits is 1; accepted: one of 0 callees, from 0"
     )
@@ -281,9 +283,9 @@ def test_depths_of_a_stack_along_a_table() -> None:
     assert made.function("f", [], i64, code).compile()() == 42
     shallow = bytes([1, 40, 1, 0, 2, 1, 9, 0, 4, 3, 4])
     assert refused(made, shallow).endswith(
-        "offset 9 (opcode 0x3 add): it takes 2 from the operand stack, which has 1 there"
+        "offset 9 (opcode 0x3 add): it takes 2 from the operand stack; accepted: up to 1, which it has there"
     )
-    text = "it goes to 6 with 2 on the operand stack, which others reach with another number"
+    text = "it goes to 6 with 2 on the operand stack; accepted: 3, with which others reach it"
     assert refused(made, code.replace(b"\x0b", b"\x06")) == f"offset 6 (opcode 0x2 switch): {text}"
 
 

@@ -25,7 +25,7 @@ BAD = {
     "0180": "0: the instruction goes on past the last of 2 bytes",
     "0100" + "400105": "2: the instruction goes on past the last of 5 bytes",
     "300001" + "8000" + "010033": "0: jump to 1, the middle of an instruction",
-    "029001" + "33": "0: there is no register 144",
+    "029001" + "33": "0: register 144; accepted: one of 16, from 0",
 }
 
 

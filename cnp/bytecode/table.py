@@ -99,7 +99,7 @@ class Table:
         with core.lock, core.claim(1) as scratch:
             self._run(core, walk, scratch)
             if walk.error:
-                raise message(name, self.page, self._encoder.fields, data, walk, len(callees))
+                raise message(name, self.page, self._encoder.fields, data, walk)
             words = ctypes.string_at(walk.words, walk.n_words * 4)
             function._packed = Packed(words, ctypes.string_at(walk.constants, walk.n_constants * 8))
             function._offsets = ctypes.string_at(walk.offsets, walk.n_ops * 4)

@@ -271,7 +271,7 @@ class Walk(ctypes.Structure):
         ("error", c_uint32),
         ("error_offset", c_uint32),
         ("error_field", c_uint32),
-        ("zero", c_uint32),
+        ("error_accepted", c_uint32),
         ("error_value", c_int64),
     )
 

@@ -5,9 +5,10 @@
 /* Control goes from one instruction to another; `wanted` is the depth, and one. */
 static int flow_to(struct walker *w, u32 from, u32 to, u32 wanted) {
     u32 known = w->depth_of[to];
-    if (known && known != wanted)
-        return stray(w, GUEST_DEPTHS_DIFFER, from, wanted - 1, to);
-    return 1;
+    if (!known || known == wanted)
+        return 1;
+    w->walk->error_accepted = known - 1;
+    return stray(w, GUEST_DEPTHS_DIFFER, from, wanted - 1, to);
 }
 
 static int jump_from(struct walker *w, const struct guest *at, u32 row, u32 depth) {

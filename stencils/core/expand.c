@@ -41,8 +41,8 @@ static __attribute__((noinline)) u32 *put_targets(
 static __attribute__((noinline)) u32 *put_field(
     struct walker *w, const struct guest *at, const struct guest_operand *operand, u32 *word) {
     const struct walk *walk = w->walk;
-    s64 value = field_value(w, at, operand->field), limit;
-    u32 error;
+    s64 value = field_value(w, at, operand->field);
+    u32 error, limit;
     switch (operand->kind) {
     case GUEST_CONSTANT_FIELD: return constant_word(w, at, operand, value, word) ? word + 1 : 0;
     case GUEST_OFFSET_FIELD:
@@ -54,8 +54,8 @@ static __attribute__((noinline)) u32 *put_field(
     case GUEST_CELL_FIELD: limit = walk->n_field_cells, error = GUEST_NO_SUCH_CELL; break;
     default: limit = walk->banks[operand->value].count, error = GUEST_NO_SUCH_REGISTER; /* a register */
     }
-    if ((u64)value >= (u64)limit)
-        return stray(w, error, at->start, operand->field, value), (u32 *)0;
+    if ((u64)value >= limit)
+        return none_of(w, error, at->start, operand->field, value, limit);
     if (operand->kind == GUEST_CELL_FIELD)
         *word = cell_address(w, (u32)value);
     else
@@ -70,7 +70,7 @@ static __attribute__((noinline)) u32 *put_operand(
         const struct guest_span *bank = &w->walk->banks[operand->value];
         s64 index = at->parts[operand->offset];
         if ((u64)index >= bank->count)
-            return stray(w, GUEST_NO_SUCH_REGISTER, at->start, operand->field, index), (u32 *)0;
+            return none_of(w, GUEST_NO_SUCH_REGISTER, at->start, operand->field, index, bank->count);
         *word = bank->first + (u32)index;
         return word + 1;
     }
@@ -108,7 +108,7 @@ static inline u32 *put_plain_register(
     const struct guest_span *bank = &to->banks[operand->value];
     u32 index = plain_bits(bytes, operand);
     if (index >= bank->count)
-        return stray(w, GUEST_NO_SUCH_REGISTER, start, operand->field, index), (u32 *)0;
+        return none_of(w, GUEST_NO_SUCH_REGISTER, start, operand->field, index, bank->count);
     *word = bank->first + index;
     return word + 1;
 }

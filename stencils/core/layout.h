@@ -617,7 +617,7 @@ struct walk {
     u32 n_constants, n_labels, n_ops, n_exits;
     u32 error, error_offset; /* enum walk_error; of an instruction */
     u32 error_field;         /* row, where a field is wrong; how many bits are accepted, where a varint is too long */
-    u32 zero;
+    u32 error_accepted;      /* how many there are, of which a field numbers one; the depth that a target is reached with */
     s64 error_value;
 };
 #define NO_GUEST_OFFSET 0xffffffffu

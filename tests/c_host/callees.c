@@ -159,7 +159,7 @@ void guest_sizes(void) {
     }
     compiled = compile_one(session, f);
     CHECK(run(compiled, 10) == 55);
-    expect_error(session, TRANSLATED(session, third, &guest), "bytecode offset 0: there is no register 2");
+    expect_error(session, TRANSLATED(session, third, &guest), "bytecode offset 0: register 2; accepted: one of 2, from 0");
     expect_error(session, TRANSLATED(session, deep, &guest), "bytecode offset 4: the operand stack grows to 3; accepted: up to 2");
     guest.sizes = &wrong_file, guest.n_sizes = 1;
     expect_error(session, TRANSLATED(session, third, &guest), "function 'guest', sizes: file 3; accepted: one of 3, from 0");

@@ -162,6 +162,10 @@ void errors_of_exits(void) {
     cnp_exit(f, no_handler, NULL, many, 1001);
     expect_error(f, "function 'f', exit 0: 1001 values; accepted: up to 1000");
     BEGIN();
+    cnp_exit(f, no_handler, NULL, &a, 1);
+    cnp_exit(f, NULL, NULL, &a, 1);
+    expect_error(f, "function 'f', exit 1: found NULL as its handler; accepted: a function");
+    BEGIN();
     exit = cnp_exit(f, no_handler, NULL, NULL, 0);
     cnp_place(f, exit);
     cnp_ret(f, a);

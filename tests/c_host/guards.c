@@ -242,6 +242,6 @@ void errors_of_guards(void) {
     s.refers.n_named = 0, s.refers.n_cells = 0;
     f = cnp_new(s.session, "guest", CNP_I64);
     cnp_translate(f, &cnp_bytecode_too_many, leave, sizeof leave, &s.refers);
-    expect_error(f, s.session, "function 'guest', bytecode offset 0: its exit has more than 1000 values");
+    expect_error(f, s.session, "function 'guest', bytecode offset 0: its exit has 1001 values; accepted: up to 1000");
     cnp_close(s.session);
 }

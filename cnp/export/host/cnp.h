@@ -179,8 +179,8 @@ const char *cnp_op_name(uint32_t op);
  * compiled code, and must return. */
 typedef int (*cnp_exit_handler)(void *point, const cnp_any *values, size_t n, cnp_any *result);
 /* A label that leads out of compiled code, and is placed nowhere; any number of jumps, branches and tables may lead to it.
- * `point` is the handler's: a place in the guest's code. Values are registers, which are read where the jump is, or constants;
- * at most 1,000. They cost nothing on the way past the exit. */
+ * The handler is a function, not NULL; `point` is for it: a place in the guest's code. Values are registers, which are read where
+ * the jump is, or constants; at most 1,000. They cost nothing on the way past the exit. */
 cnp_label cnp_exit(cnp_function *, cnp_exit_handler handler, void *point, const cnp_value *values, size_t n);
 
 /* A new function that goes on at a label of this one, with what can be reached from there; the label must have been placed.

@@ -37,6 +37,11 @@ cnp_label cnp_exit(cnp_function *f, cnp_exit_handler handler, void *point, const
     char text[80];
     if (f->error.kind)
         return label;
+    if (!handler) {
+        fail(&f->error, CNP_ERROR_FUNCTION, "function '%s', exit %zu: found NULL as its handler; accepted: a function", f->name,
+             f->n_exits);
+        return label;
+    }
     if (n > MOST_EXIT_VALUES) {
         fail(&f->error, CNP_ERROR_FUNCTION, "function '%s', exit %zu: %zu values; accepted: up to %d", f->name, f->n_exits, n,
              MOST_EXIT_VALUES);

@@ -56,13 +56,14 @@ static int add_values_of(cnp_function *f, const cnp_bytecode *bytecode, const st
         u32 bank = bytecode->live[files->first + k], first = f->files[bank].first;
         int is_stack = bytecode->table.has_stack && bank == bytecode->table.n_banks - 1;
         u32 count = is_stack ? exit->depth : f->files[bank].count;
-        if (n + count > MOST_EXIT_VALUES) {
-            fail(&f->error, CNP_ERROR_FUNCTION, "function '%s', bytecode offset %u: its exit has more than %d values", f->name,
-                 (unsigned)exit->offset, MOST_EXIT_VALUES);
-            return 0;
-        }
-        for (u32 r = first; r < first + count; r++)
-            values[n++] = own_value(f, r, CNP_REGISTER + (u32)f->types[r]);
+        for (u32 r = first; r < first + count; r++, n++)
+            if (n < MOST_EXIT_VALUES)
+                values[n] = own_value(f, r, CNP_REGISTER + (u32)f->types[r]);
+    }
+    if (n > MOST_EXIT_VALUES) {
+        fail(&f->error, CNP_ERROR_FUNCTION, "function '%s', bytecode offset %u: its exit has %zu values; accepted: up to %d", f->name,
+             (unsigned)exit->offset, n, MOST_EXIT_VALUES);
+        return 0;
     }
     return add_exit_values(f, values, n);
 }

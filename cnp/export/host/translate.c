@@ -6,21 +6,21 @@ typedef int (*walk_routine)(const struct guest_table *, struct walk *);
 static void stray(cnp_function *f, const struct walk *walk) {
     char about[160];
     long long value = walk->error_value;
-    unsigned row = walk->error_field;
+    unsigned row = walk->error_field, accepted = walk->error_accepted;
     switch (walk->error) {
     case GUEST_TRUNCATED: snprintf(about, sizeof about, "the instruction goes on past the last of %llu bytes", walk->size); break;
     case GUEST_NO_SUCH_OPCODE: snprintf(about, sizeof about, "there is no instruction of opcode %#llx", (u64)value); break;
     case GUEST_TOO_MANY_PREFIXES: snprintf(about, sizeof about, "its prefixes have too many bits together"); break;
     case GUEST_TARGET_OUTSIDE: snprintf(about, sizeof about, "jump to %lld; accepted: 0 to %llu", value, walk->size - 1); break;
     case GUEST_TARGET_INSIDE: snprintf(about, sizeof about, "jump to %lld, the middle of an instruction", value); break;
-    case GUEST_NO_SUCH_REGISTER: snprintf(about, sizeof about, "there is no register %lld", value); break;
+    case GUEST_NO_SUCH_REGISTER: snprintf(about, sizeof about, "register %lld; accepted: one of %u, from 0", value, accepted); break;
     case GUEST_CONSTANT_OUT_OF_RANGE: snprintf(about, sizeof about, "constant %lld; accepted: in [-2^31, 2^32)", value); break;
     case GUEST_OFFSET_OUT_OF_RANGE: snprintf(about, sizeof about, "memory offset %lld; accepted: in (-2^31, 2^31)", value); break;
     case GUEST_NO_SUCH_CALLEE:
-        snprintf(about, sizeof about, "callee %lld; accepted: one of %u, from 0", value, (unsigned)walk->n_callees);
+        snprintf(about, sizeof about, "callee %lld; accepted: one of %u, from 0", value, accepted);
         break;
     case GUEST_NO_SUCH_CELL:
-        snprintf(about, sizeof about, "cell %lld; accepted: one of %u, from 0", value, (unsigned)walk->n_field_cells);
+        snprintf(about, sizeof about, "cell %lld; accepted: one of %u, from 0", value, accepted);
         break;
     case GUEST_VARINT_TOO_LONG:
         snprintf(about, sizeof about, "the varint at byte %lld is too long; accepted: %u bits, in up to %u bytes", value, row,
@@ -31,11 +31,12 @@ static void stray(cnp_function *f, const struct walk *walk) {
         break;
     case GUEST_FALLS_OFF: snprintf(about, sizeof about, "control goes on past it, the last"); break;
     case GUEST_UNDERFLOW:
-        snprintf(about, sizeof about, "it takes %u from the operand stack, which has %lld there", row, value);
+        snprintf(about, sizeof about, "it takes %u from the operand stack; accepted: up to %lld, which it has there", row, value);
         break;
     case GUEST_OVERFLOW: snprintf(about, sizeof about, "the operand stack grows to %lld; accepted: up to %u", value, row); break;
     case GUEST_DEPTHS_DIFFER:
-        snprintf(about, sizeof about, "it goes to %lld with %u on the operand stack, others with another number", value, row);
+        snprintf(about, sizeof about, "it goes to %lld with %u on the operand stack; accepted: %u, with which others reach it", value,
+                 row, accepted);
         break;
     default:
         fail(&f->error, CNP_ERROR_FUNCTION, "function '%s': %llu bytes of bytecode; accepted: 1 to 2^26, and as many ops", f->name,
