@@ -77,17 +77,19 @@ class TestSignals:
         yield lambda handle: signal.signal(signal.SIGUSR1, handle)
         signal.signal(signal.SIGUSR1, before)
 
-    def send(self, times: int = 1) -> threading.Thread:
-        """Sends the signal to this process from another one, which needs no GIL of ours, while the loop runs."""
-        script = "import os, signal, sys, time\nfor _ in range(int(sys.argv[2])): "
-        script += "time.sleep(0.1); os.kill(int(sys.argv[1]), signal.SIGUSR1)"
-        sender = subprocess.Popen([sys.executable, "-c", script, str(os.getpid()), str(times)])
+    def send(self, times: int = 1, written: str = "") -> threading.Thread:
+        """Sends the signal to this process from another one, which needs no GIL of ours, while the loop runs: once it has
+        written something to the file `written`, if one is named."""
+        script = "import os, signal, sys, time\n"
+        script += "while sys.argv[3] and not any(open(sys.argv[3], 'rb').read()): time.sleep(0.01)\n"
+        script += "for _ in range(int(sys.argv[2])): time.sleep(0.1); os.kill(int(sys.argv[1]), signal.SIGUSR1)"
+        sender = subprocess.Popen([sys.executable, "-c", script, str(os.getpid()), str(times), written])
         thread = threading.Thread(target=sender.wait)
         thread.start()
         return thread
 
     @pytest.mark.parametrize("nogil", [False, True])
-    def test_a_handler_that_raises_ends_the_loop(self, handler: Any, nogil: bool) -> None:
+    def test_a_handler_that_raises_ends_the_loop(self, handler: Any, nogil: bool, tmp_path: Path) -> None:
         class Stop(Exception):
             pass
 
@@ -95,9 +97,9 @@ class TestSignals:
             raise Stop
 
         handler(stop)
-        memory = np.zeros(1, np.int64)
+        memory = np.memmap(tmp_path / "written", np.int64, "w+", shape=1)
         g = endless(nogil=nogil)
-        sender = self.send()
+        sender = self.send(written=str(tmp_path / "written"))
         with pytest.raises(Stop):
             g(memory.ctypes.data)
         assert memory[0] > 0
