@@ -335,7 +335,8 @@ def test_guest_bytecode(tmp_path: Path) -> None:
 
 
 _BAD_BYTECODE = {
-    "w 1 2 02000001": "bytecode offset 0: control goes on past it, the last",
+    "w 1 2 02000001": "bytecode offset 0: control goes on past it, the last; accepted there: one that ends in a "
+    "jump, a return or a trap",
     "w 1 2 020000012000": "bytecode offset 4: the instruction goes on past the last of 6 bytes",
     "w 1 2 ff000000": "bytecode offset 0: there is no instruction of opcode 0xff",
     "w 1 2 0209000120000000": "bytecode offset 0: register 9; accepted: one of 8, from 0",
@@ -345,7 +346,8 @@ _BAD_BYTECODE = {
     "others reach it",
     "b 1 2 30000133": "bytecode offset 0: jump to 1, the middle of an instruction",
     "b 1 2 " + "0101" * 9 + "33": "bytecode offset 16: the operand stack grows to 9; accepted: up to 8",
-    "b 1 2 0101310000": "bytecode offset 2: control goes on past it, the last",
+    "b 1 2 0101310000": "bytecode offset 2: control goes on past it, the last; accepted there: one that ends in a "
+    "jump, a return or a trap",
 }
 
 

@@ -29,7 +29,10 @@ static void stray(cnp_function *f, const struct walk *walk) {
     case GUEST_BAD_COUNT:
         snprintf(about, sizeof about, "targets are counted by %lld; accepted: what makes them 0 to %d", value, MOST_GUEST_TARGETS);
         break;
-    case GUEST_FALLS_OFF: snprintf(about, sizeof about, "control goes on past it, the last"); break;
+    case GUEST_FALLS_OFF:
+        snprintf(about, sizeof about,
+                 "control goes on past it, the last; accepted there: one that ends in a jump, a return or a trap");
+        break;
     case GUEST_UNDERFLOW:
         snprintf(about, sizeof about, "it takes %u from the operand stack; accepted: up to %lld, which it has there", row, value);
         break;
