@@ -78,8 +78,10 @@ class TestSignals:
         signal.signal(signal.SIGUSR1, before)
 
     def send(self, times: int = 1, written: str = "") -> threading.Thread:
-        """Sends the signal to this process from another one, which needs no GIL of ours, while the loop runs: once it has
-        written something to the file `written`, if one is named."""
+        """Sends the signal to this process from another one, which needs no GIL of ours, while the loop runs.
+
+        If a file is named: once the loop has `written` something to it.
+        """
         script = "import os, signal, sys, time\n"
         script += "while sys.argv[3] and not any(open(sys.argv[3], 'rb').read()): time.sleep(0.01)\n"
         script += "for _ in range(int(sys.argv[2])): time.sleep(0.1); os.kill(int(sys.argv[1]), signal.SIGUSR1)"

@@ -92,8 +92,9 @@ def words(count: int) -> bytes:
 
 
 def looping(count: int) -> bytes:
-    """So many instructions for GUARDED: those of `words` without register 15, but for two that make each loop. It counts up
-    to the argument in the first one, and is as large from then on.
+    """So many instructions for GUARDED: those of `words` without register 15, but for two that make each loop.
+
+    It counts up to the argument in the first one, and is as large from then on.
     """
     made = bytearray(words(count).replace(b"\x0f", b"\x0e"))
     for end in range(_LOOP, count - 1, _LOOP):
