@@ -227,6 +227,22 @@ def test_constants_out_of_range() -> None:
             made.function("f", [], i64, b"\x01" + struct.pack("<q", value) + b"\x02")
 
 
+def test_a_message_is_of_the_file_that_is_too_small() -> None:
+    number, large, small = Field(1), Registers(i64, 100, initial=7), Registers(i64, 10)
+    made = table(
+        {
+            1: Instruction("spill", ("move", small[number], large[number]), length=2),
+            2: Instruction("fill", ("move", large[number], small[number]), length=2),
+            3: Instruction("return", ("ret", large[0])),
+        },
+        parameters=[large],
+    )
+    for opcode in (1, 2):
+        for value, count in ((10, 10), (200, (10, 100)[opcode - 1])):
+            with pytest.raises(BytecodeError, match=f"is {value}; accepted: one of {count} registers, from 0"):
+                made.function("f", [], i64, bytes([opcode, value, 3]))
+
+
 def test_sizes() -> None:
     file = Registers(i64, 100, initial=7)
     made = table({1: Instruction("get", ("ret", file[Field(1)]), length=2)}, parameters=[file])

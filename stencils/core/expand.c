@@ -3,6 +3,21 @@
 
 enum { OP_PLACE = 0xff00, OP_CONST32 = 0xff08 };
 
+/* A field numbers none of a file's registers. Which file, is found anew here: the fast path need not keep it. */
+static __attribute__((noinline, cold)) int no_register(struct walker *w, u32 start, u32 field, s64 index) {
+    struct guest at;
+    read_again(w, start, &at);
+    const struct guest_operand *operand = &w->table->operands[at.row->first_operand];
+    for (;; operand++) {
+        u32 kind = operand->kind;
+        if ((kind == GUEST_PLAIN_REGISTER || kind == GUEST_REGISTER_FIELD || kind == GUEST_PART_REGISTER) &&
+            operand->field == field && (u64)index >= w->walk->banks[operand->value].count)
+            break;
+    }
+    w->walk->error_accepted = w->walk->banks[operand->value].count;
+    return stray(w, GUEST_NO_SUCH_REGISTER, start, field, index);
+}
+
 static inline int constant_word(
     struct walker *w, const struct guest *at, const struct guest_operand *operand, s64 value, u32 *word) {
     if (operand->type == TYPE_I32 && (value < -0x80000000ll || value > 0xffffffffll))
@@ -54,8 +69,10 @@ static __attribute__((noinline)) u32 *put_field(
     case GUEST_CELL_FIELD: limit = walk->n_field_cells, error = GUEST_NO_SUCH_CELL; break;
     default: limit = walk->banks[operand->value].count, error = GUEST_NO_SUCH_REGISTER; /* a register */
     }
-    if ((u64)value >= limit)
-        return none_of(w, error, at->start, operand->field, value, limit);
+    if ((u64)value >= limit) {
+        w->walk->error_accepted = limit;
+        return stray(w, error, at->start, operand->field, value), (u32 *)0;
+    }
     if (operand->kind == GUEST_CELL_FIELD)
         *word = cell_address(w, (u32)value);
     else
@@ -70,7 +87,7 @@ static __attribute__((noinline)) u32 *put_operand(
         const struct guest_span *bank = &w->walk->banks[operand->value];
         s64 index = at->parts[operand->offset];
         if ((u64)index >= bank->count)
-            return none_of(w, GUEST_NO_SUCH_REGISTER, at->start, operand->field, index, bank->count);
+            return no_register(w, at->start, operand->field, index), (u32 *)0;
         *word = bank->first + (u32)index;
         return word + 1;
     }
@@ -108,7 +125,7 @@ static inline u32 *put_plain_register(
     const struct guest_span *bank = &to->banks[operand->value];
     u32 index = plain_bits(bytes, operand);
     if (index >= bank->count)
-        return none_of(w, GUEST_NO_SUCH_REGISTER, start, operand->field, index, bank->count);
+        return no_register(w, start, operand->field, index), (u32 *)0;
     *word = bank->first + index;
     return word + 1;
 }

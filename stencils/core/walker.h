@@ -44,14 +44,6 @@ static __attribute__((noinline, cold)) int stray(struct walker *w, u32 error, u3
     return 0;
 }
 
-/* A field that numbers none of so many. No place for words to go on. */
-static __attribute__((noinline, cold)) u32 *none_of(
-    struct walker *w, u32 error, u32 offset, u32 field, s64 value, u32 accepted) {
-    w->walk->error_accepted = accepted;
-    stray(w, error, offset, field, value);
-    return 0;
-}
-
 static inline void *reserve(struct walker *w, u64 size) {
     size = (size + 15) & ~15ull;
     if ((u64)(w->end - w->next) < size) {
