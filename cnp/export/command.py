@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,14 +57,18 @@ def export(library: Library, directory: Path, guests: Mapping[str, Table] | None
 
 
 def table_named(name: str) -> Table:
-    """A cnp.bytecode.Table by `module:name`. UserError if there is none."""
+    """A cnp.bytecode.Table by `module:name`; modules of the current directory come first. UserError if there is none."""
     from cnp.bytecode import Table
 
     module, _, attribute = name.partition(":")
+    here = os.getcwd()
+    sys.path.insert(0, here)  # an installed command has its own directory there, `python -m` this one
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"bytecode {name!r}: {error}; accepted: MODULE:NAME of a cnp.bytecode.Table") from None
+    finally:
+        sys.path.remove(here)
     if not isinstance(found, Table):
         raise UserError(f"bytecode {name!r} is {found!r}; accepted: MODULE:NAME of a cnp.bytecode.Table")
     return found
