@@ -57,7 +57,7 @@ def export(library: Library, directory: Path, guests: Mapping[str, Table] | None
 
 
 def table_named(name: str) -> Table:
-    """A cnp.bytecode.Table by `module:name`; modules of the current directory come first. UserError if there is none."""
+    """A cnp.bytecode.Table by `module:name`, looked for in the current directory first. UserError if there is none."""
     from cnp.bytecode import Table
 
     module, _, attribute = name.partition(":")

@@ -23,8 +23,15 @@ def timed(machine: Machine, name: str) -> tuple[float, int]:
     return time.perf_counter() - start, result
 
 
-def main(path: str) -> int:
+def main(*words: str) -> int:
     """Run everything both ways: 0 if the results are the same."""
+    if len(words) != 1:
+        print(
+            f"{len(words)} arguments; accepted: LIBRARY, of `cnp build examples/stackvm/ops -o LIBRARY`",
+            file=sys.stderr,
+        )
+        return 2
+    (path,) = words
     (_, table), items, same = load(path), range(100_000), True
     for name in RUNS:
         slow, expected = timed(Machine(assemble(TEXT), items), name)
