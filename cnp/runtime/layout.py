@@ -255,6 +255,8 @@ class Interval(ctypes.Structure):
         ("place", ctypes.c_int16),
         ("wish", ctypes.c_int16),
         ("slot", c_int32),
+        ("defined_in", c_uint32),
+        ("sure_until", c_uint32),
     )
 
 

@@ -31,6 +31,9 @@ struct interval {
     s16 place;   /* hardware register, or -1 */
     s16 wish;    /* hardware register that would save a move, or -1 */
     s32 slot;    /* frame slot, or -1 */
+    /* While intervals are found: */
+    u32 defined_in; /* the latest block that defines the register + 1 */
+    u32 sure_until; /* see liveness.c */
 };
 #define NOWHERE (-1)
 
@@ -44,8 +47,10 @@ struct block {
     u8 loop_head; /* LOOP or INNERMOST_LOOP */
     u8 ends_in_table;
     u8 is_landed_on; /* from a jump table, in code that marks such places */
-    s32 loop_end; /* of a loop head: the block behind the loop */
-    u32 straight_end; /* of a block that every way to a later one leads through: the next loop head, or n_blocks; else 0 */
+    u8 is_straight; /* every way to a later one leads through it */
+    u32 loop;       /* around it (a head is in front of its own): head + 1 of the innermost, or 0 */
+    s32 loop_end;   /* of a loop head: the block behind the loop and all that overlap it */
+    u32 next_loop;  /* the first loop head behind it, or n_blocks */
 };
 
 struct compilation {

@@ -163,12 +163,13 @@ static int find_predecessors(struct compilation *c) {
     return 1;
 }
 
-/* Blocks that every way to a later one leads through; in a function without loops to any. */
+/* Blocks that every way to a later one leads through. */
 static void find_straight_blocks(struct compilation *c) {
     s32 furthest = 0, first_exit = (s32)c->n_inner_blocks;
     for (s32 b = 0; b < first_exit; b++) {
         struct block *block = &c->blocks[b];
-        block->straight_end = furthest <= b ? c->n_blocks : 0;
+        block->is_straight = furthest <= b;
+        block->next_loop = c->n_blocks;
         for (u32 k = 0, n = block->reachable ? n_successors(c, block) : 0; k < n; k++) {
             s32 to = successor(c, block, k);
             if (to > furthest && to < first_exit)
@@ -177,11 +178,12 @@ static void find_straight_blocks(struct compilation *c) {
     }
 }
 
-/* A loop is what lies between the target of a backward edge and its source. Depths are the running sum of loops
- * entered and left; marks where safepoints belong. */
+/* A loop is what lies between the target of a backward edge and its source, and those that it overlaps: so they are
+ * nested. Depths are the running sum of backward edges' targets entered and sources left. Marks where safepoints belong. */
 static int find_loops(struct compilation *c) {
     s32 *change, *last;
-    if (!ALLOCATE(c, change, c->n_blocks + 1) || !ALLOCATE(c, last, c->n_blocks + 1))
+    u32 *around, depth = 0;
+    if (!ALLOCATE(c, change, c->n_blocks + 1) || !ALLOCATE(c, last, c->n_blocks + 1) || !ALLOCATE(c, around, c->n_blocks))
         return 0;
     fill(change, 0, (c->n_blocks + 1ull) * sizeof *change);
     fill(last, 0xff, (c->n_blocks + 1ull) * sizeof *last);
@@ -198,22 +200,38 @@ static int find_loops(struct compilation *c) {
             c->waits = 1;
         }
     }
-    s32 next_head = (s32)c->n_blocks;
+    u32 next_loop = c->n_blocks;
     for (s32 b = (s32)c->n_blocks - 1; b >= 0; b--) {
-        if (c->blocks[b].straight_end)
-            c->blocks[b].straight_end = (u32)next_head;
+        struct block *block = &c->blocks[b];
+        block->next_loop = next_loop;
         if (last[b] < 0)
             continue;
-        c->blocks[b].loop_head = next_head > last[b] ? INNERMOST_LOOP : LOOP;
-        c->blocks[b].loop_end = last[b] + 1;
-        next_head = b;
+        block->loop_head = (s32)next_loop > last[b] ? INNERMOST_LOOP : LOOP;
+        block->loop_end = last[b] + 1;
+        next_loop = (u32)b;
         change[b]++;
         change[last[b] + 1]--;
+        /* The loops behind this head that lie in no other one so far are on the stack, the first on top. */
+        for (; depth && (s32)around[depth - 1] < block->loop_end; depth--) {
+            struct block *inner = &c->blocks[around[depth - 1]];
+            inner->loop = (u32)b + 1;
+            if (inner->loop_end > block->loop_end)
+                block->loop_end = inner->loop_end;
+        }
+        around[depth++] = (u32)b;
     }
-    s32 depth = 0;
+    s32 running = 0;
+    u32 loop = 0;
     for (u32 b = 0; b < c->n_blocks; b++) {
-        depth += change[b];
-        c->blocks[b].depth = (u16)(depth > 0xffff ? 0xffff : depth);
+        struct block *block = &c->blocks[b];
+        running += change[b];
+        block->depth = (u16)(running > 0xffff ? 0xffff : running);
+        while (loop && (s32)b >= c->blocks[loop - 1].loop_end)
+            loop = c->blocks[loop - 1].loop;
+        if (block->loop_head)
+            loop = b + 1;
+        else
+            block->loop = loop;
     }
     c->next = (char *)change;
     return 1;

@@ -9,11 +9,12 @@
 struct mention {
     u32 block, next; /* next: index + 1 */
 };
-/* What is known of a register while blocks are gone through. */
+/* What is known of a register while blocks are gone through. If every way to later blocks leads through that of its first
+ * definition, they have it: then its interval's `sure_until` is the block up to which all loops are covered, else 0. */
 struct mentioned {
-    u32 needs, defines;        /* index + 1 of the first mention */
-    u32 needed_in, defined_in; /* block + 1 of the latest */
-    u32 sure_until; /* blocks in front of this one have it from its first definition, and no loop begins between */
+    u32 needs, defines; /* index + 1 of the first mention */
+    u32 first_in;       /* the block of the first definition, if it is sure */
+    s32 covered;        /* until the end of a loop at this position, or 0 */
 };
 /* A list of values of side exits: where the latest of them is. As long as all of its registers are sure to be there, that is
  * all there is to know. */
@@ -51,25 +52,50 @@ static inline void reach(struct interval *interval, s32 position, f32 weight) {
     interval->weight += weight;
 }
 
-COMMON_PATH int use(struct mentions *m, s32 reg, s32 position, u32 block, f32 weight) {
+/* A register that every way to a block brings from its first definition, and that is needed there, is live until the
+ * outermost loop around the block ends that has not the definition in it. Unless it is defined in that loop: then it
+ * may be, which is good enough for side exits, since they want most of what is there all the time. */
+static int cover_loops(struct mentions *m, s32 reg, u32 block, int is_side_exit) {
+    const struct compilation *c = m->c;
     struct mentioned *of = &m->by_register[reg];
-    reach(&m->c->intervals[reg], position, weight);
-    if (__builtin_expect(block < of->sure_until || of->defined_in == block + 1 || of->needed_in == block + 1, 1))
-        return 1;
-    of->needed_in = block + 1;
-    return mention(m, &of->needs, block);
+    struct interval *interval = &c->intervals[reg];
+    u32 outermost = 0, last = block;
+    for (u32 head = c->blocks[block].loop_head ? block + 1 : c->blocks[block].loop; head > of->first_in + 1; head = c->blocks[head - 1].loop)
+        outermost = head;
+    if (outermost) {
+        if (interval->defined_in >= outermost && !is_side_exit)
+            return 0;
+        last = (u32)c->blocks[outermost - 1].loop_end - 1;
+        of->covered = position_of(c->blocks[last].end - 1) + 1;
+    }
+    interval->sure_until = c->blocks[last].next_loop;
+    return 1;
 }
 
-COMMON_PATH int definition(struct mentions *m, s32 reg, s32 position, u32 block, f32 weight) {
+static __attribute__((noinline)) int need(struct mentions *m, s32 reg, u32 block, int is_side_exit) {
     struct mentioned *of = &m->by_register[reg];
-    struct interval *interval = &m->c->intervals[reg];
-    if (interval->end < 0 && !of->sure_until)
-        of->sure_until = m->c->blocks[block].straight_end;
-    reach(interval, position + 1, weight);
-    if (of->defined_in == block + 1)
+    if (m->c->intervals[reg].sure_until && cover_loops(m, reg, block, is_side_exit))
         return 1;
-    of->defined_in = block + 1;
-    return mention(m, &of->defines, block);
+    return of->needs && m->all[of->needs - 1].block == block ? 1 : mention(m, &of->needs, block);
+}
+
+COMMON_PATH int use(struct mentions *m, struct interval *interval, s32 reg, s32 position, u32 block, f32 weight, int is_side_exit) {
+    reach(interval, position, weight);
+    if (__builtin_expect(block < interval->sure_until || interval->defined_in == block + 1, 1))
+        return 1;
+    return need(m, reg, block, is_side_exit);
+}
+
+COMMON_PATH int definition(struct mentions *m, struct interval *interval, s32 reg, s32 position, u32 block, f32 weight) {
+    if (interval->end < 0 && !interval->sure_until && m->c->blocks[block].is_straight) {
+        m->by_register[reg].first_in = block;
+        interval->sure_until = m->c->blocks[block].next_loop;
+    }
+    reach(interval, position + 1, weight);
+    if (interval->defined_in == block + 1)
+        return 1;
+    interval->defined_in = block + 1;
+    return mention(m, &m->by_register[reg].defines, block);
 }
 
 /* The registers of a list live until the latest exit that passes them on. */
@@ -96,9 +122,9 @@ static int use_in_side_exit(struct mentions *m, const struct side_exit *exit, s3
         const struct side_exit_value *value = &exit->values[k];
         if (value->is_constant)
             continue;
-        if (!use(m, (s32)value->reg, position, b, 0))
+        if (!use(m, &m->c->intervals[value->reg], (s32)value->reg, position, b, 0, 1))
             return 0;
-        u32 sure_until = m->by_register[value->reg].sure_until;
+        u32 sure_until = m->c->intervals[value->reg].sure_until;
         list->sure_until = sure_until < list->sure_until ? sure_until : list->sure_until;
     }
     return 1;
@@ -117,22 +143,25 @@ static int use_in_side_exits(struct mentions *m, u32 b) {
 }
 
 static int scan_block(struct mentions *m, u32 b) {
-    struct compilation *c = m->c;
+    const struct compilation *c = m->c;
+    struct interval *intervals = c->intervals;
     const struct block *block = &c->blocks[b];
+    const struct instruction *at = &c->instructions[block->first], *behind = &c->instructions[block->end];
     f32 weight = weight_at(block->depth);
-    for (u32 i = block->first; i < block->end; i++) {
-        const struct instruction *at = &c->instructions[i];
-        s32 position = position_of(i);
-        int is_call = at->kind == CALL_OP;
-        const s32 *sources = is_call ? list_at(c, at->other) : at->operand, *end = sources + (is_call ? at->operand[0] : at->n);
+    for (s32 position = position_of(block->first); at != behind; at++, position += 2) {
+        const s32 *sources = at->operand, *end = sources + at->n;
+        if (__builtin_expect(at->kind == CALL_OP, 0)) {
+            sources = list_at(c, at->other);
+            end = sources + at->operand[0];
+        }
         for (; sources != end; sources++)
-            if (*sources >= 0 && !use(m, *sources, position, b, weight))
+            if (*sources >= 0 && !use(m, &intervals[*sources], *sources, position, b, weight, 0))
                 return 0;
         if (at->d == NOTHING_DEFINED)
             continue;
-        if (!definition(m, at->d, position, b, weight))
+        struct interval *d = &intervals[at->d];
+        if (!definition(m, d, at->d, position, b, weight))
             return 0;
-        struct interval *d = &c->intervals[at->d];
         if (d->hint < 0 && at->kind == PLAIN_OP && at->operand[0] >= 0)
             d->hint = at->operand[0];
     }
@@ -239,7 +268,7 @@ static int find_intervals(struct compilation *c) {
     fill(m.by_register, 0, n * sizeof *m.by_register);
     fill(visited, 0, 2ull * c->n_blocks * sizeof *visited);
     for (u32 r = 0; r < c->request->n_parameters && !c->blocks[0].loop_head; r++)
-        m.by_register[r].sure_until = c->blocks[0].straight_end;
+        c->intervals[r].sure_until = c->blocks[0].next_loop;
     defined = visited + c->n_blocks;
     stack = defined + c->n_blocks;
     m.all = (struct mention *)c->next;
@@ -250,6 +279,8 @@ static int find_intervals(struct compilation *c) {
         stretch(&m, &m.passed_on[k]);
     u32 lowest = ~0u, lowest_operand = 0;
     for (u32 r = 0; r < n; r++) {
+        if (m.by_register[r].covered && c->intervals[r].end < m.by_register[r].covered)
+            c->intervals[r].end = m.by_register[r].covered;
         if (given(c, (s32)r) && c->intervals[r].end >= 0) {
             c->intervals[r].start = 0;
             c->intervals[r].weight += 1; /* the move at the entry */
