@@ -21,6 +21,8 @@ from compiled_functions import (
 )
 from stencil_fixtures import build, compile_stencil, sources
 
+from cnp.build.assemble import StencilTable
+from cnp.build.core import EMPTY
 from cnp.build.elf import Function
 from cnp.build.extract import CodeHole, Rules, extract
 from cnp.errors import BuildError, TrapKind
@@ -250,3 +252,26 @@ def test_immediate_that_fits_8_bits_is_folded_and_narrowed() -> None:
     code = extract(it, X86_64, Rules(narrow=frozenset(("IMMEDIATE_B",))))
     assert code.data == bytes.fromhex("4983e400")
     assert code.holes == (CodeHole(3, Value.IMMEDIATE_B, IMM8, 0, 0),)
+
+
+# ---- what becomes of it in the table
+
+
+@pytest.mark.parametrize(
+    "before, long, short",
+    [
+        ("4d89fe", ["4d89fee900000000"], ["4d89feeb00"]),
+        ("4d89fe" * 4 + "90", ["4d89", "fe" + "4d89fe" * 3 + "90e900000000"], ["4d89fe" * 4 + "90eb00"]),
+        ("90" * 17, ["90" * 6, "90" * 11 + "e900000000"], []),
+    ],
+)
+def test_a_short_form_is_kept_if_all_but_its_last_chunk_is_the_same(
+    before: str, long: list[str], short: list[str]
+) -> None:
+    code = extract(function(before + "e900000000", jump(len(before) // 2 + 1, "TARGET")), X86_64, Rules())
+    assert code.short is not None
+    table = StencilTable(EMPTY, X86_64.kinds)
+    index = table.add(code)
+    assert [chunk.code.hex() for chunk in table.stencils[index].chunks] == long
+    assert table.stencils[index].short_form == (index + 1 if short else 0)
+    assert [chunk.code.hex() for each in table.stencils[index + 1 :] for chunk in each.chunks] == short

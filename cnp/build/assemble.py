@@ -42,13 +42,15 @@ class StencilTable:
         """The index of a stencil with this code, holes and short form (the next one). BuildError if it is too large."""
         index = self._known.get(code)
         if index is None:
-            stencil = self._cut(code)
-            index = self._index.get((stencil, code.short is not None))
+            stencil, short = self._cut(code), self._cut(code.short) if code.short else None
+            if short is not None and not _can_replace(short, stencil):
+                short = None
+            index = self._index.get((stencil, short is not None))
             if index is None:
-                index = self._index[stencil, code.short is not None] = len(self.stencils)
-                self.stencils.append(replace(stencil, short_form=index + 1 if code.short else 0))
-                if code.short:
-                    self.stencils.append(self._cut(code.short))
+                index = self._index[stencil, short is not None] = len(self.stencils)
+                self.stencils.append(replace(stencil, short_form=index + 1 if short else 0))
+                if short:
+                    self.stencils.append(short)
             self._known[code] = index
         return index
 
@@ -215,3 +217,10 @@ def assemble(
         meta=meta,
     )
     return Assembled(contents, sum(map(bool, placements)))
+
+
+def _can_replace(short: Stencil, long: Stencil) -> bool:
+    """Whether the core can turn one into the other: all but the last chunk is the same, or the last one that the short
+    form has is an instruction that differs in nothing but the way the branch goes, and the long one has one more."""
+    same = len(short.chunks) - 1
+    return len(long.chunks) - len(short.chunks) in (0, 1) and long.chunks[:same] == short.chunks[:same]

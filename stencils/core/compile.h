@@ -41,7 +41,7 @@ enum { LOOP = 1, INNERMOST_LOOP };
 struct block {
     u32 first, end; /* instructions */
     s32 successor[2];
-    u32 predecessors, n_predecessors; /* range of c->predecessors */
+    u32 predecessors, n_predecessors; /* range of c->predecessors, once they are found */
     u16 depth;
     u8 reachable;
     u8 loop_head; /* LOOP or INNERMOST_LOOP */
@@ -49,7 +49,7 @@ struct block {
     u8 is_landed_on; /* from a jump table, in code that marks such places */
     u8 is_straight; /* every way to a later one leads through it */
     u32 loop;       /* around it (a head is in front of its own): head + 1 of the innermost, or 0 */
-    s32 loop_end;   /* of a loop head: the block behind the loop and all that overlap it */
+    s32 loop_end;   /* of a loop head: the block behind the loop; else 0 */
     u32 next_loop;  /* the first loop head behind it, or n_blocks */
 };
 

@@ -9,6 +9,25 @@ enum {
 #define EXPECT(count) \
     if (at->n != (count) + 1) return reject(at, 0, WRONG_OPERAND_COUNT)
 
+/* Whether the words of an op are two registers and one that they make, all of the right type, as most are; if not, they are
+ * looked at one by one. */
+COMMON_PATH int decode_registers(struct decoder *at, const struct op *op, struct instruction *to) {
+    const u32 *word = at->words;
+    u32 n = at->n_registers;
+    if (at->n != 4 || op->n_operands != 2 || word[0] >= n || word[1] >= n || word[2] >= n)
+        return 0;
+    const u8 *types = at->types;
+    if ((types[word[0]] ^ op->result_type) | (types[word[1]] ^ op->operand_type[0]) | (types[word[2]] ^ op->operand_type[1]))
+        return 0;
+    to->n = 2;
+    to->d = (s32)word[0];
+    to->operand[0] = (s32)word[1];
+    to->operand[1] = (s32)word[2];
+    note_use(at->values, to->operand[0]);
+    note_use(at->values, to->operand[1]);
+    return 1;
+}
+
 COMMON_PATH int decode_table_op(struct decoder *at, struct heap heap, struct instruction *to, u32 code) {
     const struct op *op = &at->c->library->ops[code];
     to->op = (u16)code;
@@ -16,6 +35,11 @@ COMMON_PATH int decode_table_op(struct decoder *at, struct heap heap, struct ins
         return reject(at, 0, BAD_OPCODE);
     switch (op->shape) {
     case VALUE:
+        if (heap.is_packed && decode_registers(at, op, to)) {
+            if (op->scales && at->values->last_shift > at->values->block)
+                note_shift(at->c, at->number);
+            return 1;
+        }
         EXPECT(1u + op->n_operands);
         to->n = op->n_operands;
         if (!destination(at, heap, 0, op->result_type, &to->d))

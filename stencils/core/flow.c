@@ -143,6 +143,7 @@ static int find_reachable(struct compilation *c) {
     return falls_off == ~0u ? 1 : fail(c, FALLS_OFF_THE_END, falls_off, 0);
 }
 
+/* Lists of predecessors, for whoever wants them. */
 static int find_predecessors(struct compilation *c) {
     u32 total = 0;
     for (u32 b = 0; b < c->n_blocks; b++) {
@@ -163,77 +164,63 @@ static int find_predecessors(struct compilation *c) {
     return 1;
 }
 
-/* Blocks that every way to a later one leads through. */
-static void find_straight_blocks(struct compilation *c) {
-    s32 furthest = 0, first_exit = (s32)c->n_inner_blocks;
-    for (s32 b = 0; b < first_exit; b++) {
+/* Blocks that every way to a later one leads through; and jumps back, whose targets are the heads of loops and whose sources
+ * are where safepoints belong. */
+static void look_at_jumps(struct compilation *c) {
+    s32 furthest = 0, n_inner = (s32)c->n_inner_blocks;
+    for (s32 b = 0; b < n_inner; b++) {
         struct block *block = &c->blocks[b];
         block->is_straight = furthest <= b;
         block->next_loop = c->n_blocks;
         for (u32 k = 0, n = block->reachable ? n_successors(c, block) : 0; k < n; k++) {
             s32 to = successor(c, block, k);
-            if (to > furthest && to < first_exit)
+            if (to > furthest && to < n_inner)
                 furthest = to;
-        }
-    }
-}
-
-/* A loop is what lies between the target of a backward edge and its source, and those that it overlaps: so they are
- * nested. Depths are the running sum of backward edges' targets entered and sources left. Marks where safepoints belong. */
-static int find_loops(struct compilation *c) {
-    s32 *change, *last;
-    u32 *around, depth = 0;
-    if (!ALLOCATE(c, change, c->n_blocks + 1) || !ALLOCATE(c, last, c->n_blocks + 1) || !ALLOCATE(c, around, c->n_blocks))
-        return 0;
-    fill(change, 0, (c->n_blocks + 1ull) * sizeof *change);
-    fill(last, 0xff, (c->n_blocks + 1ull) * sizeof *last);
-    for (u32 b = 0; b < c->n_blocks; b++) {
-        struct block *block = &c->blocks[b];
-        for (u32 k = 0, n = block->reachable ? n_successors(c, block) : 0; k < n; k++) {
-            s32 to = successor(c, block, k);
-            if (to < 0 || to > (s32)b)
+            if (to < 0 || to > b)
                 continue;
-            last[to] = (s32)b;
+            c->blocks[to].loop_end = b + 1;
             if (!c->request->safepoints)
                 continue;
             c->instructions[block->end - 1].flags |= NEEDS_SAFEPOINT;
             c->waits = 1;
         }
     }
-    u32 next_loop = c->n_blocks;
-    for (s32 b = (s32)c->n_blocks - 1; b >= 0; b--) {
+}
+
+/* A loop is what lies between the target of a jump back and its source, and the loops that this overlaps: so they are nested. */
+static int find_loops(struct compilation *c) {
+    u32 *outermost, depth = 0, next_loop = c->n_blocks, loop = 0;
+    if (!ALLOCATE(c, outermost, c->n_inner_blocks))
+        return 0;
+    for (u32 b = c->n_inner_blocks; b-- > 0;) {
         struct block *block = &c->blocks[b];
         block->next_loop = next_loop;
-        if (last[b] < 0)
+        if (!block->loop_end)
             continue;
-        block->loop_head = (s32)next_loop > last[b] ? INNERMOST_LOOP : LOOP;
-        block->loop_end = last[b] + 1;
-        next_loop = (u32)b;
-        change[b]++;
-        change[last[b] + 1]--;
-        /* The loops behind this head that lie in no other one so far are on the stack, the first on top. */
-        for (; depth && (s32)around[depth - 1] < block->loop_end; depth--) {
-            struct block *inner = &c->blocks[around[depth - 1]];
-            inner->loop = (u32)b + 1;
+        block->loop_head = (s32)next_loop >= block->loop_end ? INNERMOST_LOOP : LOOP;
+        next_loop = b;
+        /* Of the heads behind this one those of outermost loops are on the stack, the first on top. */
+        for (; depth && (s32)outermost[depth - 1] < block->loop_end; depth--) {
+            struct block *inner = &c->blocks[outermost[depth - 1]];
+            inner->loop = b + 1;
             if (inner->loop_end > block->loop_end)
                 block->loop_end = inner->loop_end;
         }
-        around[depth++] = (u32)b;
+        outermost[depth++] = b;
     }
-    s32 running = 0;
-    u32 loop = 0;
-    for (u32 b = 0; b < c->n_blocks; b++) {
+    depth = 0;
+    for (u32 b = 0; b < c->n_inner_blocks; b++) {
         struct block *block = &c->blocks[b];
-        running += change[b];
-        block->depth = (u16)(running > 0xffff ? 0xffff : running);
-        while (loop && (s32)b >= c->blocks[loop - 1].loop_end)
+        for (; loop && (s32)b >= c->blocks[loop - 1].loop_end; depth--)
             loop = c->blocks[loop - 1].loop;
-        if (block->loop_head)
+        if (block->loop_head) {
             loop = b + 1;
-        else
+            depth++;
+        } else
             block->loop = loop;
+        block->depth = (u16)(depth > 0xffff ? 0xffff : depth);
     }
-    c->next = (char *)change;
+    c->next = (char *)outermost;
     return 1;
 }
 
@@ -242,9 +229,9 @@ static int analyse_flow(struct compilation *c) {
     if (!find_blocks(c))
         return 0;
     find_successors(c);
-    if (!find_reachable(c) || !find_predecessors(c))
+    if (!find_reachable(c) || (c->calls_code && !find_predecessors(c)))
         return 0;
-    find_straight_blocks(c);
+    look_at_jumps(c);
     if (c->has_loops && !find_loops(c))
         return 0;
     for (u32 n = 0; n < c->n_controls; n++)

@@ -86,12 +86,9 @@ static void put_binary(struct selection *s, const struct op *op, const struct lo
         return;
     }
     if (is_free) {
-        if (commutes && a->place > b->place && !is_immediate(b)) { /* one stencil serves both orders */
-            const struct location *t = a;
-            a = b;
-            b = t;
-        }
-        put_free(s, op, d, a, b);
+        /* One stencil serves both orders. */
+        int turns = __builtin_unpredictable((commutes != 0) & (a->place > b->place) & !is_immediate(b));
+        put_free(s, op, d, turns ? b : a, turns ? a : b);
         return;
     }
     if (put_free_immediate(s, op, d, a, b))

@@ -27,6 +27,7 @@ struct mentions {
     struct mention *all;
     u32 n, capacity;
     struct mentioned *by_register;
+    u8 are_needed; /* some register is needed from predecessors */
     struct passed_on passed_on[LATEST_LISTS];
     struct compilation *c;
 };
@@ -76,6 +77,7 @@ static __attribute__((noinline)) int need(struct mentions *m, s32 reg, u32 block
     struct mentioned *of = &m->by_register[reg];
     if (m->c->intervals[reg].sure_until && cover_loops(m, reg, block, is_side_exit))
         return 1;
+    m->are_needed = 1;
     return of->needs && m->all[of->needs - 1].block == block ? 1 : mention(m, &of->needs, block);
 }
 
@@ -277,6 +279,8 @@ static int find_intervals(struct compilation *c) {
             return 0;
     for (u32 k = 0; k < LATEST_LISTS; k++)
         stretch(&m, &m.passed_on[k]);
+    if (m.are_needed && !c->predecessors && !find_predecessors(c))
+        return 0;
     u32 lowest = ~0u, lowest_operand = 0;
     for (u32 r = 0; r < n; r++) {
         if (m.by_register[r].covered && c->intervals[r].end < m.by_register[r].covered)

@@ -68,17 +68,6 @@ static inline u32 chunk_number(const struct library *library, const struct stenc
     return stencil->chunks == 1 ? stencil->chunk : library->runs[stencil->chunk + k];
 }
 
-/* A branch's short form can take its place if all but the last chunk is the same; or is a chunk less, if the last one it
- * has is an instruction that differs in nothing but the way the branch goes. */
-static int has_compatible_short_form(const struct library *library, const struct stencil *stencil) {
-    if (!stencil->has_short_form || (stencil[1].chunks != stencil->chunks && stencil[1].chunks + 1 != stencil->chunks))
-        return 0;
-    for (u32 k = 0; k + 1 < stencil[1].chunks; k++)
-        if (chunk_number(library, stencil, k) != chunk_number(library, stencil + 1, k))
-            return 0;
-    return 1;
-}
-
 static inline u32 cut(const struct segment *segment, i64 value) {
     return (u32)(value >> segment->start & ((1ull << segment->bits) - 1)) << segment->to;
 }
@@ -138,7 +127,7 @@ static __attribute__((noinline)) void put_address(struct selection *s, const str
     switch (hole->value) {
     case TARGET_VALUE:
         event = add_event(s, s->branch_kind, index, position, s->branch_target);
-        if (has_compatible_short_form(s->library, stencil))
+        if (stencil->has_short_form)
             event->extra = (u32)(stencil - s->library->stencils) + 1;
         event->stencil_size = stencil->size;
         break;

@@ -32,7 +32,7 @@ static int leaves_with(const struct compilation *c, const struct instruction *at
  * side exit, which others may lead to, too. */
 static int rename_uses(const struct hoisting *h, u32 instruction, s32 old, s32 reg) {
     const struct compilation *c = h->c;
-    u32 uses = c->values->uses[instruction], i = instruction + 1;
+    u32 uses = c->values->uses[instruction + 1], i = instruction + 1;
     for (; uses && i < c->n_instructions && i < instruction + NEAR; i++) {
         struct instruction *user = &c->instructions[i];
         uses -= replace_operands(c, user, old, reg);
@@ -118,7 +118,7 @@ static int share_value(struct hoisting *h, u32 instruction, u32 block, u32 numbe
         h->made_by[reg] = earlier + 1;
     }
     rename_uses(h, instruction, at->d, same->d);
-    c->values->uses[earlier] += c->values->uses[instruction];
+    c->values->uses[earlier + 1] += c->values->uses[instruction + 1];
     drop(c, instruction);
     h->n_moved++;
     *latest = earlier + 1;

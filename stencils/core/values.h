@@ -12,7 +12,7 @@ enum { NO_MAKER = 0xffffffff };
 
 struct values {
     u32 *defined_by;       /* by register: instruction + 1 that defined it last */
-    u32 *uses;             /* by instruction: of what it defines, in its block */
+    u32 *uses;             /* by instruction + 1: of what it defines, in its block */
     u8 *crosses;           /* by register: some block needs it from another */
     u32 block;             /* first instruction of the block being decoded */
     u32 last_shift;        /* instruction + 1 of the latest that shifts by a constant */
@@ -24,11 +24,11 @@ struct values {
 static int begin_values(struct compilation *c) {
     struct values *values;
     u32 n = c->n_instructions, registers = c->request->n_registers;
-    if (!ALLOCATE(c, values, 1) || !ALLOCATE(c, values->defined_by, registers) || !ALLOCATE(c, values->uses, n) ||
+    if (!ALLOCATE(c, values, 1) || !ALLOCATE(c, values->defined_by, registers) || !ALLOCATE(c, values->uses, n + 1) ||
         !ALLOCATE(c, values->crosses, registers) || !ALLOCATE(c, values->candidates, n))
         return 0;
     fill(values->defined_by, 0, registers * sizeof *values->defined_by);
-    fill(values->uses, 0, n * sizeof *values->uses);
+    fill(values->uses, 0, (n + 1ull) * sizeof *values->uses);
     fill(values->crosses, 0, registers);
     values->block = values->n_candidates = values->last_shift = 0;
     fill(values->crossing, 0, sizeof values->crossing);
@@ -36,12 +36,11 @@ static int begin_values(struct compilation *c) {
     return 1;
 }
 
+/* Without a branch, which would go either way. */
 static inline void note_use(struct values *values, s32 reg) {
-    u32 definition = values->defined_by[reg];
-    if (definition > values->block)
-        values->uses[definition - 1]++;
-    else
-        values->crosses[reg] = 1;
+    u32 definition = values->defined_by[reg], is_near = definition > values->block;
+    values->uses[definition] += is_near;
+    values->crosses[reg] |= !is_near;
 }
 
 /* What goes there reads the values that the side exit wants. Of what crosses blocks uses need not be counted. */
@@ -132,7 +131,7 @@ static inline void note_address(struct compilation *c, u32 instruction, s32 addr
 
 /* Whether nobody but one instruction of the same block needs what an instruction makes. */
 static int has_one_use(const struct compilation *c, u32 instruction) {
-    return c->values->uses[instruction] == 1 && !c->values->crosses[c->instructions[instruction].d];
+    return c->values->uses[instruction + 1] == 1 && !c->values->crosses[c->instructions[instruction].d];
 }
 
 static void drop(struct compilation *c, u32 instruction) {
