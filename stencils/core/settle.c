@@ -17,17 +17,19 @@ static struct item padding(const struct library *library, u32 size) {
  * that measure is short: one pass in the order of the code decides, and no branch is looked at again. */
 static void choose_short_branches(struct compilation *c) {
     FOR_EACH_EVENT(c, event) {
-        if (event->kind < BRANCH_EVENT || event->kind > CHECK_EVENT || !event->extra)
+        if (!has_short_form(event))
             continue;
         s64 distance = (s64)c->target_position[event->target] - (s64)event->position;
-        event->is_short = distance > -120 && distance < 120;
-        if (event->is_short || !c->library->reaches_far)
-            continue;
-        /* Where the short form begins, and what is left out in front of the target, makes no more of a difference. */
-        enum { SLACK = 16 };
-        const struct hole *hole = target_hole(c->library, &c->library->stencils[event->extra]);
-        const struct patch_kind *kind = &c->library->kinds[hole->kind];
-        event->is_short = distance - SLACK > kind->low && distance + SLACK < kind->high;
+        int is_short = distance > -120 && distance < 120;
+        if (!is_short && c->library->reaches_far) {
+            /* Where the short form begins, and what is left out in front of the target, makes no more of a difference. */
+            enum { SLACK = 16 };
+            const struct hole *hole = target_hole(c->library, &c->library->stencils[event->extra]);
+            const struct patch_kind *kind = &c->library->kinds[hole->kind];
+            is_short = distance - SLACK > kind->low && distance + SLACK < kind->high;
+        }
+        if (!is_short)
+            event->extra = 0;
     }
 }
 
@@ -114,7 +116,7 @@ static u32 find_positions(struct compilation *c, u32 size) {
                 c->items[event->item + k] = padding(library, 0);
             removed += (u32)event->addend - 1 - pad;
             close_gap(c, &gaps, event->item + used, event->item + event->extra);
-        } else if (event->is_short) {
+        } else if (has_short_form(event)) {
             removed += shorten(c, event, &gaps);
         }
         event->item -= gone;
