@@ -35,19 +35,16 @@ COMMON_PATH int decode_table_op(struct decoder *at, struct heap heap, struct ins
         return reject(at, 0, BAD_OPCODE);
     switch (op->shape) {
     case VALUE:
-        if (heap.is_packed && decode_registers(at, op, to)) {
-            if (op->scales && at->values->last_shift > at->values->block)
-                note_shift(at->c, at->number);
-            return 1;
-        }
-        EXPECT(1u + op->n_operands);
-        to->n = op->n_operands;
-        if (!destination(at, heap, 0, op->result_type, &to->d))
-            return 0;
-        for (u32 i = 0; i < op->n_operands; i++)
-            if (!source(at, heap, i + 1, op->operand_type[i], &to->operand[i]))
+        if (!heap.is_packed || !decode_registers(at, op, to)) {
+            EXPECT(1u + op->n_operands);
+            to->n = op->n_operands;
+            if (!destination(at, heap, 0, op->result_type, &to->d))
                 return 0;
-        if (op->scales && at->values->last_shift > at->values->block)
+            for (u32 i = 0; i < op->n_operands; i++)
+                if (!source(at, heap, i + 1, op->operand_type[i], &to->operand[i]))
+                    return 0;
+        }
+        if (at->values->last_shift > at->values->block && op->scales)
             note_shift(at->c, at->number);
         if (to->n == 2 && to->operand[1] < 0 && at->c->library->reducible[code >> 6 & 3] >> (code & 63) & 1) {
             if (code == at->c->library->known[I64_SHL])
