@@ -6,7 +6,7 @@ import ctypes
 import itertools
 from _weakref import ref
 
-from cnp.runtime.layout import Request, Signature
+from cnp.runtime.layout import Request
 from cnp.runtime.reservation import reserve
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
@@ -116,10 +116,9 @@ class Code:
         """A member's code and jump tables."""
         return ctypes.string_at(self.entry(index), self.parts[index].code_size)
 
-    def make_entry(self, signature: Signature) -> Block:
-        """The way in from C for one signature, in a block of its own."""
-        is_float, address = signature.result_type in (2, 3), ctypes.addressof(signature)
-        block = self.core.make_entry(is_float, address)
+    def make_entry(self, is_float: bool, signature: int) -> Block:
+        """The way in from C for a signature, given its address, with a float result or none; in a block of its own."""
+        block = self.core.make_entry(is_float, signature)
         self._reservations.append(reserve(self.core, block))
         return block
 
