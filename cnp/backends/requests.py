@@ -7,7 +7,7 @@ import ctypes
 from cnp.errors import InternalError, Unsupported
 from cnp.ir.callback import Callback
 from cnp.ir.function import CallCell, CalledOp, Extern, Function, callee_signature, unlinked
-from cnp.ir.packed import Packed
+from cnp.ir.packed import NO_OPS
 from cnp.runtime.code import Code, Part
 from cnp.runtime.core import MISSING_STENCIL, NEED_SCRATCH
 from cnp.runtime.layout import (
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 
 _pack_into = packer(Request, "ops", "pins").pack_into
-_NONE = Packed(b"", b"")
 _SLACK = 16  # what is copied in chunks of so many bytes may reach
 
 
@@ -81,7 +80,7 @@ class Group:
         self._resolve = resolve
         self._safepoints, self._trace, self._pins, self._landing_pads = safepoints, trace, pins, landing_pads
         self._functions = functions
-        self._member = {id(function): index for index, function in enumerate(functions)}
+        self._members: dict[int, int] = {}  # by id, once a call wants to know
         self._keeps: list[Any] = []
 
     def compile(self) -> Code:
@@ -158,7 +157,7 @@ class Group:
         exits = n_exits = leave = 0
         # Copies, because the __index__ of a constant, or another thread in its middle, may go on with the function.
         types, packed = bytearray(function._types), function._packed
-        ops, packed = (function._ops[:], _NONE) if packed is None else (None, packed)
+        ops, packed = (function._ops[:], NO_OPS) if packed is None else (None, packed)
         words, constants = packed.words, packed.constants
         if self._pins is not None and index == 0:
             pins = self._pins.ljust(len(types), b"\xff")
@@ -216,12 +215,18 @@ class Group:
                 self._keeps.append(callee)
                 row.kind, row.address = CALLEE_CELL, callee.address
             elif isinstance(callee, Function):
-                row.kind, row.address = CALLEE_MEMBER, self._member[id(callee)]
+                row.kind, row.address = CALLEE_MEMBER, self._member(callee)
             else:
                 compiled = self._resolve(callee)
                 self._keeps.append(compiled)
                 row.kind, row.address = CALLEE_CODE, compiled.entry
         return rows
+
+    def _member(self, callee: Function) -> int:
+        """Its number among the functions."""
+        if not self._members:
+            self._members = {id(function): index for index, function in enumerate(self._functions)}
+        return self._members[id(callee)]
 
     def _refuse_python(self, function: Function, what: str) -> NoReturn:
         """Unsupported, because the code will run where this Python is not."""

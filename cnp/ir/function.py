@@ -274,11 +274,11 @@ class Function(OpMethods):
         self.result = result_type(name, result)
         if len(types) > MAXIMUM_PARAMETERS:
             raise UserError(f"function {name!r}: {len(types)} parameters; accepted: up to {MAXIMUM_PARAMETERS}")
-        self._serial = 1 + next(_serials) % (_SERIALS - 1)
-        self._first_code = self._serial << 32  # of its registers and labels
-        self._types = bytearray()
+        self._serial = serial = 1 + next(_serials) % (_SERIALS - 1)
+        self._first_code = serial << 32  # of its registers and labels
+        self._types = registers = bytearray()
         for each in types:  # a comprehension is a call
-            self._types.append(parameter_type(name, each).register_type)
+            registers.append(parameter_type(name, each).register_type)
         self._label_count = 0
         self._callees: list[Callee] = []
         self._cells: list[ReadCell] = []  # which compiled code keeps alive
@@ -533,15 +533,15 @@ class Function(OpMethods):
 
         VerifyError if the function is not well formed, Unsupported if the back end cannot run here.
         """
-        global _compile
-        if _compile is None:
+        global _compiler
+        if _compiler is None:
             from cnp import backends  # back ends are built on the IR, so it can only reach up when asked to
 
-            _compile = backends.compile
-        return _compile(self, backend=backend, target=target, **options)
+            _compiler = backends.compiler
+        return _compiler(backend)(self, target, **options)
 
 
-_compile: Any = None  # a statement that imports takes half a microsecond each time
+_compiler: Any = None  # a statement that imports takes half a microsecond each time
 
 
 def library_of(function: Function) -> Any:

@@ -35,6 +35,9 @@ class Packed:
         self.constants = constants
 
 
+NO_OPS = Packed(b"", b"")
+
+
 class PackedFunction(Function):
     """A function that was made as packed words. They become tuples when somebody asks for its ops or adds one.
 
@@ -45,7 +48,7 @@ class PackedFunction(Function):
 
     def __init__(self, name: str, params: Iterable[ParameterType] = (), result: Type | None = None) -> None:
         self._begin(name, params, result)  # and __getattr__ is asked for what is not there
-        self._packed = Packed(b"", b"")
+        self._packed = NO_OPS
 
     def __getattr__(self, name: str) -> Any:
         if name == "_ops":
