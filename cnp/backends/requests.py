@@ -136,7 +136,8 @@ class Group:
             requests.append(self._prepare(index, part, scratch.number(index)))
             part.offset = (size + part.alignment - 1) & -part.alignment
             size = part.offset + part.code_size
-            alignment = max(alignment, part.alignment)
+            if part.alignment > alignment:
+                alignment = part.alignment
             parts.append(part)
         return parts, requests, size, alignment
 

@@ -87,11 +87,10 @@ class Table:
         """
         spans = Spans(self._encoder, self._places, sizes) if sizes else self._spans
         function: GuestFunction = self._class(name, params, result)
-        types = function._types
-        n_parameters = len(types)
-        if not spans.types.startswith(types) or n_parameters > spans.room:
+        n_parameters = len(function.parameter_types)
+        if not spans.types.startswith(function._types) or n_parameters > spans.room:
             raise self._bad_parameters(function, spans)
-        types[:] = spans.types
+        function._types = bytearray(spans.types)
         function._files = spans.files
         for callee in (*self._encoder.callees, *callees):
             function._add_callee(callee)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from operator import attrgetter
 
 from cnp.errors import MissingExtra, Unsupported
 from cnp.runtime.layout import Signature
@@ -20,12 +21,9 @@ if TYPE_CHECKING:
     from cnp.runtime.outward import ExitPlace
 
 _POINTER = ctypes.sizeof(ctypes.c_void_p)
-_BARE_PARAMETERS = 4
-"""Up to how many integer arguments the core has a short way for."""
-_BARE_ROUTINES = [f"cnp_vectorcall_bare_{count}" for count in range(_BARE_PARAMETERS + 1)]
-
 _FLOATS = {Type.f32.code, Type.f64.code}
 _POINTERS = {ptr.code, writable_ptr.code}
+_code = attrgetter("code")
 _pack = packer(Signature, "host", "parameter_type").pack
 
 # Flags, slots and members of PyType_Spec; numbers of CPython's stable ABI.
@@ -212,7 +210,7 @@ def make_callable(function: Described, code: Code, index: int, nogil: bool) -> N
     """A callable for member `index` of a piece of code."""
     core = code.core
     part, name = code.parts[index], str(function.name)
-    types = bytes([each.code for each in function.parameter_types])
+    types = bytes(map(_code, function.parameter_types))
     result = NO_TYPE if function.result is None else function.result.code
     uses_floats = not _FLOATS.isdisjoint(types)
     uses_buffers = not _POINTERS.isdisjoint(types)
@@ -228,8 +226,8 @@ def make_callable(function: Described, code: Code, index: int, nogil: bool) -> N
     self._name = name
     self._entry = None
     integers = not (uses_floats or uses_buffers or result in _FLOATS)
-    if HEAD == 16 and part.is_bare and integers and not (nogil or shared.catches) and len(types) <= _BARE_PARAMETERS:
-        routine = core.routine(_BARE_ROUTINES[len(types)])
+    if HEAD == 16 and part.is_bare and integers and not (nogil or shared.catches) and len(types) < len(core.bare_calls):
+        routine = core.bare_calls[len(types)]
     else:
         routine = _general_routine(core)
     self._routine, self._description = routine, id(signature) + BYTES_HEAD

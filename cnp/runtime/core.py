@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 NEED_SCRATCH = 100
 MISSING_STENCIL = 101
+BARE_PARAMETERS = 4
+"""Up to how many integer arguments there is a short way in from Python for."""
 
 
 class Core:
@@ -82,6 +84,7 @@ class Core:
         self.fuel = ctypes.PYFUNCTYPE(ctypes.c_int64, pointer, ctypes.c_int64)(self.routine("cnp_fuel"))
         self.set_word = ctypes.PYFUNCTYPE(None, ctypes.c_uint64, ctypes.c_uint64)(self.routine("cnp_set"))
         self.latest_fault = ctypes.PYFUNCTYPE(None, pointer, pointer, pointer)(self.routine("cnp_latest_fault"))
+        self.bare_calls = [self.routine(f"cnp_vectorcall_bare_{count}") for count in range(BARE_PARAMETERS + 1)]
         self._library_address = ctypes.addressof(self.tables)
         self.lock = threading.RLock()
         self._free_scratch: list[Scratch] = []
