@@ -7,7 +7,6 @@ import ctypes
 from cnp.errors import InternalError, Unsupported
 from cnp.ir.callback import Callback
 from cnp.ir.function import CallCell, CalledOp, Extern, Function, callee_signature, unlinked
-from cnp.ir.packed import NO_OPS
 from cnp.runtime.code import Code, Part
 from cnp.runtime.core import MISSING_STENCIL, NEED_SCRATCH
 from cnp.runtime.layout import (
@@ -158,8 +157,11 @@ class Group:
         exits = n_exits = leave = 0
         # Copies, because the __index__ of a constant, or another thread in its middle, may go on with the function.
         types, packed = bytearray(function._types), function._packed
-        ops, packed = (function._ops[:], NO_OPS) if packed is None else (None, packed)
-        words, constants = packed.words, packed.constants
+        ops, words, constants = None, b"", b""
+        if packed is None:
+            ops = function._ops[:]
+        else:
+            words, constants = packed.words, packed.constants
         if self._pins is not None and index == 0:
             pins = self._pins.ljust(len(types), b"\xff")
         if function._exits:
