@@ -6,7 +6,7 @@ import ctypes
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any, TypeVar
 
     T = TypeVar("T")
@@ -59,16 +59,22 @@ def make_type(name: str, size: int, flags: int, base: type, slots: Mapping[int, 
     return made
 
 
+def members_of(*names: str, more: Sequence[Member] = ()) -> int:
+    """What TP_MEMBERS wants: attributes that are numbers of 64 bits, one behind the other right behind the head."""
+    numbers = [Member(name.encode(), _T_ULONGLONG, HEAD + 8 * place, 0, None) for place, name in enumerate(names)]
+    rows = (Member * (len(numbers) + len(more) + 1))(*numbers, *more)
+    _kept.append(rows)
+    return ctypes.addressof(rows)
+
+
 def numbered(template: type[T]) -> type[T]:
     """A class like `template` whose instances hold one number of 64 bits, `code`, right behind their head.
 
     The garbage collector does not know them, nor does it keep tuples in its lists that hold nothing else it knows. A
     class statement makes no such class.
     """
-    members = (Member * 2)(Member(b"code", _T_ULONGLONG, HEAD, 0, None))
-    _kept.append(members)
     name = f"{template.__module__}.{template.__qualname__}"
-    made = make_type(name, HEAD + 8, 0, object, {TP_MEMBERS: ctypes.addressof(members)})
+    made = make_type(name, HEAD + 8, 0, object, {TP_MEMBERS: members_of("code")})
     for attribute in ("__doc__", "__new__", "__repr__"):
         setattr(made, attribute, template.__dict__[attribute])
     return made

@@ -25,28 +25,20 @@ class Type(enum.IntEnum):
     F32 = 2
     F64 = 3
 
-    @property
-    def is_float(self) -> bool:
-        return self >= 2  # a member's name would cost a lookup
+    is_float: bool
+    is_integer: bool
+    bits: int
+    """Width: 32 or 64."""
+    register_type: Type
+    """The type of the register that holds a parameter of this type: itself."""
+    code: int
+    """The number of this parameter type in the core's signatures (`enum type` in stencils/core/layout.h)."""
 
-    @property
-    def is_integer(self) -> bool:
-        return self < 2
-
-    @property
-    def bits(self) -> int:
-        """Width in bits: 32 or 64."""
-        return 64 if self & 1 else 32
-
-    @property
-    def register_type(self) -> Type:
-        """The type of the register that holds a parameter of this type: itself."""
-        return self
-
-    @property
-    def code(self) -> int:
-        """The number of this parameter type in the core's signatures (`enum type` in stencils/core/layout.h)."""
-        return int(self)
+    def __init__(self, code: int) -> None:
+        self.is_float, self.is_integer = code >= 2, code < 2
+        self.bits = 64 if code & 1 else 32
+        self.register_type = self
+        self.code = code
 
     def __repr__(self) -> str:
         return self.name
@@ -60,20 +52,17 @@ class PointerType:
     There are two, `ptr` and `writable_ptr`, which are compared by identity.
     """
 
-    __slots__ = ("code", "name", "writable")
+    __slots__ = ("code", "name", "register_type", "writable")
 
     def __init__(self, name: str, code: int, writable: bool) -> None:
         self.name = name
         self.code = code  # as in `enum type` of stencils/core/layout.h
         self.writable = writable  # read-only buffers are refused
+        self.register_type = Type.i64
+        """The type of the register that holds such a parameter."""
 
     def __reduce__(self) -> str:
         return self.name  # pickled and copied as the module's own
-
-    @property
-    def register_type(self) -> Type:
-        """The type of the register that holds such a parameter: i64."""
-        return Type.i64
 
     def __repr__(self) -> str:
         return self.name

@@ -44,7 +44,7 @@ class GuestCore:
 
     def __init__(self, emulator: Emulator) -> None:
         core = native.core()
-        self.lock, self.claim, self.scratch, self.emit = core.lock, core.claim, core.scratch, core.emit
+        self.lock, self.scratch, self.emit = core.lock, core.scratch, core.emit
         self.library, self._core = core.library, core
         self.tables = Library.from_buffer_copy(core.tables)
         self.tables.blob = emulator.blob_address
@@ -69,9 +69,9 @@ class GuestGroup(Group):
     def place(self, emulator: Emulator) -> list[Part]:
         """The parts, with their offsets turned into addresses."""
         core: Any = self._core
-        with core.lock, core.claim(len(self._functions)) as scratch:
+        with core.lock, core.scratch() as scratch:
             parts = [Part(function) for function in self._functions]
-            requests = [self._prepare(index, part, scratch) for index, part in enumerate(parts)]
+            requests = [self._prepare(index, part, scratch.number(index)) for index, part in enumerate(parts)]
             for part in parts:
                 part.offset = emulator.allocate(part.code_size, part.alignment)
             for part, (request, callees) in zip(parts, requests):

@@ -22,6 +22,7 @@ from cnp.errors import BuildError, TrapKind
 from cnp.ir.verify_code import VerifyCode
 from cnp.runtime import core, guest_layout, layout
 from cnp.runtime.abi import ABI_HASH
+from cnp.runtime.packing import BYTES_HEAD, packer
 from cnp.stencil import layout as file_layout
 from cnp.stencil.model import FORMAT_VERSION, MOST_GROUPS, MOST_REGISTERS, Form, OpFlag, Shape, Value
 from cnp.stencil.sources import abi_hash, stencils_directory
@@ -401,3 +402,26 @@ def test_the_rows_of_the_example_say_what_it_says() -> None:
 def test_the_run_time_expects_libraries_of_these_headers() -> None:
     found = abi_hash(stencils_directory())
     assert found == ABI_HASH, f"the headers changed: look at cnp/runtime/layout.py, then set ABI_HASH = 0x{found:016X}"
+
+
+@pytest.mark.parametrize("structure", [layout.Signature, layout.Request, guest_layout.Walk])
+def test_a_packer_puts_fields_where_ctypes_has_them(structure: type[ctypes.Structure]) -> None:
+    names = [name for name, *_ in structure._fields_ if name != "zero"]
+    for first, last in ((names[0], names[-1]), (names[2], names[6])):
+        packed = names[names.index(first) : names.index(last) + 1]
+        kinds = {name: kind for name, kind, *_ in structure._fields_}
+        values: list[int | bytes] = [
+            bytes(range(ctypes.sizeof(kinds[name]))) if issubclass(kinds[name], ctypes.Array) else number
+            for number, name in enumerate(packed, 1)
+        ]
+        made, start = structure(), getattr(structure, first).offset
+        packer(structure, first, last).pack_into(made, start, *values)
+        for name, value in zip(packed, values):
+            place = getattr(structure, name)
+            found = bytes(made)[place.offset : place.offset + place.size]
+            assert found == (value if isinstance(value, bytes) else value.to_bytes(place.size, "little")), name
+
+
+def test_where_bytes_are() -> None:
+    for each in (b"", b"some", bytes(100)):
+        assert ctypes.string_at(id(each) + BYTES_HEAD, len(each) + 1) == each + b"\0"

@@ -15,7 +15,7 @@ from cnp.stencil.patching import patch
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, NoReturn
 
     from cnp.backends.requests import Compiled, Resolve
@@ -191,7 +191,7 @@ def library_of_target(function: Function, target: str) -> Library:
 def compile(
     core: Core,
     function: Function,
-    functions: list[Function],
+    functions: Sequence[Function],
     target: str,
     *,
     safepoints: bool,
@@ -233,7 +233,7 @@ def compile(
 
 
 def compile_for_linker(
-    core: Core, functions: list[Function], library: Library, *, landing_pads: bool
+    core: Core, functions: Sequence[Function], library: Library, *, landing_pads: bool
 ) -> tuple[bytes, list[Part], list[Relocation]]:
     """Code of functions, and of no others that they call, for an object file. There are no safepoints in it."""
 

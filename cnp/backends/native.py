@@ -132,10 +132,10 @@ def compile(
     return made
 
 
-def reached(functions: Sequence[Function]) -> list[Function]:
+def reached(functions: Sequence[Function]) -> Sequence[Function]:
     """The functions, and all Functions that they reach by calls, in the order they are found."""
     if len(functions) == 1 and not functions[0]._callees:  # the usual case, at a third of the time
-        return list(functions)
+        return functions
     found = {id(each): each for each in functions}
     waiting = list(functions)
     while waiting:

@@ -7,6 +7,7 @@ import math
 import operator
 from typing import Any
 
+from cnp.errors import Unsupported
 from cnp.ir.function import Function
 from cnp.ir.reference import DEPTH, RANGES, Interpreter, Value
 from cnp.ir.signature import as_signed, rounded
@@ -14,8 +15,13 @@ from cnp.runtime.buffer import Buffer
 from cnp.types import ParameterType, PointerType, Type
 
 
-def compile(function: Function, depth: int = DEPTH) -> ReferenceFunction:
-    """Verify and decode `function`. VerifyError if it is not well formed; its callees are looked at when called."""
+def compile(function: Function, target: str | None = None, *, depth: int = DEPTH) -> ReferenceFunction:
+    """Verify and decode `function`. VerifyError if it is not well formed; its callees are looked at when called.
+
+    Unsupported for a `target`.
+    """
+    if target is not None:
+        raise Unsupported(f"backend 'reference' has no targets, and none called {target!r}")
     return ReferenceFunction(function, depth)
 
 

@@ -21,6 +21,7 @@ from cnp.runtime.layout import (
     Request,
 )
 from cnp.runtime.outward import Entry, SideExits, entry_of
+from cnp.runtime.packing import BYTES_HEAD, packer
 from cnp.types import NO_TYPE
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from cnp.runtime.core import Core
     from cnp.runtime.layout import Library
     from cnp.runtime.outward import Home
+    from cnp.runtime.scratch import Scratch
 
     class Compiled(Protocol):
         """What other code may call."""
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     Resolve = Callable[[Any], Compiled]
 
 
+_pack_into = packer(Request, "ops", "pins").pack_into
 _SLACK = 16  # what is copied in chunks of so many bytes may reach
 
 
@@ -76,36 +79,35 @@ class Group:
         self._resolve = resolve
         self._safepoints, self._trace, self._pins, self._landing_pads = safepoints, trace, pins, landing_pads
         self._functions = functions
-        self._member = {id(function): index for index, function in enumerate(functions)}
+        self._members: dict[int, int] = {}  # by id, once a call wants to know
         self._keeps: list[Any] = []
 
     def compile(self) -> Code:
         """VerifyError if a function is not well formed, CodeMemoryFull if there is no room."""
         core = self._core
-        with core.lock, core.claim(len(self._functions)) as scratch:
+        with core.lock, core.scratch() as scratch:
             while True:
-                parts, requests, size = self._lay_out(scratch)
-                block = core.memory.allocate(size, max([part.alignment for part in parts]))
+                parts, requests, size, alignment = self._lay_out(scratch)
+                block = core.memory.allocate(size, alignment)
                 code = Code(core, parts, self._keeps, block)
                 writable, executable = block.writable_address, block.executable_address
-                emitted = [
-                    self._emit(part, *request, writable, executable, parts) for part, request in zip(parts, requests)
-                ]
-                if all(emitted):
-                    break
+                for part, (request, callees) in zip(parts, requests):
+                    if not self._emit(part, request, callees, writable, executable, parts):
+                        break
+                else:
+                    core.memory.commit(block)
+                    return code
                 if self._far_calls:
                     raise InternalError(f"function {parts[0].function.name!r}: a call does not reach its target")
                 self._far_calls = True
-            core.memory.commit(block)
-        return code
 
     def image(self) -> tuple[bytes, list[Part], list[tuple[int, External, Any]]]:
         """The same as bytes, as they run at address 0 with the library's blob there too, the parts, and what else they
         refer to: a part's number, where and how, and the callee (None for a place in the blob)."""
         core = self._core
         externals = []
-        with core.lock, core.claim(len(self._functions)) as scratch:
-            parts, requests, size = self._lay_out(scratch)
+        with core.lock, core.scratch() as scratch:
+            parts, requests, size, _ = self._lay_out(scratch)
             buffer = ctypes.create_string_buffer(size + _SLACK)
             for number, (part, (request, callees)) in enumerate(zip(parts, requests)):
                 if not self._emit(part, request, callees, ctypes.addressof(buffer), 0, parts):
@@ -122,18 +124,21 @@ class Group:
                         externals.append((number, row, callee))
         return bytes(buffer)[:size], parts, externals
 
-    def _lay_out(self, scratch: int) -> tuple[list[Part], list[tuple[Request, Any]], int]:
-        """Compile everything; the parts get their offsets. Returns how large it is altogether, too."""
-        parts = [Part(function) for function in self._functions]
-        if self._for_linker:
-            for number, part in enumerate(parts, 1):
-                part.number = number
-        requests = [self._prepare(index, part, scratch) for index, part in enumerate(parts)]
-        size = 0
-        for part in parts:
+    def _lay_out(self, scratch: Scratch) -> tuple[list[Part], list[tuple[Request, Any]], int, int]:
+        """Compile everything; the parts get their offsets. Returns how large it is altogether, and its alignment."""
+        parts, requests = [], []
+        size = alignment = 0
+        for index, function in enumerate(self._functions):
+            part = Part(function)
+            if self._for_linker:
+                part.number = index + 1
+            requests.append(self._prepare(index, part, scratch.number(index)))
             part.offset = (size + part.alignment - 1) & -part.alignment
             size = part.offset + part.code_size
-        return parts, requests, size
+            if part.alignment > alignment:
+                alignment = part.alignment
+            parts.append(part)
+        return parts, requests, size, alignment
 
     def _emit(
         self, part: Part, request: Request, callees: Any, writable: int, executable: int, parts: Sequence[Part]
@@ -145,39 +150,44 @@ class Group:
         address = ctypes.addressof(request)
         return not self._core.emit(address, writable + part.offset, executable + part.offset)
 
-    def _prepare(self, index: int, part: Part, scratch: int) -> tuple[Request, Any]:
+    def _prepare(self, index: int, part: Part, scratch: Scratch) -> tuple[Request, Any]:
         """Everything but the copying. The request's scratch holds the result until it is emitted."""
         function: Function = part.function
-        result, callees, pinned = function.result, None, None
+        callees, pins, result = None, None, function.result
+        exits = n_exits = leave = 0
         # Copies, because the __index__ of a constant, or another thread in its middle, may go on with the function.
         types, packed = bytearray(function._types), function._packed
-        request = Request(types=id(types), serial=function._serial)
+        ops, words, constants = None, b"", b""
         if packed is None:
             ops = function._ops[:]
-            request.ops = id(ops)
         else:
-            ops = None
-            request.words, request.n_words = packed.words, len(packed.words) // 4
-            request.constants, request.n_constants = packed.constants, len(packed.constants) // 8
-        request.function_number = part.number
-        request.n_registers = len(types)
-        request.n_parameters = len(function.parameter_types)
-        request.n_labels = function._label_count
-        request.result_type = NO_TYPE if result is None else result
-        request.safepoints, request.trace = self._safepoints, self._trace
-        request.landing_pads, request.far_calls = self._landing_pads, self._far_calls
+            words, constants = packed.words, packed.constants
         if self._pins is not None and index == 0:
-            pinned = ctypes.create_string_buffer(self._pins.ljust(len(function._types), b"\xff"))
-            request.pins = ctypes.addressof(pinned)
+            pins = self._pins.ljust(len(types), b"\xff")
         if function._exits:
             if self._for_linker:
                 self._refuse_python(function, "side exits, which lead")
-            exits = part.exits = SideExits(self._core, function, bytes(types), self._home)
-            request.exits, request.n_exits, request.leave = exits.address, exits.count, exits.routine
+            part.exits = found = SideExits(self._core, function, bytes(types), self._home)
+            exits, n_exits, leave = found.address, found.count, found.routine
         if function._callees:
             callees = self._describe_callees(function, part)
-            request.callees, request.n_callees = ctypes.addressof(callees), len(callees)
-        error = self._run(request, scratch + index)
+        request = Request()
+        request.kept = (ops, types, words, constants, pins)
+        while True:
+            _pack_into(
+                request, 0,
+                0 if ops is None else id(ops), id(types), id(words) + BYTES_HEAD, len(words) // 4,
+                id(constants) + BYTES_HEAD, 0, len(constants) // 8, n_exits,
+                ctypes.addressof(callees) if callees else 0, scratch.address, scratch.size,
+                function._serial, part.number, len(types), len(function.parameter_types), function._label_count,
+                len(callees) if callees else 0, NO_TYPE if result is None else result,
+                self._safepoints, self._trace, False, self._landing_pads, self._far_calls,
+                exits, leave, 0 if pins is None else id(pins) + BYTES_HEAD,
+            )  # fmt: skip
+            error = self._core.compile(request, self._tables)
+            if error != NEED_SCRATCH:
+                break
+            scratch.grow(request.scratch_used)
         if error == MISSING_STENCIL:
             raise InternalError(f"function {function.name!r}: no stencil for op {request.error_op}")
         if error:
@@ -188,17 +198,7 @@ class Group:
             self._check_cells(function)
             self._keeps.extend(function._cells)
         part.read(request)
-        request.kept = (ops, types, pinned)
         return request, callees
-
-    def _run(self, request: Request, scratch: int) -> int:
-        size = 0
-        while True:
-            request.scratch, request.scratch_size = self._core.scratch(scratch, size)
-            error = self._core.compile(request, self._tables)
-            if error != NEED_SCRATCH:
-                return error
-            size = request.scratch_used
 
     def _describe_callees(self, function: Function, part: Part) -> Any:
         rows = (Callee * len(function._callees))()
@@ -218,12 +218,18 @@ class Group:
                 self._keeps.append(callee)
                 row.kind, row.address = CALLEE_CELL, callee.address
             elif isinstance(callee, Function):
-                row.kind, row.address = CALLEE_MEMBER, self._member[id(callee)]
+                row.kind, row.address = CALLEE_MEMBER, self._member(callee)
             else:
                 compiled = self._resolve(callee)
                 self._keeps.append(compiled)
                 row.kind, row.address = CALLEE_CODE, compiled.entry
         return rows
+
+    def _member(self, callee: Function) -> int:
+        """Its number among the functions."""
+        if not self._members:
+            self._members = {id(function): index for index, function in enumerate(self._functions)}
+        return self._members[id(callee)]
 
     def _refuse_python(self, function: Function, what: str) -> NoReturn:
         """Unsupported, because the code will run where this Python is not."""

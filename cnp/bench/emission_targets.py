@@ -22,11 +22,11 @@ def emission(target: str, rounds: int) -> tuple[Ratio, int, int]:
     """Seconds of cnp_emit for `target` over those for this machine, and the bytes of both codes."""
     core = native.core()
     function = emission_programs.make("mix", SIZE)
-    with core.lock, core.claim(2) as scratch:
+    with core.lock, core.scratch() as scratch, core.scratch() as other:
         there = Group(core, [function], _nobody, safepoints=True, trace=False, pins=None, tables=_tables(target))
         here = Group(core, [function], _nobody, safepoints=True, trace=False, pins=None)
-        (_, ((foreign_request, _),), foreign_size) = there._lay_out(scratch)
-        (_, ((own_request, _),), own_size) = here._lay_out(scratch + 1)
+        _, ((foreign_request, _),), foreign_size, _ = there._lay_out(scratch)
+        _, ((own_request, _),), own_size, _ = here._lay_out(other)
         buffer = ctypes.create_string_buffer(foreign_size + _SLACK)
         block = core.memory.allocate(own_size, 64)
         works = {

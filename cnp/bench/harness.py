@@ -63,7 +63,7 @@ class Prepared:
     def _make_request(self) -> Request:
         """What the native back end asked of the core. It keeps what it points to."""
         group = Group(self.core, [self.function], lambda callee: callee, safepoints=True, trace=False, pins=None)
-        with self.core.lock, self.core.claim(1) as scratch:
+        with self.core.lock, self.core.scratch() as scratch:
             request, self._callees = group._prepare(0, Part(self.function), scratch)
         request.function_number = self.compiled._code.parts[0].number  # it is part of the code, where code can trap
         return request

@@ -38,13 +38,15 @@ class ReachedWords(Reached):
         core = native.core_of(function)
         entered = described(function)
         entered.label = index
-        with core.lock, core.claim(1) as scratch:
+        with core.scratch() as scratch:
             size = 12 * entered.n_labels + 9 * entered.n_words + 16  # ENTERED_SCRATCH
-            entered.scratch = core.scratch(scratch, size)[0]
+            if size > scratch.size:
+                scratch.grow(size)
+            entered.scratch = scratch.address
             if not core.enter(ctypes.addressof(core.tables), ctypes.addressof(entered)):
                 raise unplaced(function, label)
-            self._words = ctypes.string_at(entered.made, entered.n_made * 4)
-            self._places = ctypes.string_at(entered.places, entered.n_ops * 4)
+            self._words = scratch.copy(entered.made, entered.n_made * 4)
+            self._places = scratch.copy(entered.places, entered.n_ops * 4)
 
     def exits(self, made: Function) -> MutableMapping[int, SideExit]:
         found = self._function._exits

@@ -6,7 +6,7 @@ import ctypes
 from collections.abc import MutableMapping
 
 from cnp.ir.callback import SideExit
-from cnp.ir.packed import register_coded
+from cnp.ir.function import register_coded
 from cnp.runtime.guest_layout import GuestExit
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import

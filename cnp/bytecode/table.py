@@ -16,6 +16,7 @@ from cnp.ir.function import Function
 from cnp.ir.optable import default_ops
 from cnp.ir.packed import Packed
 from cnp.runtime.guest_layout import GuestExit, Walk, WalkError
+from cnp.runtime.packing import BYTES_HEAD, packer
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     from cnp.bytecode.instruction import Page
     from cnp.ir.function import Callee, ReadCell
     from cnp.types import ParameterType, Type
+
+
+_pack_into = packer(Walk, "code", "n_cells").pack_into
+_found = packer(Walk, "words", "n_exits").unpack_from
+_FOUND = Walk.words.offset
+_NEEDS_SCRATCH = int(WalkError.NEEDS_SCRATCH)
 
 
 class Table:
@@ -56,7 +63,6 @@ class Table:
         if functions._own_ops is not None:
             self._class = type("GuestFunction", (GuestFunction,), {"__slots__": (), "_own_ops": functions._own_ops})
         self._spans = Spans(self._encoder, self._places, {})
-        self._walk: Any = None  # the core's routine, when it is first needed
 
     def function(
         self,
@@ -81,48 +87,49 @@ class Table:
         """
         spans = Spans(self._encoder, self._places, sizes) if sizes else self._spans
         function: GuestFunction = self._class(name, params, result)
-        n_parameters = len(function._types)
+        n_parameters = len(function.parameter_types)
         if not spans.types.startswith(function._types) or n_parameters > spans.room:
             raise self._bad_parameters(function, spans)
-        function._types[:] = spans.types
+        function._types = bytearray(spans.types)
         function._files = spans.files
         for callee in (*self._encoder.callees, *callees):
             function._add_callee(callee)
         data = bytes(code)
-        walk = Walk(code=data, size=len(data), banks=spans.address)
-        walk.n_parameters, walk.n_callees = n_parameters, len(callees)
         every_cell = [*cells, *self._encoder.cells]
-        if every_cell:
-            addresses = self._addresses(name, every_cell)
-            walk.cells, walk.n_field_cells, walk.n_cells = ctypes.addressof(addresses), len(cells), len(every_cell)
-        core = native.core()
-        with core.lock, core.claim(1) as scratch:
-            self._run(core, walk, scratch)
-            if walk.error:
+        addresses = self._addresses(name, every_cell) if every_cell else None
+        walk = Walk()
+        with native.core().scratch() as scratch:
+            while True:
+                _pack_into(
+                    walk, 0, id(data) + BYTES_HEAD, len(data), spans.address, scratch.address, scratch.size,
+                    n_parameters, len(callees), ctypes.addressof(addresses) if addresses else 0, len(cells),
+                    len(every_cell),
+                )  # fmt: skip
+                error = self._walk(ctypes.addressof(self._encoder.table), ctypes.addressof(walk))
+                if error != _NEEDS_SCRATCH:
+                    break
+                scratch.grow(walk.scratch_used)
+            if error:
                 raise message(name, self.page, self._encoder.fields, data, walk)
-            words = ctypes.string_at(walk.words, walk.n_words * 4)
-            function._packed = Packed(words, ctypes.string_at(walk.constants, walk.n_constants * 8))
-            function._offsets = ctypes.string_at(walk.offsets, walk.n_ops * 4)
-            if walk.n_exits:
-                rows = ctypes.string_at(walk.exits, walk.n_exits * ctypes.sizeof(GuestExit))
+            found = _found(walk, _FOUND)
+            words, constants, offsets, exits, _, n_words, _, n_constants, n_labels, n_ops, n_exits = found
+            function._packed = Packed(scratch.copy(words, n_words * 4), scratch.copy(constants, n_constants * 8))
+            function._offsets = scratch.copy(offsets, n_ops * 4)
+            if n_exits:
+                rows = scratch.copy(exits, n_exits * ctypes.sizeof(GuestExit))
                 if handler is None or not callable(handler):
                     raise _unhandled(name, GuestExit.from_buffer_copy(rows), handler)
                 function._exits = GuestExits(rows, spans, handler, function._first_code)
             if every_cell:
                 function._cells = cells_of(walk, every_cell)
-        function._label_count = walk.n_labels
+        function._label_count = n_labels
         return function
 
-    def _run(self, core: Any, walk: Walk, scratch: int) -> None:
-        if self._walk is None:
-            prototype = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
-            self._walk = prototype(core.routine("cnp_walk"))
-        size = 0
-        while True:
-            walk.scratch, walk.scratch_size = core.scratch(scratch, size)
-            if self._walk(ctypes.addressof(self._encoder.table), ctypes.addressof(walk)) != WalkError.NEEDS_SCRATCH:
-                return
-            size = walk.scratch_used
+    def _walk(self, table: int, walk: int) -> int:
+        """The core's routine, which takes the place of this method when it is first needed."""
+        prototype = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+        self._walk = prototype(native.core().routine("cnp_walk"))  # type: ignore[method-assign]
+        return int(self._walk(table, walk))
 
     def _addresses(self, name: str, cells: Sequence[ReadCell]) -> Any:
         for each in cells:

@@ -207,6 +207,13 @@ def callee_signature(callee: Callee) -> tuple[str, Sequence[Type], Type | None] 
     return function.name, [each.register_type for each in function.parameter_types], function.result
 
 
+def register_coded(code: int) -> Register:
+    """A register by the number that it carries."""
+    register: Register = _new(Register)
+    register.code = code
+    return register
+
+
 class _KnownCallee:
     """What call checks, for a callee that the function has called before."""
 
@@ -252,21 +259,27 @@ class Function(OpMethods):
 
     def __init__(self, name: str, params: Iterable[ParameterType] = (), result: Type | None = None) -> None:
         """UserError if a type is none of cnp's, or for more than 8 parameters."""
-        if not isinstance(name, str):
-            raise UserError(f"{name!r} cannot name a function; accepted: a str")
-        self.name = name
-        self.parameter_types = tuple(params)
-        self.result = result_type(name, result)
-        if len(self.parameter_types) > MAXIMUM_PARAMETERS:
-            count = len(self.parameter_types)
-            raise UserError(f"function {name!r}: {count} parameters; accepted: up to {MAXIMUM_PARAMETERS}")
-        self._serial = 1 + next(_serials) % (_SERIALS - 1)
-        self._first_code = self._serial << 32  # of its registers and labels
-        self._types = bytearray()
-        self._label_count = 0
+        self._begin(name, params, result)
         self._ops: list[tuple[Any, ...]] = []
         self._emit: Callable[[tuple[Any, ...]], None] = self._ops.append
         self._packed: Packed | None = None  # the ops in another form, see cnp.ir.packed
+        self.params = self._parameters()
+
+    def _begin(self, name: str, params: Iterable[ParameterType], result: Type | None) -> None:
+        """Everything but the ops, and the registers of the parameters as objects."""
+        if not isinstance(name, str):
+            raise UserError(f"{name!r} cannot name a function; accepted: a str")
+        self.name = name
+        self.parameter_types = types = tuple(params)
+        self.result = result_type(name, result)
+        if len(types) > MAXIMUM_PARAMETERS:
+            raise UserError(f"function {name!r}: {len(types)} parameters; accepted: up to {MAXIMUM_PARAMETERS}")
+        self._serial = serial = 1 + next(_serials) % (_SERIALS - 1)
+        self._first_code = serial << 32  # of its registers and labels
+        self._types = registers = bytearray()
+        for each in types:  # a comprehension is a call
+            registers.append(parameter_type(name, each).register_type)
+        self._label_count = 0
         self._callees: list[Callee] = []
         self._cells: list[ReadCell] = []  # which compiled code keeps alive
         self._known_callees: dict[int, _KnownCallee] = {}
@@ -275,7 +288,12 @@ class Function(OpMethods):
         self._register_names: dict[int, str] = {}
         self._label_names: dict[int, str] = {}
         self._taken_names: set[tuple[str, str]] = set()
-        self.params = tuple([self.reg(parameter_type(name, each).register_type) for each in self.parameter_types])
+
+    def _parameters(self) -> tuple[Register, ...]:
+        first, made = self._first_code, []
+        for code in range(first, first + len(self.parameter_types)):
+            made.append(register_coded(code))  # a comprehension is a call
+        return tuple(made)
 
     _own_ops: OpTable | None = None
     """Set by the classes of extension libraries."""
@@ -515,15 +533,15 @@ class Function(OpMethods):
 
         VerifyError if the function is not well formed, Unsupported if the back end cannot run here.
         """
-        global _compile
-        if _compile is None:
+        global _compiler
+        if _compiler is None:
             from cnp import backends  # back ends are built on the IR, so it can only reach up when asked to
 
-            _compile = backends.compile
-        return _compile(self, backend=backend, target=target, **options)
+            _compiler = backends.compiler
+        return _compiler(backend)(self, target, **options)
 
 
-_compile: Any = None  # a statement that imports takes half a microsecond each time
+_compiler: Any = None  # a statement that imports takes half a microsecond each time
 
 
 def library_of(function: Function) -> Any:

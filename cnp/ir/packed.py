@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from cnp.ir.function import Function, Label, Register, _new
+from cnp.ir.function import Function, Label, Register, _new, register_coded
 from cnp.ir.optable import Code, Role
 from cnp.ir.signature import operands_of
 from cnp.types import Type
@@ -35,6 +35,9 @@ class Packed:
         self.constants = constants
 
 
+NO_OPS = Packed(b"", b"")
+
+
 class PackedFunction(Function):
     """A function that was made as packed words. They become tuples when somebody asks for its ops or adds one.
 
@@ -44,14 +47,16 @@ class PackedFunction(Function):
     __slots__ = ()
 
     def __init__(self, name: str, params: Iterable[ParameterType] = (), result: Type | None = None) -> None:
-        super().__init__(name, params, result)
-        self._packed = Packed(b"", b"")
-        del self._ops, self._emit  # __getattr__ is asked for what is not there
+        self._begin(name, params, result)  # and __getattr__ is asked for what is not there
+        self._packed = NO_OPS
 
     def __getattr__(self, name: str) -> Any:
         if name == "_ops":
             self._ops = unpack(self)
             return self._ops
+        if name == "params":
+            self.params = self._parameters()
+            return self.params
         if name == "_emit":
             self._emit = self._ops.append
             self._packed = None  # there will be more ops
@@ -120,13 +125,6 @@ def bits_of(type: Type, value: Any) -> int:
 def register_of(function: Function, index: int) -> Register:
     """A register by its index, which the function has."""
     return register_coded(function._first_code + index)
-
-
-def register_coded(code: int) -> Register:
-    """A register by the number that it carries."""
-    register: Register = _new(Register)
-    register.code = code
-    return register
 
 
 def label_of(function: Function, index: int) -> Label:

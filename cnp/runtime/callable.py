@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+from operator import attrgetter
 
 from cnp.errors import MissingExtra, Unsupported
 from cnp.runtime.layout import Signature
+from cnp.runtime.packing import BYTES_HEAD, packer
 from cnp.runtime.threads import shared
-from cnp.spec import HEAD, TP_MEMBERS, Member, make_type
+from cnp.spec import HEAD, TP_MEMBERS, Member, make_type, members_of
 from cnp.types import NO_TYPE, Type, ptr, writable_ptr
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
@@ -19,12 +21,10 @@ if TYPE_CHECKING:
     from cnp.runtime.outward import ExitPlace
 
 _POINTER = ctypes.sizeof(ctypes.c_void_p)
-_BARE_PARAMETERS = 4
-"""Up to how many integer arguments the core has a short way for."""
-_BARE_ROUTINES = [f"cnp_vectorcall_bare_{count}" for count in range(_BARE_PARAMETERS + 1)]
-
 _FLOATS = {Type.f32.code, Type.f64.code}
 _POINTERS = {ptr.code, writable_ptr.code}
+_code = attrgetter("code")
+_pack = packer(Signature, "host", "parameter_type").pack
 
 # Flags, slots and members of PyType_Spec; numbers of CPython's stable ABI.
 _TPFLAGS_BASETYPE = 1 << 10
@@ -33,14 +33,13 @@ _TP_CALL = 50
 _T_PYSSIZET, _READONLY = 19, 1
 
 
-_members = (Member * 2)(Member(b"__vectorcalloffset__", _T_PYSSIZET, HEAD, _READONLY, None))
-_Pointers = ctypes.c_uint64 * 2
+_offset = Member(b"__vectorcalloffset__", _T_PYSSIZET, HEAD, _READONLY, None)
 
 
 def _make_callable_type(name: str, size: int, flags: int, base: type) -> type:
     """A type whose instances are called through the function pointer right behind their head."""
     call = ctypes.cast(ctypes.pythonapi.PyVectorcall_Call, ctypes.c_void_p).value or 0
-    slots = {_TP_CALL: call, TP_MEMBERS: ctypes.addressof(_members)}
+    slots = {_TP_CALL: call, TP_MEMBERS: members_of("_routine", "_description", more=[_offset])}
     return make_type(name, size, _TPFLAGS_HAVE_VECTORCALL | flags, base, slots)
 
 
@@ -48,6 +47,9 @@ if TYPE_CHECKING:
 
     class _Head:
         """What CPython sees of a compiled function: two pointers."""
+
+        _routine: int  # of the core, which CPython calls
+        _description: int  # the address of the signature
 else:
     _Head = _make_callable_type("cnp.runtime.callable._Head", HEAD + 2 * _POINTER, _TPFLAGS_BASETYPE, object)
 
@@ -66,7 +68,7 @@ class NativeFunction(_Head):
     """What was compiled."""
     _code: Code
     _index: int  # among the functions that share a block
-    _signature: Signature
+    _signature: bytes
     _name: str  # which the signature points to: function.name may change
     _entry: Any  # the block of the way in from C, once somebody asked for it
 
@@ -143,7 +145,8 @@ class NativeFunction(_Head):
         the GIL (ctypes with PYFUNCTYPE raises it), else it is reported as unraisable.
         """
         if self._entry is None:
-            self._entry = self._code.make_entry(self._signature)
+            result = self._signature[Signature.result_type.offset]
+            self._entry = self._code.make_entry(result in _FLOATS, self._description)
         return int(self._entry.executable_address)
 
     @property
@@ -207,15 +210,14 @@ def make_callable(function: Described, code: Code, index: int, nogil: bool) -> N
     """A callable for member `index` of a piece of code."""
     core = code.core
     part, name = code.parts[index], str(function.name)
-    types = [each.code for each in function.parameter_types]
+    types = bytes(map(_code, function.parameter_types))
     result = NO_TYPE if function.result is None else function.result.code
     uses_floats = not _FLOATS.isdisjoint(types)
     uses_buffers = not _POINTERS.isdisjoint(types)
-    signature = Signature(
+    signature = _pack(
         core.host_address, code.entry(index), id(name), part.number, len(types), result, nogil, uses_floats,
-        uses_buffers, part.is_bare, HEAD != 16,
+        uses_buffers, part.is_bare, HEAD != 16, types,
     )  # fmt: skip
-    signature.parameter_type[: len(types)] = types
     self: NativeFunction = object.__new__(_leaf())
     self.function = function
     self._code = code
@@ -224,12 +226,11 @@ def make_callable(function: Described, code: Code, index: int, nogil: bool) -> N
     self._name = name
     self._entry = None
     integers = not (uses_floats or uses_buffers or result in _FLOATS)
-    if HEAD == 16 and part.is_bare and integers and not (nogil or shared.catches) and len(types) <= _BARE_PARAMETERS:
-        routine = core.routine(_BARE_ROUTINES[len(types)])
+    if HEAD == 16 and part.is_bare and integers and not (nogil or shared.catches) and len(types) < len(core.bare_calls):
+        routine = core.bare_calls[len(types)]
     else:
         routine = _general_routine(core)
-    fields = _Pointers.from_address(id(self) + HEAD)
-    fields[0], fields[1] = routine, ctypes.addressof(signature)
+    self._routine, self._description = routine, id(signature) + BYTES_HEAD
     return self
 
 
@@ -244,10 +245,13 @@ def route_all() -> None:
     leaf = _leaf()
     for each in gc.get_objects():
         if type(each) is leaf and hasattr(each, "_code"):  # and not one that is being made
-            _Pointers.from_address(id(each) + HEAD)[0] = _general_routine(each._code.core)
+            each._routine = _general_routine(each._code.core)
 
 
 def check_platform() -> None:
     """Unsupported on a Python whose objects are not laid out as the core expects."""
     if HEAD not in (16, 32) or _POINTER != 8:
         raise Unsupported(f"a Python whose objects have a head of {HEAD} bytes; accepted: 64-bit CPython")
+    sample = b"bytes"
+    if ctypes.string_at(id(sample) + BYTES_HEAD, len(sample) + 1) != sample + b"\0":
+        raise Unsupported(f"a Python whose bytes have no head of {BYTES_HEAD} bytes; accepted: 64-bit CPython")

@@ -6,7 +6,7 @@ import ctypes
 import itertools
 from _weakref import ref
 
-from cnp.runtime.layout import Request, Signature
+from cnp.runtime.layout import Request
 from cnp.runtime.reservation import reserve
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
@@ -54,7 +54,7 @@ def forget(parts: list[Part]) -> None:
 
 
 class Part:
-    """One function of a piece of code."""
+    """One function of a piece of code. What the core finds out of it is there once it has been read."""
 
     __slots__ = (
         "__weakref__",
@@ -72,18 +72,20 @@ class Part:
         "traces",
     )
 
+    offset: int  # in the block
+    code_size: int
+    frame_size: int
+    code_end: int  # behind the instructions: the pool and jump tables follow
+    alignment: int  # of its first byte
+    is_bare: bool
+    traces: Sequence[tuple[int, int, int]]  # (op, stencil, offset), when asked for
+    intervals: Sequence[tuple[int, int, int, int]]  # (start, end, register or -1, slot or -1), the same
+
     def __init__(self, function: Any) -> None:
         self.function = function
         self.number = next(_numbers) & 0xFFFFFFFF
-        self.offset = 0  # in the block
-        self.code_size = self.frame_size = 0
-        self.code_end = 0  # behind the instructions: the pool and jump tables follow
-        self.alignment = 16  # of its first byte
-        self.is_bare = False
         self.exits: SideExits | None = None
         self.callbacks: list[Entry] = []  # whose records another process sees
-        self.traces: list[tuple[int, int, int]] = []  # (op, stencil, offset), when asked for
-        self.intervals: list[tuple[int, int, int, int]] = []  # (start, end, register or -1, slot or -1), the same
 
     def read(self, request: Request) -> None:
         """Take over what the core found out."""
@@ -93,6 +95,8 @@ class Part:
         self.alignment = request.alignment
         if request.trace:
             self.traces, self.intervals = request.read_traces(), request.read_intervals()
+        else:
+            self.traces = self.intervals = ()
 
 
 class Code:
@@ -116,10 +120,9 @@ class Code:
         """A member's code and jump tables."""
         return ctypes.string_at(self.entry(index), self.parts[index].code_size)
 
-    def make_entry(self, signature: Signature) -> Block:
-        """The way in from C for one signature, in a block of its own."""
-        is_float, address = signature.result_type in (2, 3), ctypes.addressof(signature)
-        block = self.core.make_entry(is_float, address)
+    def make_entry(self, is_float: bool, signature: int) -> Block:
+        """The way in from C for a signature, given its address, with a float result or none; in a block of its own."""
+        block = self.core.make_entry(is_float, signature)
         self._reservations.append(reserve(self.core, block))
         return block
 

@@ -60,13 +60,12 @@ class CodeMemory:
         synchronize: Callable[[int, int], None] | None = None,
     ) -> None:
         self._platform = platform.current()
-        self._return, self._trap = machine()
-        self._fill = fill_freed
+        self._return, trap = machine()
+        self._fill = memoryview(bytes([trap]) * FILL_LIMIT if fill_freed else b"")
         self._synchronize = synchronize or self._platform.synchronizer(platform.machine())
         self._lock = RLock()
         self._busy = False
         self._live: dict[int, int] = {}  # offset -> size as asked for
-        self._reserved = 0
         self._pending: list[Block] = []  # freed while the arena was busy
         self._no_reuse = ""  # why freed blocks may not be used again
         self._refusals: dict[Way, str] = {}
@@ -100,7 +99,6 @@ class CodeMemory:
                 if self._flips:
                     self._begin(offset, reserved)
                 self._live[offset] = size
-                self._reserved += reserved
             finally:
                 self._busy = False
         return Block(self._executable + offset, self._writable + offset, size)
@@ -142,7 +140,7 @@ class CodeMemory:
             self._enter("statistics")
             try:
                 self._free_pending()
-                return Statistics(self._free_list, self._live, self._reserved, self._mapping.mappings)
+                return Statistics(self._free_list, self._live, self._reserved(), self._mapping.mappings)
             finally:
                 self._busy = False
 
@@ -191,6 +189,7 @@ class CodeMemory:
         self._granule = mapping.granule
         self._executable = mapping.executable
         self._writable = mapping.writable
+        self._bytes = memoryview((ctypes.c_uint8 * mapping.capacity).from_address(mapping.writable)).cast("B")
         self._free_list = FreeList(mapping.capacity, self._platform.page, mapping.populate, mapping.release)
         try:
             block = self.allocate(len(self._return))
@@ -232,23 +231,27 @@ class CodeMemory:
         del self._live[offset]
         granule = self._granule
         reserved = (block.size + granule - 1) & -granule
-        self._reserved -= reserved
         if self._flips:
             self._mapping.retire(offset, reserved)
         elif self._fill:
-            ctypes.memset(block.writable_address, self._trap, min(reserved, FILL_LIMIT))
+            fill = self._fill[:reserved]
+            self._bytes[offset : offset + len(fill)] = fill
         self._free_list.give(offset, reserved)
 
     def _free_pending(self) -> None:
         while self._pending:
             self._free(self._pending.pop())
 
+    def _reserved(self) -> int:
+        """Bytes of live blocks, with what rounding adds."""
+        return sum((size + self._granule - 1) & -self._granule for size in self._live.values())
+
     def _full(self, size: int, align: int) -> Exception:
         if self._no_reuse:
             return Unsupported(f"no code can be placed any more: {self._no_reuse}")
         return CodeMemoryFull(
             f"code memory is full: {size} bytes aligned to {align} were asked for, the largest free range has "
-            f"{self._free_list.largest()} bytes ({self._reserved} of {self._free_list.capacity} bytes are in use); "
+            f"{self._free_list.largest()} bytes ({self._reserved()} of {self._free_list.capacity} bytes are in use); "
             "drop functions that are no longer called, or ask for a larger capacity"
         )
 

@@ -21,6 +21,7 @@ from cnp.runtime.layout import (
     Request,
 )
 from cnp.runtime.reservation import release
+from cnp.runtime.scratch import Scratch
 from cnp.runtime.tables import SECTIONS, describe
 from cnp.stencil.layout import SectionName
 
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 
 NEED_SCRATCH = 100
 MISSING_STENCIL = 101
-SCRATCH = 256 << 10
-"""Bytes of scratch to begin with; it grows to what the largest function needed and stays."""
+BARE_PARAMETERS = 4
+"""Up to how many integer arguments there is a short way in from Python for."""
 
 
 class Core:
@@ -83,10 +84,10 @@ class Core:
         self.fuel = ctypes.PYFUNCTYPE(ctypes.c_int64, pointer, ctypes.c_int64)(self.routine("cnp_fuel"))
         self.set_word = ctypes.PYFUNCTYPE(None, ctypes.c_uint64, ctypes.c_uint64)(self.routine("cnp_set"))
         self.latest_fault = ctypes.PYFUNCTYPE(None, pointer, pointer, pointer)(self.routine("cnp_latest_fault"))
+        self.bare_calls = [self.routine(f"cnp_vectorcall_bare_{count}") for count in range(BARE_PARAMETERS + 1)]
         self._library_address = ctypes.addressof(self.tables)
         self.lock = threading.RLock()
-        self._scratch: list[tuple[int, int, object]] = []
-        self._first_scratch = 0
+        self._free_scratch: list[Scratch] = []
         os.register_at_fork(after_in_child=self._after_fork)
 
     def routine(self, name: str) -> int:
@@ -96,7 +97,6 @@ class Core:
     def _after_fork(self) -> None:
         """In the child: no other thread is there to finish anything, and the main thread is another."""
         self.lock = threading.RLock()
-        self._first_scratch = 0
         self.host.main_thread = threading.get_ident()
         ctypes.PYFUNCTYPE(None, ctypes.c_void_p)(self.routine("cnp_after_fork"))(self.host_address)
         threads.after_fork()
@@ -198,45 +198,12 @@ class Core:
             self.memory.commit(block)
         return block
 
-    def claim(self, functions: int) -> Claim:
-        """For who holds the lock, and a with statement: the number of the first of as many scratch memories.
-
-        It is not 0 if the __index__ of a constant compiles something in the middle of another compilation.
-        """
-        return Claim(self, functions)
-
-    def scratch(self, index: int, size: int = 0) -> tuple[int, int]:
-        """Address and size of scratch memory number `index`, of at least `size` bytes. Reused by the next request."""
-        while len(self._scratch) <= index:
-            self._scratch.append(_scratch(SCRATCH))
-        if size > self._scratch[index][1]:
-            self._scratch[index] = _scratch(size)
-        address, size, _ = self._scratch[index]
-        return address, size
-
-
-class Claim:
-    """What Core.claim gives."""
-
-    __slots__ = ("_core", "_first", "_functions")
-
-    def __init__(self, core: Core, functions: int) -> None:
-        self._core = core
-        self._functions = functions
-
-    def __enter__(self) -> int:
-        self._first = first = self._core._first_scratch
-        self._core._first_scratch = first + self._functions
-        return first
-
-    def __exit__(self, *_: object) -> None:
-        self._core._first_scratch = self._first
-
-
-def _scratch(size: int) -> tuple[int, int, object]:
-    """Address and size of new memory, and what keeps it alive."""
-    buffer = ctypes.create_string_buffer(size)
-    return ctypes.addressof(buffer), size, buffer
+    def scratch(self) -> Scratch:
+        """For a with statement: memory to work in, which nobody else has meanwhile."""
+        try:
+            return self._free_scratch.pop()
+        except IndexError:
+            return Scratch(self._free_scratch)
 
 
 _LONG_UNKNOWN, _LONG_SIZE, _LONG_TAG = range(3)

@@ -285,6 +285,8 @@ NO_CALLEE = 0xFFFFFFFF
 class Request(ctypes.Structure):
     """`struct request`. Its `kept` is what its pointers point to."""
 
+    __slots__ = ("kept",)
+
     kept: object
 
     _fields_ = (

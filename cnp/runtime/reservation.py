@@ -6,9 +6,7 @@ may call the code. A reservation is of a type that the collector does not know, 
 
 from __future__ import annotations
 
-import ctypes
-
-from cnp.spec import HEAD, make_type
+from cnp.spec import HEAD, TP_MEMBERS, make_type, members_of
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 _TP_DEALLOC = 52  # of CPython's stable ABI
 _reserved: dict[int, tuple[CodeMemory, Block]] = {}  # by address
 _type: Any = None
-_Fields = ctypes.c_uint64 * 2
 
 
 def reserve(core: Core, block: Block) -> Any:
@@ -29,11 +26,12 @@ def reserve(core: Core, block: Block) -> Any:
     global _type
     if _type is None:
         dealloc = core.routine("cnp_release" if HEAD == 16 else "cnp_release_free_threaded")
-        _type = make_type("cnp.runtime.reservation.Reservation", HEAD + 16, 0, object, {_TP_DEALLOC: dealloc})
-    reservation = object.__new__(_type)
-    fields = _Fields.from_address(id(reservation) + HEAD)
-    fields[0], fields[1] = core.host_address, block.executable_address
-    _reserved[block.executable_address] = (core.memory, block)
+        slots = {_TP_DEALLOC: dealloc, TP_MEMBERS: members_of("host", "address")}
+        _type = make_type("cnp.runtime.reservation.Reservation", HEAD + 16, 0, object, slots)
+    reservation = _type()
+    address = block.executable_address
+    _reserved[address] = (core.memory, block)
+    reservation.host, reservation.address = core.host_address, address
     return reservation
 
 
