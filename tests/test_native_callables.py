@@ -201,3 +201,11 @@ def test_each_of_mixed_parameters_arrives(types: list[Type]) -> None:
         h.call(d, cnp.extern(g.address, types, type), *h.params)
         h.ret(d)
         assert h.compile()(*values) == expected
+
+
+@pytest.mark.parametrize("option", ["nogil", "safepoints", "landing_pads"])
+@pytest.mark.parametrize("value", [None, "", "yes", [], 2])
+def test_options_are_true_or_false_as_python_has_it(option: str, value: Any) -> None:
+    f = Function("same", [i64], i64)
+    f.ret(f.params[0])
+    assert f.compile(**{option: value})(7) == 7

@@ -77,7 +77,8 @@ class Group:
         self._far_calls = far_calls
         self._for_linker = for_linker
         self._resolve = resolve
-        self._safepoints, self._trace, self._pins, self._landing_pads = safepoints, trace, pins, landing_pads
+        self._pins = pins
+        self._safepoints, self._trace, self._landing_pads = bool(safepoints), bool(trace), bool(landing_pads)
         self._functions = functions
         self._members: dict[int, int] = {}  # by id, once a call wants to know
         self._keeps: list[Any] = []

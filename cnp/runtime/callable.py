@@ -215,7 +215,7 @@ def make_callable(function: Described, code: Code, index: int, nogil: bool) -> N
     uses_floats = not _FLOATS.isdisjoint(types)
     uses_buffers = not _POINTERS.isdisjoint(types)
     signature = _pack(
-        core.host_address, code.entry(index), id(name), part.number, len(types), result, nogil, uses_floats,
+        core.host_address, code.entry(index), id(name), part.number, len(types), result, bool(nogil), uses_floats,
         uses_buffers, part.is_bare, HEAD != 16, types,
     )  # fmt: skip
     self: NativeFunction = object.__new__(_leaf())
