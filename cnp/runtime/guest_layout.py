@@ -287,8 +287,10 @@ class Entered(ctypes.Structure):
         ("n_labels", c_uint32),
         ("label", c_uint32),
         ("scratch", c_void_p),
+        ("scratch_size", c_uint64),
         ("made", c_void_p),
         ("places", c_void_p),
         ("n_made", c_uint64),
         ("n_ops", c_uint64),
+        ("scratch_used", c_uint64),
     )

@@ -627,12 +627,12 @@ struct entered {
     const u32 *words, *offsets; /* the latter of its ops, which come from guest bytecode; may be too few */
     u64 n_words, n_offsets;
     u32 n_labels, label;
-    char *scratch; /* aligned to 8: ENTERED_SCRATCH bytes */
+    char *scratch; /* aligned to 8 */
+    u64 scratch_size;
     /* results, in the scratch: what the other one has behind its loads, and the offsets of its ops */
     const u32 *made, *places;
-    u64 n_made, n_ops;
+    u64 n_made, n_ops, scratch_used;
 };
-#define ENTERED_SCRATCH(entered) ((entered)->n_labels * 12ull + (entered)->n_words * 9 + 16)
 
 enum walk_error {
     WALKED, GUEST_EMPTY, GUEST_TOO_LARGE, GUEST_TRUNCATED, GUEST_NO_SUCH_OPCODE, GUEST_TOO_MANY_PREFIXES, GUEST_TARGET_OUTSIDE,

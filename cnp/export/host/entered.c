@@ -2,6 +2,12 @@
 
 typedef int (*enter_routine)(const struct library *, struct entered *);
 
+/* For the core. */
+static struct entered ops_of(const cnp_function *f) {
+    return (struct entered){.words = f->words, .offsets = f->offsets, .n_words = f->n_words, .n_offsets = f->n_offsets,
+                            .n_labels = f->n_labels};
+}
+
 /* The buffer's address is register 0; the others come behind it. */
 static cnp_value moved(const cnp_function *made, cnp_value value) {
     return has_type(value, CNP_REGISTER) ? own_value(made, (size_t)index_of(value) + 1, value.kind) : value;
@@ -80,14 +86,20 @@ static int take_reached(cnp_function *made, const struct entered *entered) {
 
 /* 0 without memory, or with the function's error. */
 static int enter_locked(cnp_function *made, const cnp_function *f, cnp_label label, const cnp_value *live, size_t n) {
-    struct entered entered = {.words = f->words, .offsets = f->offsets, .n_words = f->n_words, .n_offsets = f->n_offsets,
-                              .n_labels = f->n_labels, .label = index_of(label.place)};
-    int is_own_label = label.place.kind == CNP_LABEL && is_own(f, label.place);
-    struct scratch *scratch = scratch_of(f->session, 0, ENTERED_SCRATCH(&entered));
-    if (!scratch)
-        return 0;
-    entered.scratch = scratch->start;
-    if (!is_own_label || !ROUTINE(f->session, enter_routine, cnp_enter)(&f->session->library, &entered)) {
+    struct entered entered = ops_of(f);
+    size_t size = FIRST_SCRATCH;
+    int error = label.place.kind == CNP_LABEL && is_own(f, label.place) ? NEED_SCRATCH : UNBOUND_LABEL;
+    while (error == NEED_SCRATCH) {
+        struct scratch *scratch = scratch_of(f->session, 0, size);
+        if (!scratch)
+            return 0;
+        entered.label = index_of(label.place);
+        entered.scratch = scratch->start;
+        entered.scratch_size = scratch->size;
+        error = ROUTINE(f->session, enter_routine, cnp_enter)(&f->session->library, &entered);
+        size = entered.scratch_used;
+    }
+    if (error) {
         fail(&made->error, CNP_ERROR_FUNCTION,
              "function '%s' cannot be entered there; accepted: a label of this function that has been placed", f->name);
         return 0;
