@@ -589,13 +589,15 @@ struct guest_exit {
 struct guest_exits {
     const struct guest_exit *exits;
     u64 n;
-    const struct guest_span *kinds; /* by exit of the table: which of the files it passes on */
-    const struct guest_span *files; /* registers, or as many as the stack is deep: ALL_OF_STACK */
+    const struct guest_span *kinds; /* by exit of the table: which of: */
+    const u32 *live;                /* numbers of files that are passed on */
+    const struct guest_span *files; /* registers of each */
     const u8 *types;
     u64 first; /* of the function's registers: which one files count from */
+    u32 stack; /* the file of which as much is passed on as it is deep; or a number that none has */
+    u32 zero;
     struct side_exit common;
 };
-enum { ALL_OF_STACK = 0xffffffff };
 
 /* One function of guest bytecode. */
 struct walk {
