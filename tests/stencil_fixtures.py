@@ -12,8 +12,8 @@ import pytest
 from cnp.build.clang import Clang, find_clang
 from cnp.build.compile import Compiler
 from cnp.build.extract import Code, Rules, extract
+from cnp.build.functions import PRELUDE
 from cnp.build.pipeline import Settings, Statistics, build_library
-from cnp.build.placements import PRELUDE
 from cnp.build.progress import Silent
 from cnp.errors import BuildError
 from cnp.stencil.sources import stencils_directory

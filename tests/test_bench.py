@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from cnp import Label, Register
-from cnp.bench import command, measure, programs, registry, runner
+from cnp.bench import callgrind, command, compile_time, many_loops, measure, programs, registry, runner
+from cnp.bench.counted import Kind
 from cnp.bench.figure import Figure, Mark, Recorder, Unavailable
 from cnp.bench.measure import Ratio
 from cnp.errors import InternalError
@@ -48,6 +49,29 @@ def test_programs_have_the_size_asked_for(shape: str) -> None:
     function = programs.SHAPES[shape](500)
     assert 0.95 * 500 <= len(function.ops) <= 1.05 * 500
     function.compile()
+
+
+@needs_library
+@pytest.mark.parametrize("exponent, mark", [(1.0, Mark.PASS), (1.05, Mark.PASS), (1.5, Mark.MISS), (2.0, Mark.MISS)])
+def test_work_that_grows_faster_than_loops_misses_its_target(
+    exponent: float, mark: Mark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(works: callgrind.Works, shapes: tuple[str, ...]) -> dict[tuple[str, Kind, int], float]:
+        return {(shape, kind, size): 9.0 * size**exponent for kind, size in works for shape in shapes}
+
+    monkeypatch.setattr(callgrind, "run", run)
+    recorder = Recorder("compile")
+    compile_time._many_loops(recorder)
+    assert [each.name for each in recorder.figures] == [f"compile.many_loops.{shape}" for shape in many_loops.SHAPES]
+    assert {each.mark for each in recorder.figures} == {mark}
+
+
+@needs_library
+@pytest.mark.parametrize("shape", many_loops.SHAPES)
+def test_functions_of_many_loops_compile(shape: str) -> None:
+    small, large = (many_loops.make(shape, n) for n in (compile_time.FEW, compile_time.MANY))
+    assert len(large.ops) / len(small.ops) == pytest.approx(4, rel=0.01)
+    large.compile()
 
 
 @needs_library

@@ -11,10 +11,12 @@ from packing import pack
 from random_programs import Generator
 
 from cnp import DataCell, Function, Label, UserError, i64
+from cnp.backends import native
 from cnp.bytecode.function import GuestFunction
 from cnp.ir.optable import Code
 from cnp.ir.packed import Packed, label_of, register_of
 from cnp.ir.text import print_function
+from cnp.runtime.scratch import SIZE
 
 
 def _packed(function: Function) -> GuestFunction:
@@ -107,6 +109,23 @@ def _without_register(exit: Any) -> Any:
 
 def _left(point: int, _: tuple[Any, ...]) -> int:
     return point
+
+
+def test_one_that_wants_more_scratch_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Than there is to begin with: no memory has grown before."""
+    core = native.core()
+    monkeypatch.setattr(core, "_free_scratch", [])
+    f = Function("f", [i64], i64)
+    top = f.label()
+    f.place(top)
+    for number in range(SIZE // 16):
+        f.i64_xor(f.params[0], f.params[0], number)
+    f.ret(f.params[0])
+    found, wanted = (
+        each.entered_at(label_of(each, 0), [register_of(each, 0)]) for each in (_packed(f), _with_tuples(_packed(f)))
+    )
+    assert [each.size > SIZE for each in core._free_scratch] == [True]
+    _compare(found, wanted)
 
 
 def test_words_that_make_no_ops() -> None:

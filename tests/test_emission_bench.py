@@ -20,7 +20,17 @@ import pytest
 from conftest import LIBRARY
 from shared_files import once
 
-from cnp.bench import caches, callgrind, census, counters, emission_counts, emission_cycles, emission_programs, fit
+from cnp.bench import (
+    caches,
+    callgrind,
+    census,
+    counted,
+    counters,
+    emission_counts,
+    emission_cycles,
+    emission_programs,
+    fit,
+)
 from cnp.bench.census import Census
 from cnp.bench.counted import Kind
 from cnp.bench.counters import Event
@@ -182,10 +192,10 @@ def _steps(work: Work) -> int:
 @needs_library
 @pytest.mark.skipif(shutil.which("valgrind") is None, reason="NOT TESTED: valgrind is not installed")
 def test_counts_are_exact() -> None:
-    shapes = ("face", "straight", "calls")
+    shapes = ("face", "straight", "calls", "nested")
     found = callgrind.run(((Kind.EMIT, 100),), shapes)
     for shape in shapes:
-        prepared = Prepared(emission_programs.make(shape, 100))
+        prepared = Prepared(counted.make(shape, 100))
         assert found[shape, Kind.EMIT, 100] == _steps(prepared.emission) - _steps(nothing()) + 1
         prepared.close()
 

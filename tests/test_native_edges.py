@@ -5,9 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from typing import Any
 
 import pytest
+from sized_threads import in_thread
 
 import cnp
 from cnp import Function, Trap, TrapKind, i64
@@ -80,18 +80,6 @@ def test_a_trap_of_an_inner_call_through_c_is_not_lost() -> None:
     assert (caught.value.kind, caught.value.function) == (TrapKind.INTEGER_DIVIDE_BY_ZERO, "inner")
 
 
-def in_thread(run: Any, stack: int) -> Any:
-    found: list[Any] = []
-    before = threading.stack_size(stack)
-    try:
-        thread = threading.Thread(target=lambda: found.append(run()))
-        thread.start()
-        thread.join()
-    finally:
-        threading.stack_size(before)
-    return found[0]
-
-
 def test_calls_on_a_thread_with_a_small_stack() -> None:
     f = Function("absolute", [i64], i64)
     d = f.reg(i64)
@@ -99,7 +87,7 @@ def test_calls_on_a_thread_with_a_small_stack() -> None:
     f.call(d, cnp.extern(ctypes.cast(libc.labs, ctypes.c_void_p).value or 0, [i64], i64), f.params[0])
     f.ret(d)
     made = f.compile()
-    assert in_thread(lambda: made(-5), 128 << 10) == 5
+    assert in_thread(128, lambda: made(-5)) == 5
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

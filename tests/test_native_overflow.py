@@ -6,13 +6,11 @@ import ctypes
 import subprocess
 import sys
 import textwrap
-import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from sized_threads import in_thread
 from trap_programs import caught, recursion, trapping
 
 import cnp
@@ -108,42 +106,18 @@ class TestStackOverflow:
     @pytest.mark.parametrize("kibibytes", [64, 128, 192, 256, 512, 1024, 8192])
     def test_in_threads_of_any_size(self, kibibytes: int) -> None:
         g = recursion().compile()
-        found: list[Any] = []
 
-        def run() -> None:
-            for _ in range(3):
-                try:
-                    g(10**9)
-                except Trap as trap:
-                    found.append(trap)
+        def run() -> tuple[list[Trap], bool]:
+            traps = [caught(lambda: g(10**9)) for _ in range(3)]
             try:  # a small one may have no room for any depth
-                found.append(g(10) == 55)
+                return traps, g(10) == 55
             except Trap:
-                found.append(True)
+                return traps, True
 
-        before = threading.stack_size(kibibytes << 10)
-        try:
-            thread = threading.Thread(target=run)
-            thread.start()
-            thread.join()
-        finally:
-            threading.stack_size(before)
-        assert [isinstance(each, Trap) for each in found] == [True, True, True, False]
-        for each in found[:3]:
+        traps, is_fine = in_thread(kibibytes, run)
+        for each in traps:
             self.check(each)
-        assert found[3] is True
-
-    def in_thread(self, kibibytes: int, run: Callable[[], Any]) -> Any:
-        """What run() gives in a thread with a stack of that size."""
-        found: list[Any] = []
-        before = threading.stack_size(kibibytes << 10)
-        try:
-            thread = threading.Thread(target=lambda: found.append(run()))
-            thread.start()
-            thread.join()
-        finally:
-            threading.stack_size(before)
-        return found[0]
+        assert is_fine
 
     @pytest.mark.parametrize("kibibytes", [64, 256, 8192])
     def test_without_frames(self, kibibytes: int) -> None:
@@ -154,7 +128,7 @@ class TestStackOverflow:
         f.ret(d)
         g = f.compile()
         assert g.frame_size == 0
-        self.check(self.in_thread(kibibytes, lambda: caught(lambda: g(1))))
+        self.check(in_thread(kibibytes, lambda: caught(lambda: g(1))))
 
     @pytest.mark.parametrize("kibibytes", [64, 256, 8192])
     @pytest.mark.parametrize("sizes", [(0, 1), (15, 16), (1, 300, 0), (200,), (40, 3, 9000)])
@@ -201,7 +175,7 @@ class TestStackOverflow:
         def expected(n: int) -> int:
             return 0 if n <= 0 else expected(n - 1) - n * sizes[(5 - n) % len(sizes)] ** 2
 
-        first, shallow, second = self.in_thread(kibibytes, run)
+        first, shallow, second = in_thread(kibibytes, run)
         self.check(first)
         self.check(second)
         assert shallow == expected(5)

@@ -10,8 +10,8 @@ import pytest
 
 from cnp.build.compile import strategies
 from cnp.build.elf import Function, Reference
+from cnp.build.functions import Immediate
 from cnp.build.immediates import LITERAL
-from cnp.build.placements import Immediate
 from cnp.build.sample import merge_samples, read_sample
 from cnp.stencil.library import Library
 from cnp.stencil.model import NO_RESULT, Form, Shape

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from functools import partial
 
 from cnp import Function
-from cnp.bench import callgrind, fit, programs
+from cnp.bench import callgrind, fit, many_loops, programs
+from cnp.bench.counted import Kind
 from cnp.bench.figure import Recorder
 from cnp.bench.harness import Prepared
 from cnp.bench.measure import interleaved, median, repeats_for
@@ -16,15 +17,19 @@ CORE_LIMIT = 60.0  # ns an op
 PYTHON_LIMIT = 0.25  # us an op
 TINY_LIMIT = 30.0  # us a function of three ops
 SLOPE_LIMIT = 1.1
+LOOPS_LIMIT = 1.1  # times the instructions an op where there are four times as many loops
 COUNTED = ("straight", "many_registers", "loops", "memory", "calls", "mix")
 SMALL, LARGE = 1_000, 100_000
+FEW, MANY = 500, 2_000  # loops
 GROWING = (100, 1_000, 10_000, 100_000, 1_000_000)
 
 
 def run(recorder: Recorder) -> None:
-    """ns an op in the core, us an op from Python, instructions, the exponent of growth."""
+    """ns an op in the core, us an op from Python, instructions, how they grow with loops, the exponent of growth."""
     with recorder.part("core_instructions_per_op", "python_instructions_per_op"):
         _count(recorder)
+    with recorder.part(*(f"many_loops.{shape}" for shape in many_loops.SHAPES)):
+        _many_loops(recorder)
     _core(recorder)
     _growth(recorder)
     _python(recorder)
@@ -46,6 +51,17 @@ def _count(recorder: Recorder) -> None:
         recorder.value(f"core_instructions_per_op.{shape}", counts[f"{shape}.compile"] / ops)
         if f"{shape}.python" in counts:
             recorder.value(f"python_instructions_per_op.{shape}", counts[f"{shape}.python"] / ops)
+
+
+def _many_loops(recorder: Recorder) -> None:
+    if recorder.quick:
+        recorder.left_out(*(f"many_loops.{shape}" for shape in many_loops.SHAPES))
+        return
+    counts = callgrind.run(tuple((Kind.COMPILE, n) for n in (FEW, MANY)), many_loops.SHAPES)
+    for shape in many_loops.SHAPES:
+        few, many = (counts[shape, Kind.COMPILE, n] / len(many_loops.make(shape, n).ops) for n in (FEW, MANY))
+        note = f"core instructions an op: {few:,.0f} with {FEW:,} loops or values, {many:,.0f} with {MANY:,}"
+        recorder.value(f"many_loops.{shape}", many / few, "x", at_most=LOOPS_LIMIT, note=note)
 
 
 def _core(recorder: Recorder) -> None:

@@ -6,9 +6,13 @@ import enum
 import json
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from cnp.bench import emission_programs, programs
+from cnp.bench import emission_programs, many_loops, programs
 from cnp.bench.harness import Prepared, Work, libc, nothing
+
+if TYPE_CHECKING:
+    from cnp import Function
 
 MARKER = "pthread_getconcurrency"
 """A function of the C library without parameters or state, that nothing else calls."""
@@ -34,6 +38,11 @@ def name(shape: str, size: int, kind: Kind) -> str:
     return f"{shape}.{size}.{kind.value}"
 
 
+def make(shape: str, size: int) -> Function:
+    """A function of one of the shapes that there are for emission, or of those of many loops."""
+    return many_loops.make(shape, size) if shape in many_loops.SHAPES else emission_programs.make(shape, size)
+
+
 def main(words: list[str]) -> None:
     """`counted KIND:SIZE,... SHAPE,...`: (name, calls) of every second dump of callgrind's, in order, as JSON.
 
@@ -42,7 +51,7 @@ def main(words: list[str]) -> None:
     rows = _count(ROUND, nothing())
     for kind, size in (each.split(":") for each in words[0].split(",")):
         for shape in words[1].split(","):
-            prepared = Prepared(emission_programs.make(shape, int(size)))
+            prepared = Prepared(make(shape, int(size)))
             rows += _COUNTS[Kind(kind)](name(shape, int(size), Kind(kind)), prepared)
             prepared.close()
     json.dump(rows, sys.stdout)

@@ -10,7 +10,8 @@ from pathlib import Path
 from cnp.build.clang import Clang
 from cnp.build.elf import Function, functions_of, read_object
 from cnp.build.extract import Code, Rules, extract
-from cnp.build.placements import PRELUDE, Group, Immediate, Key, Placement, Writer
+from cnp.build.functions import PRELUDE, Immediate, Writer
+from cnp.build.placements import Group, Key, Placement
 from cnp.build.sample import merge_samples, read_sample
 from cnp.errors import BuildError
 from cnp.stencil.model import Shape

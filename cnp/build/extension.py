@@ -12,8 +12,8 @@ from pathlib import Path
 
 from cnp.build.clang import Clang
 from cnp.build.compile import Compiler
+from cnp.build.functions import PRELUDE
 from cnp.build.ops import SourceOp, read_sources
-from cnp.build.placements import PRELUDE
 from cnp.errors import BuildError
 from cnp.stencil.model import Shape
 from cnp.target.record import Target, arguments

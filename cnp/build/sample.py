@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from cnp.build.elf import Function, Reference
+from cnp.build.functions import Immediate
 from cnp.build.immediates import LITERAL
-from cnp.build.placements import Immediate
 from cnp.target.immediate import encoded
 from cnp.target.patch import PatchKind
 from cnp.target.record import Target

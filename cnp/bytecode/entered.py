@@ -9,6 +9,7 @@ from cnp.backends import native
 from cnp.bytecode.exits import GuestExits
 from cnp.ir.osr import Reached, own_label, unplaced
 from cnp.ir.packed import Packed
+from cnp.runtime.core import NEED_SCRATCH
 from cnp.runtime.guest_layout import NO_OFFSET, Entered
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
@@ -39,11 +40,13 @@ class ReachedWords(Reached):
         entered = described(function)
         entered.label = index
         with core.scratch() as scratch:
-            size = 12 * entered.n_labels + 9 * entered.n_words + 16  # ENTERED_SCRATCH
-            if size > scratch.size:
-                scratch.grow(size)
-            entered.scratch = scratch.address
-            if not core.enter(ctypes.addressof(core.tables), ctypes.addressof(entered)):
+            while True:
+                entered.scratch, entered.scratch_size = scratch.address, scratch.size
+                error = core.enter(ctypes.addressof(core.tables), ctypes.addressof(entered))
+                if error != NEED_SCRATCH:
+                    break
+                scratch.grow(entered.scratch_used)
+            if error:
                 raise unplaced(function, label)
             self._words = scratch.copy(entered.made, entered.n_made * 4)
             self._places = scratch.copy(entered.places, entered.n_ops * 4)

@@ -27,7 +27,7 @@ class GuestExits(MutableMapping[int, SideExit]):
     one that files count from.
     """
 
-    __slots__ = ("_first_code", "_made", "_spans", "files", "first", "handler", "is_as_found", "kinds", "rows")
+    __slots__ = ("_first_code", "_made", "_spans", "first", "handler", "is_as_found", "passed_on", "rows", "stack")
 
     def __init__(
         self, rows: bytes, spans: Spans, handler: Callable[[int, tuple[Any, ...]], Any], first_code: int, first: int = 0
@@ -35,7 +35,7 @@ class GuestExits(MutableMapping[int, SideExit]):
         self.rows = rows
         self.handler = handler
         self.first = first
-        self.kinds, self.files = spans.exit_kinds, spans.exit_files
+        self.passed_on, self.stack = spans.passed_on, spans.stack
         self.is_as_found = True
         """Whether the rows say what all exits are: nobody has added one."""
         self._spans = spans
@@ -54,8 +54,7 @@ class GuestExits(MutableMapping[int, SideExit]):
             for row in (GuestExit * (len(self.rows) // _ROW)).from_buffer_copy(self.rows):
                 key = row.exit, row.depth
                 if key not in known:
-                    passed_on = self._spans.passed_on(*key)
-                    known[key] = tuple([register_coded(first + index) for index in passed_on])
+                    known[key] = tuple([register_coded(first + index) for index in self._spans.of_exit(*key)])
                 self._made[row.label] = SideExit(self.handler, row.offset, known[key])
         return self._made
 

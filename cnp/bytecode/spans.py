@@ -6,7 +6,7 @@ import ctypes
 
 from cnp.bytecode.operands import within
 from cnp.errors import UserError
-from cnp.runtime.guest_layout import ALL_OF_STACK, GuestSpan
+from cnp.runtime.guest_layout import GuestSpan
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Spans:
     UserError for a file that the table does not have, or a size out of range.
     """
 
-    __slots__ = ("_exit_files", "_exit_kinds", "address", "exit_files", "exit_kinds", "files", "room", "rows", "types")
+    __slots__ = ("_kinds", "_live", "address", "files", "passed_on", "room", "rows", "stack", "types")
 
     def __init__(self, encoder: Encoder, places: Sequence[Registers], sizes: Mapping[Registers, int]) -> None:
         for file in sizes:
@@ -41,27 +41,21 @@ class Spans:
         self.files = dict(zip(encoder.files, rows))
         self.room = sum(span.count for span, _ in zip(rows, places))
         """How many parameters there may be."""
-        passed_on = [
-            (self.files[file].first, ALL_OF_STACK if file is encoder.stack else self.files[file].count)
-            for exit in encoder.exits
-            for file in exit.files
-        ]
-        kinds, first = [], 0
+        kinds: list[GuestSpan] = []
+        live: list[int] = []
         for exit in encoder.exits:
-            kinds.append((first, len(exit.files)))
-            first += len(exit.files)
-        self._exit_files, self._exit_kinds = _rows(passed_on), _rows(kinds)
-        self.exit_files, self.exit_kinds = ctypes.addressof(self._exit_files), ctypes.addressof(self._exit_kinds)
-        """Addresses of what exits pass on, as GuestExits has it."""
+            kinds.append(GuestSpan(len(live), len(exit.files)))
+            live += map(encoder.files.index, exit.files)
+        self._kinds, self._live = (GuestSpan * len(kinds))(*kinds), (ctypes.c_uint32 * len(live))(*live)
+        self.passed_on = ctypes.addressof(self._kinds), ctypes.addressof(self._live), self.address
+        """By exits, as GuestExits has it: kinds, live, files."""
+        self.stack = len(encoder.files) - (encoder.stack is not None)
 
-    def passed_on(self, exit: int, depth: int) -> list[int]:
+    def of_exit(self, exit: int, depth: int) -> list[int]:
         """The registers that an exit of the table passes on with so much on the stack."""
-        kind = self._exit_kinds[exit]
+        kind = self._kinds[exit]
         found: list[int] = []
-        for file in self._exit_files[kind.first : kind.first + kind.count]:
-            found += range(file.first, file.first + (depth if file.count == ALL_OF_STACK else file.count))
+        for number in self._live[kind.first : kind.first + kind.count]:
+            file = self.rows[number]
+            found += range(file.first, file.first + (depth if number == self.stack else file.count))
         return found
-
-
-def _rows(spans: Sequence[tuple[int, int]]) -> Any:
-    return (GuestSpan * len(spans))(*(GuestSpan(*each) for each in spans))

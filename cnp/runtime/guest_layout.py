@@ -225,10 +225,6 @@ class GuestExit(ctypes.Structure):
     _fields_ = (("offset", c_uint32), ("label", c_uint32), ("exit", c_uint32), ("depth", c_uint32))
 
 
-ALL_OF_STACK = 0xFFFFFFFF
-"""In place of how many registers of a file an exit passes on: as many as there are on the stack."""
-
-
 class GuestExits(ctypes.Structure):
     """`struct guest_exits`: what the side exits of a function are made of."""
 
@@ -236,9 +232,12 @@ class GuestExits(ctypes.Structure):
         ("exits", c_char_p),
         ("n", c_uint64),
         ("kinds", c_void_p),
+        ("live", c_void_p),
         ("files", c_void_p),
         ("types", c_char_p),
         ("first", c_uint64),
+        ("stack", c_uint32),
+        ("zero", c_uint32),
         ("common", SideExit),
     )
 
@@ -287,8 +286,10 @@ class Entered(ctypes.Structure):
         ("n_labels", c_uint32),
         ("label", c_uint32),
         ("scratch", c_void_p),
+        ("scratch_size", c_uint64),
         ("made", c_void_p),
         ("places", c_void_p),
         ("n_made", c_uint64),
         ("n_ops", c_uint64),
+        ("scratch_used", c_uint64),
     )

@@ -144,7 +144,7 @@ class SideExits:
     def _describe_all(self, core: Core, types: bytes, common: SideExit, exits: Any) -> int:
         """The same by the core, from what a walk has found of bytecode: nothing is made of each in Python."""
         common.handler, common.name = id(exits.handler), id(self._name)
-        found = GuestExits(exits.rows, self.count, exits.kinds, exits.files, types, exits.first, common)
+        found = GuestExits(exits.rows, self.count, *exits.passed_on, types, exits.first, exits.stack, 0, common)
         source = ctypes.addressof(found)
         n_values = core.describe_exits(source, None, None)
         size = self.count * ctypes.sizeof(SideExit)

@@ -102,19 +102,22 @@ static void copy_reached(const struct reach *reach, struct entered *entered, cha
     entered->n_ops = n;
 }
 
-/* Returns whether the label is placed somewhere, without which there are no results. */
+/* 0; UNBOUND_LABEL if the label is placed nowhere; after NEED_SCRATCH bring scratch_used bytes and call again. */
 int cnp_enter(const struct library *library, struct entered *entered) {
     struct reach reach = {.library = library, .entered = entered, .place_of = (u64 *)entered->scratch};
     reach.queue = (u32 *)(reach.place_of + entered->n_labels);
     reach.state = (u8 *)(reach.queue + entered->n_labels);
-    u64 states = entered->n_words + (-entered->n_words & 3);
+    u64 states = entered->n_words + (-entered->n_words & 3), results = (entered->n_words + 2) * 2 * sizeof(u32);
+    entered->scratch_used = (u64)((char *)reach.state - entered->scratch) + states + results;
+    if (entered->scratch_size < entered->scratch_used)
+        return NEED_SCRATCH;
     memset(reach.state, 0, states);
     find_places(&reach);
     if (entered->label >= entered->n_labels || reach.place_of[entered->label] == NOWHERE)
-        return 0;
+        return UNBOUND_LABEL;
     follow_all(&reach, entered->label);
     copy_reached(&reach, entered, (char *)reach.state + states);
-    return 1;
+    return OK;
 }
 
 /* The label of the instruction at an offset, n_labels if it has none; later ones at the same offset are its own. */

@@ -1,10 +1,6 @@
 /* The exits that a walk has found -> the side exits of a function. */
 #include "layout.h"
 
-static u32 count_in(const struct guest_span *file, const struct guest_exit *exit) {
-    return file->count == ALL_OF_STACK ? exit->depth : file->count;
-}
-
 /* One shortly before that passes on the same registers; or itself. */
 static u64 twin_of(const struct guest_exits *all, u64 k) {
     enum { SHORTLY = 16 };
@@ -24,8 +20,8 @@ u64 cnp_describe_exits(const struct guest_exits *all, struct side_exit *rows, st
         const struct guest_span *kind = &all->kinds[exit->exit];
         u64 first = total, twin = twin_of(all, k);
         for (u32 i = 0; twin == k && i < kind->count; i++) {
-            const struct guest_span *file = &all->files[kind->first + i];
-            u32 count = count_in(file, exit), first_of_file = (u32)all->first + file->first;
+            u32 file = all->live[kind->first + i], first_of_file = (u32)all->first + all->files[file].first;
+            u32 count = file == all->stack ? exit->depth : all->files[file].count;
             for (u32 reg = first_of_file; rows && reg < first_of_file + count; reg++)
                 values[total + reg - first_of_file] = (struct side_exit_value){.reg = reg, .type = all->types[reg]};
             total += count;

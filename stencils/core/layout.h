@@ -589,13 +589,15 @@ struct guest_exit {
 struct guest_exits {
     const struct guest_exit *exits;
     u64 n;
-    const struct guest_span *kinds; /* by exit of the table: which of the files it passes on */
-    const struct guest_span *files; /* registers, or as many as the stack is deep: ALL_OF_STACK */
+    const struct guest_span *kinds; /* by exit of the table: which of: */
+    const u32 *live;                /* numbers of files that are passed on */
+    const struct guest_span *files; /* registers of each */
     const u8 *types;
     u64 first; /* of the function's registers: which one files count from */
+    u32 stack; /* the file of which as much is passed on as it is deep; or a number that none has */
+    u32 zero;
     struct side_exit common;
 };
-enum { ALL_OF_STACK = 0xffffffff };
 
 /* One function of guest bytecode. */
 struct walk {
@@ -627,12 +629,12 @@ struct entered {
     const u32 *words, *offsets; /* the latter of its ops, which come from guest bytecode; may be too few */
     u64 n_words, n_offsets;
     u32 n_labels, label;
-    char *scratch; /* aligned to 8: ENTERED_SCRATCH bytes */
+    char *scratch; /* aligned to 8 */
+    u64 scratch_size;
     /* results, in the scratch: what the other one has behind its loads, and the offsets of its ops */
     const u32 *made, *places;
-    u64 n_made, n_ops;
+    u64 n_made, n_ops, scratch_used;
 };
-#define ENTERED_SCRATCH(entered) ((entered)->n_labels * 12ull + (entered)->n_words * 9 + 16)
 
 enum walk_error {
     WALKED, GUEST_EMPTY, GUEST_TOO_LARGE, GUEST_TRUNCATED, GUEST_NO_SUCH_OPCODE, GUEST_TOO_MANY_PREFIXES, GUEST_TARGET_OUTSIDE,

@@ -25,6 +25,7 @@
     CHECK(exits) \
     CHECK(exits_of_types) \
     CHECK(exits_in_callees) \
+    CHECK(many_exits) \
     CHECK(entered_loops) \
     CHECK(entered_everywhere) \
     CHECK(cells) \

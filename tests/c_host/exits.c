@@ -225,6 +225,38 @@ void exits_in_callees(void) {
     cnp_close(session);
 }
 
+static int say_which(void *point, const cnp_any *values, size_t n, cnp_any *result) {
+    result->i64 = 1000 * *(int *)point + values[n - 1].i64;
+    return n > 2 || values[0].i64 != *(int *)point;
+}
+
+/* Each of them has values of its own, however many come after it. */
+void many_exits(void) {
+    enum { EXITS = 100 };
+    cnp_session *session = open_session();
+    cnp_function *f = cnp_new(session, "many", CNP_I64);
+    cnp_value n = cnp_parameter(f, CNP_I64), values[2] = {n}, found[3];
+    int points[EXITS];
+    cnp_code *code;
+    for (int k = 0; k < EXITS; k++) {
+        points[k] = k;
+        values[1] = cnp_const_i64(7 * k);
+        cnp_branch_i64_eq(f, n, cnp_const_i64(k), cnp_exit(f, say_which, &points[k], values, 1 + (size_t)k % 2));
+    }
+    cnp_ret(f, cnp_const_i64(-1));
+    for (size_t k = 0; k < EXITS; k++) {
+        CHECK(cnp_exit_values(f, k, found, 3) == 1 + k % 2 && found[0].bits == n.bits);
+        CHECK(k % 2 == 0 || found[1].bits == 7 * k);
+    }
+    code = compile_one(session, f);
+    for (int64_t k = 0; k < EXITS; k++) {
+        cnp_any argument = {.i64 = k}, result;
+        CHECK(cnp_call(code, 0, &argument, &result, NULL) == CNP_TRAP_NONE && result.i64 == 1000 * k + (k % 2 ? 7 * k : k));
+    }
+    cnp_free(code);
+    cnp_close(session);
+}
+
 /* ---- random programs: left in a round of their loop, and entered there again, they give what they give undisturbed ---- */
 
 static uint32_t seed;

@@ -2,12 +2,13 @@
 
 typedef int (*enter_routine)(const struct library *, struct entered *);
 
-/* The buffer's address is register 0; the others come behind it. */
-static cnp_value moved(const cnp_function *made, cnp_value value) {
-    return has_type(value, CNP_REGISTER) ? own_value(made, (size_t)index_of(value) + 1, value.kind) : value;
+/* For the core. */
+static struct entered ops_of(const cnp_function *f) {
+    return (struct entered){.words = f->words, .offsets = f->offsets, .n_words = f->n_words, .n_offsets = f->n_offsets,
+                            .n_labels = f->n_labels};
 }
 
-/* What the ops refer to. */
+/* What the ops refer to. The buffer's address is register 0; the others come behind it. */
 static int copy_tables(cnp_function *made, const cnp_function *f) {
     if (!make_room(&made->types, &made->types_capacity, f->n_registers + 1, 1) ||
         !make_room(&made->constants, &made->constants_capacity, f->n_constants, sizeof *f->constants))
@@ -25,13 +26,13 @@ static int copy_tables(cnp_function *made, const cnp_function *f) {
         made->callees[made->n_callees] = f->callees[k];
         made->targets[made->n_callees++] = f->targets[k];
     }
-    if (!add_exit_values(made, f->exit_values, f->n_exit_values))
+    if (!room_for_exits(made, f->n_exits, f->n_exit_values))
         return 0;
-    for (size_t k = 0; k < f->n_exits; k++)
-        if (!add_exit(made, f->exits[k]))
-            return 0;
+    copy_exits(f, made->exits, made->exit_values);
+    made->n_exits = f->n_exits;
+    made->n_exit_values = f->n_exit_values;
     for (size_t k = 0; k < made->n_exit_values; k++)
-        made->exit_values[k] = moved(made, made->exit_values[k]);
+        made->exit_values[k].reg += !made->exit_values[k].is_constant;
     for (size_t k = 0; k < f->n_assumptions; k++)
         if (!depend_on(made, f->assumptions[k]))
             return 0;
@@ -54,7 +55,7 @@ static int load_live(cnp_function *made, const cnp_function *f, const cnp_value 
         cnp_value operands[3];
         if (!is_live(made, f, live[k]))
             return 0;
-        operands[0] = moved(made, live[k]);
+        operands[0] = own_value(made, (size_t)index_of(live[k]) + 1, live[k].kind);
         operands[1] = own_value(made, 0, CNP_REGISTER + CNP_I64);
         operands[2] = cnp_offset((s32)(k * sizeof(cnp_any)));
         cnp_op(made, loads[live[k].kind - CNP_REGISTER], operands, 3);
@@ -80,14 +81,20 @@ static int take_reached(cnp_function *made, const struct entered *entered) {
 
 /* 0 without memory, or with the function's error. */
 static int enter_locked(cnp_function *made, const cnp_function *f, cnp_label label, const cnp_value *live, size_t n) {
-    struct entered entered = {.words = f->words, .offsets = f->offsets, .n_words = f->n_words, .n_offsets = f->n_offsets,
-                              .n_labels = f->n_labels, .label = index_of(label.place)};
-    int is_own_label = label.place.kind == CNP_LABEL && is_own(f, label.place);
-    struct scratch *scratch = scratch_of(f->session, 0, ENTERED_SCRATCH(&entered));
-    if (!scratch)
-        return 0;
-    entered.scratch = scratch->start;
-    if (!is_own_label || !ROUTINE(f->session, enter_routine, cnp_enter)(&f->session->library, &entered)) {
+    struct entered entered = ops_of(f);
+    size_t size = FIRST_SCRATCH;
+    int error = label.place.kind == CNP_LABEL && is_own(f, label.place) ? NEED_SCRATCH : UNBOUND_LABEL;
+    while (error == NEED_SCRATCH) {
+        struct scratch *scratch = scratch_of(f->session, 0, size);
+        if (!scratch)
+            return 0;
+        entered.label = index_of(label.place);
+        entered.scratch = scratch->start;
+        entered.scratch_size = scratch->size;
+        error = ROUTINE(f->session, enter_routine, cnp_enter)(&f->session->library, &entered);
+        size = entered.scratch_used;
+    }
+    if (error) {
         fail(&made->error, CNP_ERROR_FUNCTION,
              "function '%s' cannot be entered there; accepted: a label of this function that has been placed", f->name);
         return 0;

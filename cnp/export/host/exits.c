@@ -2,38 +2,58 @@
 
 enum { MOST_EXIT_VALUES = 1000 };
 
-/* A side exit of a function under construction. */
-struct exit {
-    cnp_exit_handler handler;
-    void *point; /* or, of one in bytecode, the handler's data */
-    u32 label;
-    u32 n_values;
-    u32 offset;         /* in the bytecode, or NO_GUEST_OFFSET */
-    size_t first_value; /* among those of the function; exits of bytecode share them */
-};
-
 static int is_passed_on(const cnp_function *f, cnp_value value) {
     return has_type(value, CNP_CONSTANT) || (has_type(value, CNP_REGISTER) && is_own(f, value));
 }
 
-/* Values for exits to pass on, which begin where the latest end. */
-static int add_exit_values(cnp_function *f, const cnp_value *values, size_t n) {
-    if (!allocated(f, make_room(&f->exit_values, &f->exit_values_capacity, f->n_exit_values + n, sizeof *f->exit_values)))
+/* A function's exits -> copies of them, or the same ones, that point to copies of their values. */
+static void copy_exits(const cnp_function *f, struct side_exit *exits, struct side_exit_value *values) {
+    for (size_t k = 0; k < f->n_exits; k++) {
+        exits[k] = f->exits[k];
+        exits[k].values = values + (f->exits[k].values - f->exit_values);
+    }
+    if (f->n_exit_values)
+        memcpy(values, f->exit_values, f->n_exit_values * sizeof *values);
+}
+
+/* For so many exits more, with so many values together; 0 without memory. */
+static int room_for_exits(cnp_function *f, size_t n, size_t n_values) {
+    struct side_exit_value *values = NULL;
+    size_t capacity = 0;
+    if (!allocated(f, make_room(&f->exits, &f->exits_capacity, f->n_exits + n, sizeof *f->exits)))
         return 0;
-    for (size_t k = 0; k < n; k++)
-        f->exit_values[f->n_exit_values++] = values[k];
+    if (!n || f->n_exit_values + n_values < f->exit_values_capacity)
+        return 1;
+    if (!allocated(f, make_room(&values, &capacity, 2 * f->n_exit_values + n_values + 1, sizeof *values)))
+        return 0;
+    copy_exits(f, f->exits, values); /* they point to their values */
+    free(f->exit_values);
+    f->exit_values = values;
+    f->exit_values_capacity = capacity;
     return 1;
 }
 
-static int add_exit(cnp_function *f, struct exit exit) {
-    if (!allocated(f, make_room(&f->exits, &f->exits_capacity, f->n_exits + 1, sizeof *f->exits)))
-        return 0;
-    f->exits[f->n_exits++] = exit;
-    return 1;
+/* What a function's exits have in common that have that handler. */
+static struct side_exit exit_to(const cnp_function *f, cnp_exit_handler handler, void *point) {
+    return (struct side_exit){.host = &f->session->host, .handler = (void *)(uintptr_t)handler, .point = point,
+                              .result_type = f->result, .offset = NO_GUEST_OFFSET};
+}
+
+static struct side_exit_value row_of_value(cnp_value value) {
+    int is_constant = has_type(value, CNP_CONSTANT);
+    return (struct side_exit_value){.constant = value.bits, .reg = is_constant ? 0 : index_of(value),
+                                    .type = (u8)(value.kind - (is_constant ? CNP_CONSTANT : CNP_REGISTER)),
+                                    .is_constant = (u8)is_constant};
+}
+
+static cnp_value value_of_row(const cnp_function *f, const struct side_exit_value *row) {
+    return row->is_constant ? cnp_make_value(row->constant, CNP_CONSTANT + (u32)row->type)
+                            : own_value(f, row->reg, CNP_REGISTER + (u32)row->type);
 }
 
 cnp_label cnp_exit(cnp_function *f, cnp_exit_handler handler, void *point, const cnp_value *values, size_t n) {
     cnp_label label = cnp_new_label(f);
+    struct side_exit exit;
     char text[80];
     if (f->error.kind)
         return label;
@@ -55,15 +75,22 @@ cnp_label cnp_exit(cnp_function *f, cnp_exit_handler handler, void *point, const
                  f->n_exits, k, text);
             return label;
         }
-    if (add_exit_values(f, values, n))
-        add_exit(f, (struct exit){handler, point, index_of(label.place), (u32)n, NO_GUEST_OFFSET, f->n_exit_values - n});
+    if (!room_for_exits(f, 1, n))
+        return label;
+    exit = exit_to(f, handler, point);
+    exit.label = index_of(label.place);
+    exit.values = f->exit_values + f->n_exit_values;
+    exit.n_values = (u32)n;
+    for (size_t k = 0; k < n; k++)
+        f->exit_values[f->n_exit_values++] = row_of_value(values[k]);
+    f->exits[f->n_exits++] = exit;
     return label;
 }
 
 size_t cnp_exit_values(const cnp_function *f, size_t k, cnp_value *values, size_t room) {
-    const struct exit *exit = k < f->n_exits ? &f->exits[k] : NULL;
+    const struct side_exit *exit = k < f->n_exits ? &f->exits[k] : NULL;
     for (size_t v = 0; exit && v < exit->n_values && v < room; v++)
-        values[v] = f->exit_values[exit->first_value + v];
+        values[v] = value_of_row(f, &exit->values[v]);
     return exit ? exit->n_values : 0;
 }
 
@@ -71,30 +98,18 @@ size_t cnp_exit_values(const cnp_function *f, size_t k, cnp_value *values, size_
 static int describe_exits(const cnp_function *f, struct part *part) {
     if (!f->n_exits)
         return 1;
-    part->exits = calloc(f->n_exits, sizeof *part->exits);
-    part->exit_values = calloc(f->n_exit_values + 1, sizeof *part->exit_values);
+    part->exits = malloc(f->n_exits * sizeof *part->exits);
+    part->exit_values = malloc((f->n_exit_values + 1) * sizeof *part->exit_values);
     part->points = calloc(f->n_exits, sizeof *part->points);
     if (!part->exits || !part->exit_values || !part->points)
         return 0;
     part->n_exits = (u32)f->n_exits;
-    for (size_t v = 0; v < f->n_exit_values; v++) {
-        cnp_value value = f->exit_values[v];
-        struct side_exit_value *to = &part->exit_values[v];
-        to->is_constant = has_type(value, CNP_CONSTANT);
-        to->type = (u8)(value.kind - (to->is_constant ? CNP_CONSTANT : CNP_REGISTER));
-        to->constant = value.bits;
-        to->reg = to->is_constant ? 0 : index_of(value);
-    }
-    for (size_t k = 0; k < f->n_exits; k++) {
-        const struct exit *exit = &f->exits[k];
-        part->exits[k] = (struct side_exit){.host = &f->session->host, .handler = (void *)(uintptr_t)exit->handler,
-                                            .point = exit->point, .values = part->exit_values + exit->first_value,
-                                            .n_values = exit->n_values, .label = exit->label, .result_type = f->result};
-        if (exit->offset != NO_GUEST_OFFSET) {
-            part->points[k] = (cnp_guest_point){exit->point, exit->offset};
+    copy_exits(f, part->exits, part->exit_values);
+    for (size_t k = 0; k < f->n_exits; k++)
+        if (f->exits[k].offset != NO_GUEST_OFFSET) {
+            part->points[k] = (cnp_guest_point){f->exits[k].point, f->exits[k].offset};
             part->exits[k].point = &part->points[k];
         }
-    }
     return 1;
 }
 

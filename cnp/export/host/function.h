@@ -14,8 +14,8 @@ struct cnp_function {
     u32 *offsets; /* in the guest's bytecode, of the ops that come from there */
     struct guest_span *files; /* which registers are those of a file of the guest's table */
     u32 n_files;
-    struct exit *exits;
-    cnp_value *exit_values; /* of all of them */
+    struct side_exit *exits;
+    struct side_exit_value *exit_values; /* of all of them; those of bytecode share some */
     const cnp_assumption **assumptions;
     size_t n_words, n_constants, n_registers, n_callees, n_offsets, n_exits, n_exit_values, n_assumptions;
     size_t offsets_capacity, words_capacity, constants_capacity, types_capacity, callees_capacity, targets_capacity;

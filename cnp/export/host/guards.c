@@ -1,5 +1,7 @@
 /* Guards in guest bytecode: cells for the walk to read, and what it has found of exits and cells -> the function's. */
 
+typedef u64 (*describe_routine)(const struct guest_exits *, struct side_exit *, struct side_exit_value *);
+
 static const cnp_guest_cell *cell_at(const cnp_guest *guest, size_t k) {
     return k < guest->n_cells ? &guest->cells[k] : &guest->named[k - guest->n_cells];
 }
@@ -47,51 +49,28 @@ static int take_cells(cnp_function *f, const cnp_guest *guest, const struct walk
     return 1;
 }
 
-/* Adds the registers that an exit passes on; 0 and an error if there are too many. */
-static int add_values_of(cnp_function *f, const cnp_bytecode *bytecode, const struct guest_exit *exit) {
-    const struct guest_span *files = &bytecode->exits[exit->exit];
-    cnp_value values[MOST_EXIT_VALUES];
-    size_t n = 0;
-    for (u32 k = 0; k < files->count; k++) {
-        u32 bank = bytecode->live[files->first + k], first = f->files[bank].first;
-        int is_stack = bytecode->table.has_stack && bank == bytecode->table.n_banks - 1;
-        u32 count = is_stack ? exit->depth : f->files[bank].count;
-        for (u32 r = first; r < first + count; r++, n++)
-            if (n < MOST_EXIT_VALUES)
-                values[n] = own_value(f, r, CNP_REGISTER + (u32)f->types[r]);
-    }
-    if (n > MOST_EXIT_VALUES) {
-        fail(&f->error, CNP_ERROR_FUNCTION, "function '%s', bytecode offset %u: its exit has %zu values; accepted: up to %d", f->name,
-             (unsigned)exit->offset, n, MOST_EXIT_VALUES);
+/* 0 without memory, or with an error. */
+static int take_exits(cnp_function *f, const cnp_bytecode *bytecode, const cnp_guest *guest, const struct walk *walk) {
+    describe_routine describe = ROUTINE(f->session, describe_routine, cnp_describe_exits);
+    struct guest_exits found = {.exits = walk->exits, .n = walk->n_exits, .kinds = bytecode->exits, .live = bytecode->live,
+                                .files = f->files, .types = f->types, .stack = f->n_files - bytecode->table.has_stack,
+                                .common = exit_to(f, guest->handler, guest->data)};
+    size_t n_values = describe(&found, NULL, NULL);
+    if (walk->n_exits && !guest->handler) {
+        fail(&f->error, CNP_ERROR_FUNCTION, "function '%s', bytecode offset %u: it has an exit; accepted: with a handler", f->name,
+             (unsigned)walk->exits->offset);
         return 0;
     }
-    return add_exit_values(f, values, n);
-}
-
-/* 0 without memory, or with an error. Exits that pass on the same registers share them if they are near. */
-static int take_exits(cnp_function *f, const cnp_bytecode *bytecode, const cnp_guest *guest, const struct walk *walk) {
-    enum { NEAR = 16 };
-    size_t before = f->n_exits;
-    for (u32 k = 0; k < walk->n_exits; k++) {
-        const struct guest_exit *found = &walk->exits[k];
-        u32 back = 1;
-        struct exit exit = {guest->handler, guest->data, found->label, 0, found->offset, f->n_exit_values};
-        if (!guest->handler) {
-            fail(&f->error, CNP_ERROR_FUNCTION, "function '%s', bytecode offset %u: it has an exit; accepted: with a handler",
-                 f->name, (unsigned)found->offset);
+    if (!room_for_exits(f, found.n, n_values))
+        return 0;
+    describe(&found, f->exits, f->exit_values);
+    f->n_exits = found.n;
+    f->n_exit_values = n_values;
+    for (size_t k = 0; k < f->n_exits; k++)
+        if (f->exits[k].n_values > MOST_EXIT_VALUES) {
+            fail(&f->error, CNP_ERROR_FUNCTION, "function '%s', bytecode offset %u: its exit has %u values; accepted: up to %d",
+                 f->name, (unsigned)f->exits[k].offset, (unsigned)f->exits[k].n_values, MOST_EXIT_VALUES);
             return 0;
         }
-        while (back <= k && back <= NEAR && (found[-(s64)back].exit != found->exit || found[-(s64)back].depth != found->depth))
-            back++;
-        if (back <= k && back <= NEAR) {
-            exit.first_value = f->exits[before + k - back].first_value;
-            exit.n_values = f->exits[before + k - back].n_values;
-        } else if (!add_values_of(f, bytecode, found))
-            return 0;
-        else
-            exit.n_values = (u32)(f->n_exit_values - exit.first_value);
-        if (!add_exit(f, exit))
-            return 0;
-    }
     return 1;
 }

@@ -21,9 +21,9 @@ static u32 register_of_exits(const cnp_function *f, const u32 *words, u32 number
     for (u32 k = 0; k < *words >> 16; k++)
         for (size_t e = 0; role_of(*words & 0xffff, k) == LABEL_ROLE && e < f->n_exits; e++)
             for (u32 v = 0; f->exits[e].label == words[1 + k] && v < f->exits[e].n_values; v++) {
-                cnp_value value = f->exit_values[f->exits[e].first_value + v];
-                if (has_type(value, CNP_REGISTER) && !number--)
-                    return index_of(value);
+                const struct side_exit_value *value = &f->exits[e].values[v];
+                if (!value->is_constant && !number--)
+                    return value->reg;
             }
     return 0;
 }

@@ -1,6 +1,7 @@
 /* Guest bytecode -> a function's ops, by the core, which walks it with a table that cnp export-c has put here. */
 
 typedef int (*walk_routine)(const struct guest_table *, struct walk *);
+typedef u32 (*label_routine)(const struct entered *, u32 offset);
 
 /* What is wrong with the bytecode. */
 static void stray(cnp_function *f, const struct walk *walk) {
@@ -168,14 +169,9 @@ int64_t cnp_bytecode_offset(const cnp_function *f, uint32_t op) {
 }
 
 cnp_label cnp_label_at(const cnp_function *f, uint64_t offset) {
-    cnp_label label = {cnp_none()};
-    const u32 *words = f->words;
-    u32 op = 0;
-    for (; op < f->n_offsets && f->offsets[op] != offset; op++) /* what comes later may be labels of its own */
-        words += (*words >> 16) + 1;
-    if (op < f->n_offsets && *words == PACKED_HEAD(IR_PLACE, 1))
-        label.place = own_value(f, words[1], CNP_LABEL);
-    return label;
+    struct entered ops = ops_of(f);
+    u32 label = offset < NO_GUEST_OFFSET ? ROUTINE(f->session, label_routine, cnp_label_of)(&ops, (u32)offset) : f->n_labels;
+    return (cnp_label){label < f->n_labels ? own_value(f, label, CNP_LABEL) : cnp_none()};
 }
 
 size_t cnp_registers(const cnp_function *f, uint32_t file, cnp_value *values, size_t room) {
