@@ -40,6 +40,11 @@ class Type(enum.IntEnum):
         self.register_type = self
         self.code = code
 
+    def __setattr__(self, name: str, value: object) -> None:
+        if "code" in self.__dict__ and not name.startswith("_"):  # __init__ sets it last
+            raise AttributeError(f"{self}.{name} is as it is")
+        super().__setattr__(name, value)
+
     def __repr__(self) -> str:
         return self.name
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import ctypes
 import gc
+import inspect
 import pickle
 import sys
 import threading
@@ -18,6 +19,7 @@ from native_arguments import identity
 
 import cnp
 from cnp import Function, f32, f64, i32, i64, ptr
+from cnp.runtime import reservation
 from cnp.runtime.callable import NativeFunction
 
 
@@ -220,3 +222,41 @@ def test_the_upper_half_of_an_i32_from_c_is_dropped(bits: int) -> None:
     f.f64_add(real, real, x)
     f.ret(real)
     assert f.compile()(bits + 21) == 7021.0
+
+
+@pytest.mark.parametrize("moment", ["_type()", "_reserved[address]", "reservation.address"])
+def test_an_interrupt_while_code_gets_its_memory(moment: str) -> None:
+    """An exception of a signal handler may come behind any of these lines."""
+    f = Function("same", [i64], i64)
+    f.ret(f.params[0])
+    f.compile()
+    lines, first = inspect.getsourcelines(reservation.reserve)
+    number = first + next(k for k, line in enumerate(lines) if moment in line)
+    raised = 0
+
+    def watch(frame: Any, event: str, _: Any) -> Any:
+        nonlocal raised
+        if event == "call":
+            return watch if frame.f_code is reservation.reserve.__code__ else None
+        if frame.f_lineno > number and not raised:
+            raised += 1
+            raise KeyboardInterrupt
+        return watch
+
+    before = sys.gettrace()
+    sys.settrace(watch)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            f.compile()
+    finally:
+        sys.settrace(before)
+    assert raised and f.compile()(7) == 7
+
+
+def test_what_a_function_takes_and_gives_cannot_be_changed() -> None:
+    f = Function("same", [i64], i64)
+    for name, value in (("parameter_types", (i64,) * 300), ("result", "i64")):
+        with pytest.raises(AttributeError):
+            setattr(f, name, value)
+    with pytest.raises(AttributeError, match=r"^i64\.bits is as it is$"):
+        i64.bits = 5

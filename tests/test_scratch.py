@@ -17,7 +17,7 @@ from cnp.runtime.scratch import SIZE, Scratch
 
 def test_what_is_given_back_is_taken_again() -> None:
     free: list[Scratch] = []
-    with Scratch(free) as first:
+    with Scratch(free, []) as first:
         assert not free and first.size == SIZE
     assert free == [first]
 
@@ -25,8 +25,7 @@ def test_what_is_given_back_is_taken_again() -> None:
 def test_one_amid_another_is_another() -> None:
     core = native.core()
     with core.scratch() as outer, core.scratch() as inner:
-        memories = [outer, inner, outer.number(2), inner.number(1)]
-        assert outer.number(0) is outer and outer.number(2) is memories[2]
+        memories = [outer, inner, outer.another(SIZE), outer.another(SIZE), inner.another(SIZE)]
         starts = sorted(each.address for each in memories)
         assert all(end - start >= SIZE for start, end in pairwise(starts))
     with pytest.raises(ZeroDivisionError), core.scratch() as again:
@@ -36,8 +35,19 @@ def test_one_amid_another_is_another() -> None:
         assert last is again
 
 
+def test_more_of_them_are_used_again_by_others_and_few_are_kept() -> None:
+    free: list[Scratch] = []
+    spare: list[Scratch] = []
+    with Scratch(free, spare) as one:
+        taken = [one.another(1024) for _ in range(100)]
+    assert 0 < len(spare) < 50 and set(spare) <= set(taken)
+    with Scratch(free, spare) as other:
+        larger = other.another(2 * SIZE)
+        assert larger in taken and larger.size == 2 * SIZE
+
+
 def test_it_grows_and_is_copied_from() -> None:
-    with Scratch([]) as scratch:
+    with Scratch([], []) as scratch:
         scratch.grow(2 * SIZE)
         ctypes.memset(scratch.address + SIZE, 7, 3)
         assert scratch.size == 2 * SIZE

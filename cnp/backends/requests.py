@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 
 _pack_into = packer(Request, "ops", "pins").pack_into
+_LEAST_SCRATCH, _SCRATCH_AN_OP = 16 << 10, 512
 _SLACK = 16  # what is copied in chunks of so many bytes may reach
 
 
@@ -127,13 +128,15 @@ class Group:
 
     def _lay_out(self, scratch: Scratch) -> tuple[list[Part], list[tuple[Request, Any]], int, int]:
         """Compile everything; the parts get their offsets. Returns how large it is altogether, and its alignment."""
-        parts, requests = [], []
+        parts, requests, mine = [], [], scratch
         size = alignment = 0
         for index, function in enumerate(self._functions):
             part = Part(function)
             if self._for_linker:
                 part.number = index + 1
-            requests.append(self._prepare(index, part, scratch.number(index)))
+            if index:
+                mine = scratch.another(_enough_for(function))
+            requests.append(self._prepare(index, part, mine))
             part.offset = (size + part.alignment - 1) & -part.alignment
             size = part.offset + part.code_size
             if part.alignment > alignment:
@@ -154,7 +157,7 @@ class Group:
     def _prepare(self, index: int, part: Part, scratch: Scratch) -> tuple[Request, Any]:
         """Everything but the copying. The request's scratch holds the result until it is emitted."""
         function: Function = part.function
-        callees, pins, result = None, None, function.result
+        callees, pins, result = None, None, function._result
         exits = n_exits = leave = 0
         # Copies, because the __index__ of a constant, or another thread in its middle, may go on with the function.
         types, packed = bytearray(function._types), function._packed
@@ -164,7 +167,7 @@ class Group:
         else:
             words, constants = packed.words, packed.constants
         if self._pins is not None and index == 0:
-            pins = self._pins.ljust(len(types), b"\xff")
+            pins = bytes(self._pins).ljust(len(types), b"\xff")
         if function._exits:
             if self._for_linker:
                 self._refuse_python(function, "side exits, which lead")
@@ -180,7 +183,7 @@ class Group:
                 0 if ops is None else id(ops), id(types), id(words) + BYTES_HEAD, len(words) // 4,
                 id(constants) + BYTES_HEAD, 0, len(constants) // 8, n_exits,
                 ctypes.addressof(callees) if callees else 0, scratch.address, scratch.size,
-                function._serial, part.number, len(types), len(function.parameter_types), function._label_count,
+                function._serial, part.number, len(types), len(function._parameter_types), function._label_count,
                 len(callees) if callees else 0, NO_TYPE if result is None else result,
                 self._safepoints, self._trace, False, self._landing_pads, self._far_calls,
                 exits, leave, 0 if pins is None else id(pins) + BYTES_HEAD,
@@ -273,3 +276,10 @@ class Group:
         if callee.address is None:
             raise Unsupported(f"function {function.name!r}: {unlinked(callee)}")
         return CALLEE_C, callee.address
+
+
+def _enough_for(function: Function) -> int:
+    """Bytes of scratch memory that most functions of so many ops do with."""
+    packed = function._packed
+    ops = len(function._ops) if packed is None else len(packed.words) // 8
+    return _LEAST_SCRATCH + ops * _SCRATCH_AN_OP

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cnp import Function, Label, Register, i64
+from cnp import Function, Label, Register, i32, i64
 
 
 def _overlapping(f: Function, n: int) -> None:
@@ -62,18 +62,39 @@ def _copies(f: Function, n: int) -> None:
     f.branch_i64_nez(a, head)
 
 
+def _states(f: Function, n: int) -> None:
+    """An interpreter's loop with its table at the end: ways back to all states, which read and set what was set first."""
+    (a, b), states, again, state = f.params, [f.label() for _ in range(n)], f.label(), f.reg(i32)
+    set_first = [f.reg(i64) for _ in range(8)]
+    for number, each in enumerate(set_first):
+        f.i64_add(each, a, number)
+    f.i32_wrap_i64(state, b)
+    f.jump(again)
+    for number, each in enumerate(states):
+        f.place(each)
+        f.i64_add(set_first[number % 8], set_first[(number + 1) % 8], set_first[(number + 2) % 8])
+        f.i32_add(state, state, 1)
+        f.jump(again)
+    f.place(again)
+    done = f.label()
+    f.branch_table(state, states, done)
+    f.place(done)
+    f.i64_xor(a, set_first[0], set_first[1])
+
+
 _BODIES: dict[str, Callable[[Function, int], None]] = {
     "overlapping": _overlapping,
     "nested": _nested,
     "continues": _continues,
     "far_uses": _far_uses,
     "copies": _copies,
+    "states": _states,
 }
 SHAPES = tuple(_BODIES)
 
 
 def make(shape: str, n: int) -> Function:
-    """A function of that shape with n loops, values, or copies: two to four ops for each."""
+    """A function of that shape with n loops, values, or copies: two to five ops for each."""
     f = Function(shape, params=[i64, i64], result=i64)
     _BODIES[shape](f, n)
     f.ret(f.params[0])

@@ -247,14 +247,14 @@ class Function(OpMethods):
         "_live",
         "_ops",
         "_packed",
+        "_parameter_types",
         "_register_names",
+        "_result",
         "_serial",
         "_taken_names",
         "_types",
         "name",
-        "parameter_types",
         "params",
-        "result",
     )
 
     def __init__(self, name: str, params: Iterable[ParameterType] = (), result: Type | None = None) -> None:
@@ -270,8 +270,8 @@ class Function(OpMethods):
         if not isinstance(name, str):
             raise UserError(f"{name!r} cannot name a function; accepted: a str")
         self.name = name
-        self.parameter_types = types = tuple(params)
-        self.result = result_type(name, result)
+        self._parameter_types = types = tuple(params)
+        self._result = result_type(name, result)
         if len(types) > MAXIMUM_PARAMETERS:
             raise UserError(f"function {name!r}: {len(types)} parameters; accepted: up to {MAXIMUM_PARAMETERS}")
         self._serial = serial = 1 + next(_serials) % (_SERIALS - 1)
@@ -291,9 +291,19 @@ class Function(OpMethods):
 
     def _parameters(self) -> tuple[Register, ...]:
         first, made = self._first_code, []
-        for code in range(first, first + len(self.parameter_types)):
+        for code in range(first, first + len(self._parameter_types)):
             made.append(register_coded(code))  # a comprehension is a call
         return tuple(made)
+
+    @property
+    def parameter_types(self) -> tuple[ParameterType, ...]:
+        """One for each of `params`."""
+        return self._parameter_types
+
+    @property
+    def result(self) -> Type | None:
+        """The type of what `ret` returns; None for nothing."""
+        return self._result
 
     _own_ops: OpTable | None = None
     """Set by the classes of extension libraries."""

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
         """What the run time must know of a function."""
 
         name: str
-        result: Type | None
+
+        @property
+        def result(self) -> Type | None: ...
 
         @property
         def parameter_types(self) -> Sequence[ParameterType]: ...

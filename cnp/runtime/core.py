@@ -88,6 +88,7 @@ class Core:
         self._library_address = ctypes.addressof(self.tables)
         self.lock = threading.RLock()
         self._free_scratch: list[Scratch] = []
+        self._spare_scratch: list[Scratch] = []
         os.register_at_fork(after_in_child=self._after_fork)
 
     def routine(self, name: str) -> int:
@@ -203,7 +204,7 @@ class Core:
         try:
             return self._free_scratch.pop()
         except IndexError:
-            return Scratch(self._free_scratch)
+            return Scratch(self._free_scratch, self._spare_scratch)
 
 
 _LONG_UNKNOWN, _LONG_SIZE, _LONG_TAG = range(3)

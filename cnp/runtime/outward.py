@@ -42,7 +42,9 @@ if TYPE_CHECKING:
         """The same of a function that has some."""
 
         name: str
-        result: Type | None
+
+        @property
+        def result(self) -> Type | None: ...
 
         @property
         def exits(self) -> Mapping[int, Left]: ...

@@ -26,12 +26,12 @@ def reserve(core: Core, block: Block) -> Any:
     global _type
     if _type is None:
         dealloc = core.routine("cnp_release" if HEAD == 16 else "cnp_release_free_threaded")
-        slots = {_TP_DEALLOC: dealloc, TP_MEMBERS: members_of("host", "address")}
-        _type = make_type("cnp.runtime.reservation.Reservation", HEAD + 16, 0, object, slots)
+        slots = {_TP_DEALLOC: dealloc, TP_MEMBERS: members_of("address")}
+        _type = make_type("cnp.runtime.reservation.Reservation", HEAD + 8, 0, object, slots)
     reservation = _type()
     address = block.executable_address
     _reserved[address] = (core.memory, block)
-    reservation.host, reservation.address = core.host_address, address
+    reservation.address = address
     return reservation
 
 

@@ -1,8 +1,8 @@
 /* Blocks -> one interval a register: from where its value is first made or needed to where it is last needed.
  * Each register is followed backwards from the blocks that need it to those that define it (after Boissinot et al.,
  * 2008), so that the work is the size of the answer, not registers times blocks. Most need not be: a register that is
- * first defined in a block through which every way to later ones leads is defined in all of them, and until control
- * comes back to one of them its interval ends with its last use. */
+ * first defined in a block through which every way to later ones leads is defined in all of them. Its interval ends
+ * with its last use, or with a loop that needs it and begins behind the definition. */
 #include "compile.h"
 
 /* Blocks that define a register, or need it from their predecessors: linked lists in one array. */
@@ -14,6 +14,7 @@ struct mention {
 struct mentioned {
     u32 needs, defines; /* index + 1 of the first mention */
     u32 first_in;       /* the block of the first definition, if it is sure */
+    u32 unsure_until;   /* nothing is said about blocks in front of this one: the loop around them defines the register, too */
     s32 covered;        /* until the end of a loop at this position, or 0 */
 };
 /* A list of values of side exits: where the latest of them is. As long as all of its registers are sure to be there, that is
@@ -64,8 +65,10 @@ static int cover_loops(struct mentions *m, s32 reg, u32 block, int is_side_exit)
     for (u32 head = c->blocks[block].loop_head ? block + 1 : c->blocks[block].loop; head > of->first_in + 1; head = c->blocks[head - 1].loop)
         outermost = head;
     if (outermost) {
-        if (interval->defined_in >= outermost && !is_side_exit)
+        if (interval->defined_in >= outermost && !is_side_exit) {
+            of->unsure_until = (u32)c->blocks[outermost - 1].loop_end;
             return 0;
+        }
         last = (u32)c->blocks[outermost - 1].loop_end - 1;
         of->covered = position_of(c->blocks[last].end - 1) + 1;
     }
@@ -75,7 +78,7 @@ static int cover_loops(struct mentions *m, s32 reg, u32 block, int is_side_exit)
 
 static __attribute__((noinline)) int need(struct mentions *m, s32 reg, u32 block, int is_side_exit) {
     struct mentioned *of = &m->by_register[reg];
-    if (m->c->intervals[reg].sure_until && cover_loops(m, reg, block, is_side_exit))
+    if (m->c->intervals[reg].sure_until && (block >= of->unsure_until || is_side_exit) && cover_loops(m, reg, block, is_side_exit))
         return 1;
     m->are_needed = 1;
     return of->needs && m->all[of->needs - 1].block == block ? 1 : mention(m, &of->needs, block);
@@ -299,6 +302,8 @@ static int find_intervals(struct compilation *c) {
         }
         fill(visited, 0, c->n_blocks * sizeof *visited);
     }
+    if (!c->calls_code)
+        c->predecessors = 0; /* they were found here */
     c->next = temporary;
     return lowest == ~0u ? 1 : fail(c, USE_BEFORE_DEFINITION, lowest, lowest_operand);
 }

@@ -254,21 +254,24 @@ int cnp_poll_python(struct context *context) {
     return raised;
 }
 
-/* tp_dealloc of a reservation: a host and the address of a block behind the object's head. The garbage collector does
- * not look at these objects, so that a block goes when whatever refers to it has gone, and not before the finalizers of
- * a cycle that it hangs on: these may still run the code. */
+/* tp_dealloc of a reservation: the address of a block behind the object's head, or 0 if none was put there. The garbage
+ * collector does not look at these objects, so that a block goes when whatever refers to it has gone, and not before the
+ * finalizers of a cycle that it hangs on: these may still run the code. */
 static inline void release(object *self, s64 head) {
-    const struct python *python = &(*(const struct host **)((char *)self + head))->python;
+    const struct python *python = &((const struct host *)cnp_own_host)->python;
     object *type, *value, *traceback, *its_type = *(object **)((char *)self + head - 8);
-    python->PyErr_Fetch(&type, &value, &traceback);
-    object *address = python->PyLong_FromUnsignedLongLong(*(u64 *)((char *)self + head + 8));
-    if (!address)
-        python->PyErr_WriteUnraisable(python->release);
-    else {
-        ask_aside(python, python->release, address);
-        python->Py_DecRef(address);
+    u64 block = *(u64 *)((char *)self + head);
+    if (block) {
+        python->PyErr_Fetch(&type, &value, &traceback);
+        object *address = python->PyLong_FromUnsignedLongLong(block);
+        if (!address)
+            python->PyErr_WriteUnraisable(python->release);
+        else {
+            ask_aside(python, python->release, address);
+            python->Py_DecRef(address);
+        }
+        python->PyErr_Restore(type, value, traceback);
     }
-    python->PyErr_Restore(type, value, traceback);
     python->PyObject_Free(self);
     python->Py_DecRef(its_type);
 }
