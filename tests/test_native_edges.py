@@ -10,7 +10,7 @@ import pytest
 from sized_threads import in_thread
 
 import cnp
-from cnp import Function, Trap, TrapKind, i64
+from cnp import Function, Trap, TrapKind, i32, i64
 
 
 def counting(limit: int) -> Function:
@@ -109,3 +109,21 @@ def test_a_child_compiles_although_another_thread_was_compiling() -> None:
     finally:
         done.set()
         thread.join()
+
+
+def test_what_lies_between_code_and_its_tables_is_the_same_wherever_it_is() -> None:
+    for adds in range(8):  # so that some gap is there
+        f = Function("choose", [i32, i64], i64)
+        index, value = f.params
+        labels = [f.label() for _ in range(3)]
+        f.branch_table(index, labels, labels[0])
+        for number, each in enumerate(labels):
+            f.place(each)
+            for _ in range(adds):
+                f.i64_xor(value, value, number + 1)
+            f.ret(value)
+        kept = [f.compile() for _ in range(3)]
+        codes = {each.code for each in kept}
+        del kept[:]  # what is compiled next comes where something else was
+        codes |= {f.compile().code for _ in range(3)}
+        assert len(codes) == 1

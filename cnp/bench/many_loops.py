@@ -63,7 +63,7 @@ def _copies(f: Function, n: int) -> None:
 
 
 def _states(f: Function, n: int) -> None:
-    """An interpreter's loop with its table at the end: ways back to all states, which read and set what was set first."""
+    """An interpreter's loop with its table at the end: all states are led back to, and set what was set in front."""
     (a, b), states, again, state = f.params, [f.label() for _ in range(n)], f.label(), f.reg(i32)
     set_first = [f.reg(i64) for _ in range(8)]
     for number, each in enumerate(set_first):

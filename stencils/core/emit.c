@@ -40,6 +40,7 @@ static void emit_items(const struct chunk *chunks, const struct item *items, u32
 /* Behind the code: the pool, then jump tables, whose rows are distances from the table to blocks. */
 static void fill_tables(const struct compilation *c, char *writable) {
     u32 rows = c->table_offset;
+    fill(writable + c->code_end, 0, rows - c->code_end);
     for (u32 k = 0; k < c->n_pool; k++, rows += 8)
         *(u64 __attribute__((may_alias)) *)(writable + rows) = c->pool[k];
     for (u32 k = 0; k < c->n_externals; k++) {
