@@ -17,7 +17,7 @@ from cnp.build.rows import register_rows
 from cnp.build.table import BuildOp, form_size
 from cnp.errors import BuildError
 from cnp.stencil.layout import SymbolKind
-from cnp.stencil.model import CHUNK_SIZE, Form, OpFlag, Value
+from cnp.stencil.model import CHUNK_SIZE, WORD, Form, OpFlag, Value
 from cnp.stencil.records import Chunk, Family, Hole, Indexed, Stencil
 from cnp.stencil.writer import Contents
 from cnp.target.patch import PatchKind
@@ -31,8 +31,9 @@ _MOST_CHUNKS, _MOST_HOLES, _MOST_SIZE = 255, 63, 511
 class StencilTable:
     """Stencils by index, each kept once; index 0 stands for an absent one."""
 
-    def __init__(self, blob: Blob, kinds: Sequence[PatchKind]) -> None:
+    def __init__(self, blob: Blob, kinds: Sequence[PatchKind], chunk_size: int = CHUNK_SIZE) -> None:
         self._kinds = kinds
+        self._chunk_size = chunk_size
         self.stencils: list[Stencil] = [ABSENT]
         self._index: dict[tuple[Stencil, bool], int] = {}
         self._known: dict[Code, int] = {}
@@ -61,11 +62,11 @@ class StencilTable:
         start = 0
         for hole in sorted(code.holes, key=lambda each: each.offset):
             end = hole.offset + hole.kind.width
-            chunks += _cut(code.data[start:end]) if end > start else ()
+            chunks += _cut(code.data[start:end], self._chunk_size) if end > start else ()
             kind = self._kinds.index(hole.kind)
             holes.append(Hole(len(chunks) - 1, hole.value, kind, hole.addend, self._extra(hole), hole.offset))
             start = end
-        chunks += _cut(code.data[start:])
+        chunks += _cut(code.data[start:], self._chunk_size)
         if len(chunks) > _MOST_CHUNKS or len(holes) > _MOST_HOLES or len(code.data) > _MOST_SIZE:
             raise BuildError(
                 f"a stencil of {len(code.data)} bytes, {len(chunks)} chunks and {len(holes)} holes is too large: "
@@ -81,10 +82,10 @@ class StencilTable:
         return hole.extra
 
 
-def _cut(data: bytes) -> Iterable[Chunk]:
-    """Chunks of a stretch whose end is a hole's; only the first may be shorter than CHUNK_SIZE."""
-    first = len(data) % CHUNK_SIZE or CHUNK_SIZE
-    starts = [0, *range(first, len(data), CHUNK_SIZE)] if data else []
+def _cut(data: bytes, size: int) -> Iterable[Chunk]:
+    """Chunks of a stretch whose end is a hole's; only the first may be shorter than `size`."""
+    first = len(data) % size or size
+    starts = [0, *range(first, len(data), size)] if data else []
     ends = [*starts[1:], len(data)]
     return [Chunk(data[start:end]) for start, end in zip(starts, ends)]
 
@@ -157,7 +158,7 @@ def assemble(
     """Number everything. The order is that of the ops, their forms and placements, then control and padding."""
     blob = add_constants(core, constants_of([*codes.values(), *controls.values()]))
     kinds = [*target.kinds, *REGISTER_FIELDS.values()]
-    table, fields = StencilTable(blob, kinds), FieldTable(target)
+    table, fields = StencilTable(blob, kinds, WORD if target.limits["words"] else CHUNK_SIZE), FieldTable(target)
     placements = [0]
     rows = []
     for op in ops:

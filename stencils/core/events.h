@@ -38,7 +38,7 @@ static inline struct event *event_at(const struct compilation *c, u32 k) { retur
 
 /* Loop heads start at a multiple of LOOP_ALIGNMENT. An innermost loop that fits into one line of the instruction cache,
  * and of the cache of decoded instructions, is put into one: across two it took 1.4 times as long. */
-enum { LOOP_ALIGNMENT = 16, CACHE_LINE = 64, LINE_PADDINGS = 6 };
+enum { LOOP_ALIGNMENT = 16, CACHE_LINE = 64 };
 /* Some processors want it of the places where indirect jumps arrive. */
 enum { PAD_ALIGNMENT = 4 };
 #endif
