@@ -54,9 +54,9 @@ class StencilTable:
         return index
 
     def _short(self, code: Code) -> Stencil | None:
-        """The short form, if the core can make it of the long one, and the other way round: all but the last chunk is the
-        same; or the last one that the short form has is an instruction that differs in nothing but the way the branch
-        goes, and the long one has one more.
+        """The short form, if the core can turn one into the other: all but the last chunk is the same, or the last one
+        that the short form has is an instruction that differs in nothing but the way the branch goes, and the long one
+        has one more.
         """
         if code.short is None:
             return None
@@ -98,7 +98,7 @@ class StencilTable:
 
 
 def _cut(data: bytes, size: int, less: int = 0) -> Iterable[Chunk]:
-    """Chunks of a stretch whose end is a hole's; of one with `less` more bytes, only the first may be shorter than `size`."""
+    """Chunks of a stretch whose end is a hole's; with `less` more bytes, only the first may be shorter than `size`."""
     first = (len(data) + less) % size or size
     starts = [0, *range(first, len(data), size)] if data else []
     ends = [*starts[1:], len(data)]
