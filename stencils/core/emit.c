@@ -38,7 +38,8 @@ static void emit_chunks(const struct chunk *chunks, const struct item *items, u3
 }
 
 /* Where each item is an instruction, its value is all of it. What is traced may have empty items, too. */
-static void emit_items(const struct library *library, const struct item *restrict items, u32 n, char *restrict start, u32 size) {
+static void emit_items(const struct library *library, const struct item *restrict items, u32 n, char *restrict start,
+                       u32 size) {
     if (!library->words || size != n * 4) {
         emit_chunks(library->chunks, items, n, start + size);
         return;

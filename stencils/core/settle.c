@@ -6,7 +6,8 @@ static struct item padding(const struct library *library, u32 size) {
 }
 
 /* The other form of a branch in place of the one that it was put in. Returns how many items more it has. */
-COMMON_PATH u32 replace_branch(struct compilation *c, struct event *event, const struct stencil *from, const struct stencil *to) {
+COMMON_PATH u32 replace_branch(struct compilation *c, struct event *event, const struct stencil *from,
+                               const struct stencil *to) {
     const struct library *library = c->library;
     const struct hole *hole = target_hole(library, to);
     event->position += hole->offset - target_hole(library, from)->offset;
