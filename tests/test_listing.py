@@ -153,6 +153,42 @@ def test_jumps_and_exits_lead_to_rows(target: str) -> None:
             assert sum("library=cnp_trap" in row.holes for row in found) <= 1
 
 
+def sizes_of(library: Library, index: int) -> list[int]:
+    """Of a stencil, and of its short form."""
+    stencil = library.stencil(index)
+    return [stencil.size, *([library.stencil(stencil.short_form).size] if stencil.short_form else [])]
+
+
+@each_target
+def test_branches_near_and_far_are_traced(target: str) -> None:
+    """A branch that does not reach is longer, on some machines by an instruction."""
+    f = function(i64, i64)
+    a, b = f.params
+    head, near, end = f.label(), f.label(), f.label()
+    f.place(head)
+    f.branch_i64_gt_s(a, b, end)
+    f.branch_i64_eq(a, 5, near)
+    for _ in range(270_000):  # beyond what the short form reaches on any machine
+        f.i64_add(a, a, b)
+    close = len(f.ops)
+    f.branch_i64_eq(a, 6, near)
+    f.i64_add(a, a, b)
+    f.place(near)
+    f.branch_i64_lt_u(a, b, head)
+    f.place(end)
+    f.ret(a)
+    made, library = f.compile(target=target, trace=True), Library.open(library_path(target))
+    part = listing.part_of(made)
+    assert len(made.code) == len(f.compile(target=target).code)
+    sizes = {index: sizes_of(library, index) for index in {index for _, index, _ in part.traces}}
+    is_short: dict[int, bool] = {}
+    ends = [offset for _, _, offset in part.traces[1:]] + [part.code_end]
+    for (op, index, offset), after in zip(part.traces, ends):
+        assert after - offset in sizes[index], library.placement_name(index)
+        is_short.setdefault(op, after - offset != sizes[index][0])
+    assert not is_short[1] and not is_short[2] and is_short[close]
+
+
 @each_target
 def test_calls_and_traps_are_named(target: str) -> None:
     module = parse((PROGRAMS / "mutual_recursion.cnp").read_text(), "mutual_recursion.cnp")

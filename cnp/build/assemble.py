@@ -17,7 +17,7 @@ from cnp.build.rows import register_rows
 from cnp.build.table import BuildOp, form_size
 from cnp.errors import BuildError
 from cnp.stencil.layout import SymbolKind
-from cnp.stencil.model import CHUNK_SIZE, Form, OpFlag, Value
+from cnp.stencil.model import CHUNK_SIZE, WORD, Form, OpFlag, Value
 from cnp.stencil.records import Chunk, Family, Hole, Indexed, Stencil
 from cnp.stencil.writer import Contents
 from cnp.target.patch import PatchKind
@@ -31,8 +31,9 @@ _MOST_CHUNKS, _MOST_HOLES, _MOST_SIZE = 255, 63, 511
 class StencilTable:
     """Stencils by index, each kept once; index 0 stands for an absent one."""
 
-    def __init__(self, blob: Blob, kinds: Sequence[PatchKind]) -> None:
+    def __init__(self, blob: Blob, kinds: Sequence[PatchKind], limits: Mapping[str, int]) -> None:
         self._kinds = kinds
+        self._limits = limits
         self.stencils: list[Stencil] = [ABSENT]
         self._index: dict[tuple[Stencil, bool], int] = {}
         self._known: dict[Code, int] = {}
@@ -42,9 +43,7 @@ class StencilTable:
         """The index of a stencil with this code, holes and short form (the next one). BuildError if it is too large."""
         index = self._known.get(code)
         if index is None:
-            stencil, short = self._cut(code), self._cut(code.short) if code.short else None
-            if short is not None and not _can_replace(short, stencil):
-                short = None
+            stencil, short = self._cut(code), self._short(code)
             index = self._index.get((stencil, short is not None))
             if index is None:
                 index = self._index[stencil, short is not None] = len(self.stencils)
@@ -54,24 +53,41 @@ class StencilTable:
             self._known[code] = index
         return index
 
-    def _cut(self, code: Code) -> Stencil:
-        """Cut into chunks: each ends with its hole, if it has one, and holds at most CHUNK_SIZE bytes."""
+    def _short(self, code: Code) -> Stencil | None:
+        """The short form, if the core can turn one into the other: all but the last chunk is the same, or the last one
+        that the short form has is an instruction that differs in nothing but the way the branch goes, and the long one
+        has one more.
+        """
+        if code.short is None:
+            return None
+        may_have_less = self._limits["reaches_far"]  # chunks, since the core puts the short form first then
+        less = len(code.data) - len(code.short.data)
+        long, short = self._cut(code), self._cut(code.short, 0 if may_have_less else less)
+        same = len(short.chunks) - 1
+        can_replace = 0 <= len(long.chunks) - len(short.chunks) <= may_have_less
+        return short if can_replace and long.chunks[:same] == short.chunks[:same] else None
+
+    def _cut(self, code: Code, less: int = 0) -> Stencil:
+        """Cut into chunks: each ends with its hole, if it has one, and is a word or holds at most CHUNK_SIZE bytes. The
+        last stretch is cut as if it had `less` more bytes.
+        """
+        size = WORD if self._limits["words"] else CHUNK_SIZE
         chunks: list[Chunk] = []
         holes: list[Hole] = []
         start = 0
         for hole in sorted(code.holes, key=lambda each: each.offset):
             end = hole.offset + hole.kind.width
-            chunks += _cut(code.data[start:end]) if end > start else ()
+            chunks += _cut(code.data[start:end], size, less if end == len(code.data) else 0)
             kind = self._kinds.index(hole.kind)
             holes.append(Hole(len(chunks) - 1, hole.value, kind, hole.addend, self._extra(hole), hole.offset))
             start = end
-        chunks += _cut(code.data[start:])
+        chunks += _cut(code.data[start:], size, less)
         if len(chunks) > _MOST_CHUNKS or len(holes) > _MOST_HOLES or len(code.data) > _MOST_SIZE:
             raise BuildError(
                 f"a stencil of {len(code.data)} bytes, {len(chunks)} chunks and {len(holes)} holes is too large: "
                 f"{_MOST_SIZE} bytes, {_MOST_CHUNKS} chunks and {_MOST_HOLES} holes are accepted"
             )
-        return Stencil(tuple(chunks) or (Chunk(b""),), tuple(holes))
+        return Stencil(tuple(chunks), tuple(holes))
 
     def _extra(self, hole: CodeHole) -> int:
         if isinstance(hole.extra, Constant):
@@ -81,10 +97,10 @@ class StencilTable:
         return hole.extra
 
 
-def _cut(data: bytes) -> Iterable[Chunk]:
-    """Chunks of a stretch whose end is a hole's; only the first may be shorter than CHUNK_SIZE."""
-    first = len(data) % CHUNK_SIZE or CHUNK_SIZE
-    starts = [0, *range(first, len(data), CHUNK_SIZE)] if data else []
+def _cut(data: bytes, size: int, less: int = 0) -> Iterable[Chunk]:
+    """Chunks of a stretch whose end is a hole's; with `less` more bytes, only the first may be shorter than `size`."""
+    first = (len(data) + less) % size or size
+    starts = [0, *range(first, len(data), size)] if data else []
     ends = [*starts[1:], len(data)]
     return [Chunk(data[start:end]) for start, end in zip(starts, ends)]
 
@@ -157,7 +173,7 @@ def assemble(
     """Number everything. The order is that of the ops, their forms and placements, then control and padding."""
     blob = add_constants(core, constants_of([*codes.values(), *controls.values()]))
     kinds = [*target.kinds, *REGISTER_FIELDS.values()]
-    table, fields = StencilTable(blob, kinds), FieldTable(target)
+    table, fields = StencilTable(blob, kinds, target.limits), FieldTable(target)
     placements = [0]
     rows = []
     for op in ops:
@@ -181,7 +197,7 @@ def assemble(
         rows[number] = replace(rows[number], indexed=indexed, families=len(families))
         families += [_family(each, table) for each in learned]
     control = {name: table.add(code) for name, code in controls.items()}
-    padding = [table.add(Code(code, ())) if code or not size else 0 for size, code in enumerate(target.padding)]
+    padding = [table.add(Code(code, ())) if code else 0 for code in target.padding]
     symbols = [(SymbolKind.EXPORT, name, offset) for name, offset in blob.exports.items()]
     symbols += [(SymbolKind.CONTROL, name, index) for name, index in control.items()]
     symbols += [(SymbolKind.PADDING, "", index) for index in padding]
@@ -217,10 +233,3 @@ def assemble(
         meta=meta,
     )
     return Assembled(contents, sum(map(bool, placements)))
-
-
-def _can_replace(short: Stencil, long: Stencil) -> bool:
-    """Whether the core can turn one into the other: all but the last chunk is the same, or the last one that the short
-    form has is an instruction that differs in nothing but the way the branch goes, and the long one has one more."""
-    same = len(short.chunks) - 1
-    return len(long.chunks) - len(short.chunks) in (0, 1) and long.chunks[:same] == short.chunks[:same]

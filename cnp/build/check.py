@@ -6,7 +6,7 @@ import re
 
 from cnp.build.compile import Compiler
 from cnp.errors import BuildError
-from cnp.stencil.model import CHUNK_SIZE, NO_OP, Value
+from cnp.stencil.model import CHUNK_SIZE, NO_OP, WORD, Value
 from cnp.stencil.records import Stencil
 from cnp.stencil.writer import Contents
 from cnp.target.record import Target, arguments
@@ -75,7 +75,7 @@ def _find_saved(compiler: Compiler) -> list[int]:
 def check_contents(contents: Contents, target: Target) -> None:
     """Structural truths of a library. BuildError, naming the stencil, at one that does not hold."""
     for index, stencil in enumerate(contents.stencils):
-        problem = _problem(stencil, contents)
+        problem = _problem(stencil, contents, has_words=bool(target.limits["words"]))
         if problem:
             raise BuildError(f"{target.name}: stencil {index} ({stencil.code.hex(' ')}): {problem}")
     if any(index >= len(contents.stencils) for index in contents.placements):
@@ -89,11 +89,11 @@ def check_contents(contents: Contents, target: Target) -> None:
                 raise BuildError(f"{target.name}: op {op.method} names op {other}, which does not exist")
 
 
-def _problem(stencil: Stencil, contents: Contents) -> str:
+def _problem(stencil: Stencil, contents: Contents, *, has_words: bool) -> str:
     """What is wrong with a stencil; empty if nothing is."""
     ends: list[int] = []
     for chunk in stencil.chunks:
-        if len(chunk.code) > CHUNK_SIZE:
+        if len(chunk.code) > CHUNK_SIZE or (has_words and chunk.code and len(chunk.code) != WORD):
             return f"a chunk of {len(chunk.code)} bytes"
         ends.append((ends[-1] if ends else 0) + len(chunk.code))
     filled: dict[int, int] = {}

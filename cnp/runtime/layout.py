@@ -71,6 +71,7 @@ class Library(ctypes.Structure):
         ("most_repeated", c_uint32),
         ("aligns_loops", c_uint32),
         ("longest_padding", c_uint32),
+        ("words", c_uint32),
         ("constants", c_void_p),
         ("integer_argument", c_uint8 * REGISTERS),
         ("integer_result", c_uint32),

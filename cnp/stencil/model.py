@@ -16,6 +16,8 @@ CALLED_OP = "cnp_op_"
 """What the name of a called op's function begins with, in a library's table of exports."""
 CHUNK_SIZE = 16
 """Bytes of code in a chunk, at most."""
+WORD = 4
+"""Bytes of code in a chunk where every instruction has as many."""
 MOST_REGISTERS = 32
 """Registers of a file, at most."""
 MOST_GROUPS = 3

@@ -23,7 +23,7 @@ class Hole:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """At most CHUNK_SIZE bytes of code; if it has holes, they end it."""
+    """At most CHUNK_SIZE bytes of code, one instruction where all have WORD bytes; if it has holes, they end it."""
 
     code: bytes
 

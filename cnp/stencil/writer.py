@@ -202,11 +202,11 @@ class _Runs:
     def start(self, stencil: Stencil) -> int:
         """A stencil's chunk, or the row of RUNS where its chunks are."""
         run = _run(stencil)
-        return self._start[run] if len(run) > 1 else self.chunks[run[0]]
+        return self._start[run] if len(run) > 1 else self.chunks[run[0]] if run else 0
 
 
 def _run(stencil: Stencil) -> tuple[bytes, ...]:
-    return tuple(chunk.code for chunk in stencil.chunks) or (b"",)
+    return tuple(chunk.code for chunk in stencil.chunks)
 
 
 def _stencils_and_holes(stencils: Sequence[Stencil], runs: _Runs) -> tuple[bytes, bytes]:

@@ -217,7 +217,7 @@ TARGET = Target(
     groups=((tuple(range(len(_INTEGER_REGISTERS))),), (tuple(range(len(_FLOAT_REGISTERS))),)),
     named=(len(_INTEGER_REGISTERS), len(_FLOAT_REGISTERS)),
     typed_registers=False,
-    padding=tuple(_NOP * (size // 4) if size % 4 == 0 else b"" for size in range(16)),
+    padding=tuple(_NOP if size == 4 else b"" for size in range(16)),
     three_address=None,
     three_address_immediate=frozenset(),
     indexed_offsets=1,
@@ -233,7 +233,7 @@ TARGET = Target(
     scratch_registers=(),
     limits={
         "slot_reach": 4096, "first_slot": 8, "c_arguments": 8, "wide_bits": 13, "most_repeated": 5, "aligns_loops": 0,
-        "longest_padding": 12, "extends_signs": 0, "pools": 1, "reaches_far": 1, "reach": _MIB,
+        "longest_padding": 4, "words": 1, "extends_signs": 0, "pools": 1, "reaches_far": 1, "reach": _MIB,
     },
     features=(),
     missing_features=tuple,

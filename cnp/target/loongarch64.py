@@ -208,7 +208,7 @@ TARGET = Target(
     groups=((tuple(range(len(_INTEGER_REGISTERS))),), (tuple(range(len(_FLOAT_REGISTERS))),)),
     named=(8, 8),
     typed_registers=True,
-    padding=tuple(_NOP * (size // 4) if size % 4 == 0 else b"" for size in range(16)),
+    padding=tuple(_NOP if size == 4 else b"" for size in range(16)),
     three_address=None,
     three_address_immediate=frozenset(),
     indexed_offsets=0,
@@ -223,7 +223,7 @@ TARGET = Target(
     scratch_registers=(),
     limits={
         "slot_reach": 2048, "first_slot": 8, "c_arguments": 8, "wide_bits": 12, "most_repeated": 8, "aligns_loops": 0,
-        "longest_padding": 12, "extends_signs": 1, "pools": 1, "reaches_far": 1, "reach": 1 << 21,
+        "longest_padding": 4, "words": 1, "extends_signs": 1, "pools": 1, "reaches_far": 1, "reach": 1 << 21,
     },
     features=(),
     missing_features=tuple,

@@ -97,6 +97,7 @@ LIMITS = {
     "most_repeated": "instructions of a short straight loop that does two rounds between jumps back; 0 for none",
     "aligns_loops": "1 if it pays that loops begin at a multiple of 16 bytes, or lie in one line of the cache",
     "longest_padding": "bytes of the longest row of the padding",
+    "words": "1 if every instruction has four bytes, 0 otherwise",
     "extends_signs": "1 if an i32 lies in a register sign-extended, 0 if zero-extended",
     "pools": "1 if wide immediates and constants lie behind a function's code, where a distance reaches them",
     "reaches_far": "1 if the short form of a branch reaches farther than a signed byte",

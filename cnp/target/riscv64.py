@@ -270,7 +270,7 @@ TARGET = Target(
     scratch_registers=(),
     limits={
         "slot_reach": 2048, "first_slot": 8, "c_arguments": 8, "wide_bits": 1, "most_repeated": 0, "aligns_loops": 0,
-        "longest_padding": 14, "extends_signs": 1, "pools": 1, "reaches_far": 1, "reach": 1 << 20,
+        "longest_padding": 14, "words": 0, "extends_signs": 1, "pools": 1, "reaches_far": 1, "reach": 1 << 20,
     },
     features=(),
     missing_features=tuple,

@@ -188,6 +188,7 @@ TARGET = Target(
         "most_repeated": 8,
         "aligns_loops": 1,
         "longest_padding": 15,
+        "words": 0,
         "extends_signs": 0,
         "pools": 0,
         "reaches_far": 0,

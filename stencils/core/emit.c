@@ -22,7 +22,7 @@ static inline char *copy_and_patch(const struct chunk *chunks, const struct item
  * hole filled in), and whatever that spilled in front of it is overwritten by the chunk before. So no chunk needs to
  * know where its hole is, or whether it has one: five instructions a chunk. The chunks that begin less than sixteen
  * bytes into the function go through a buffer, because what is in front of it is not ours. */
-static void emit_items(const struct chunk *chunks, const struct item *items, u32 n, char *end) {
+static void emit_chunks(const struct chunk *chunks, const struct item *items, u32 n, char *end) {
     u32 first = 0, covered = 0;
     while (first < n && covered < 16)
         covered -= (u32)chunk_of(chunks, &items[first++])->minus_size;
@@ -35,6 +35,18 @@ static void emit_items(const struct chunk *chunks, const struct item *items, u32
     while (item != items)
         start = copy_and_patch(chunks, --item, start);
     memcpy(end - covered, buffer + 64 - covered, covered);
+}
+
+/* Where each item is an instruction, its value is all of it. What is traced may have empty items, too. */
+static void emit_items(const struct library *library, const struct item *restrict items, u32 n, char *restrict start,
+                       u32 size) {
+    if (!library->words || size != n * 4) {
+        emit_chunks(library->chunks, items, n, start + size);
+        return;
+    }
+    u32 __attribute__((may_alias)) *words = (u32 *)start;
+    for (u32 k = 0; k < n; k++)
+        words[k] = items[k].value;
 }
 
 /* Behind the code: the pool, then jump tables, whose rows are distances from the table to blocks. */
@@ -70,7 +82,7 @@ int cnp_emit(struct request *request, char *writable, i64 executable) {
         struct item *item = &c->items[event->item];
         item->value = (item->value & ~field_mask(kind)) | encode(kind, (i64)distance);
     }
-    emit_items(library->chunks, c->items, c->n_items, writable + c->code_end);
+    emit_items(library, c->items, c->n_items, writable, c->code_end);
     if (request->code_size > c->code_end)
         fill_tables(c, writable);
     return OK;
@@ -118,6 +130,6 @@ u32 cnp_emit_entry(const struct library *library, u32 which, i64 signature, char
         }
         items[hole->chunk].value |= encode(kind, value + (i64)(s64)hole->addend);
     }
-    emit_items(library->chunks, items, stencil->chunks, writable + stencil->size);
+    emit_items(library, items, stencil->chunks, writable, stencil->size);
     return size;
 }

@@ -7,7 +7,7 @@ enum event_kind {
     LABEL_EVENT,   /* target is bound here */
     ALIGN_EVENT,   /* item is the first of extra items of padding up to a multiple of addend; if that is a line of the cache,
                       in front of a loop that ends where target begins */
-    BRANCH_EVENT,  /* item holds a displacement to target; a short form may replace it */
+    BRANCH_EVENT,  /* item holds a displacement to target; its short form may replace it, or the other way round */
     POLL_EVENT,    /* the same, to a safepoint's slow path, which comes back to target + 1 */
     CHECK_EVENT,   /* the same, in front of the first call */
     EXIT_EVENT,    /* item holds a displacement to a trap's place out of line: op number and kind in extra */
@@ -24,21 +24,18 @@ struct event {
     u32 position; /* of the hole, or of the label; bytes from the start of the function */
     s32 target;
     s32 addend;
-    u32 extra;      /* exit: op << 4 | trap kind; branch: index of the short stencil, or 0 */
-    u16 stencil_size; /* branch: of the long form */
+    u32 extra;      /* exit: op << 4 | trap kind; branch that has a short form: index of the long one */
+    u16 saved;      /* by the short form: bytes, until forms are chosen of what may have it, then of what has it; or 0 */
     u8 kind;
     u8 field;       /* the patch kind */
 };
-
-/* Whether a branch may have a short form; and, once those that reach are chosen, whether it has. */
-static inline int has_short_form(const struct event *event) { return event->kind >= BRANCH_EVENT && event->kind <= CHECK_EVENT && event->extra; }
 
 static inline struct event *event_at(const struct compilation *c, u32 k) { return c->events - 1 - k; }
 #define FOR_EACH_EVENT(c, event) for (struct event *event = event_at(c, 0), *end = event_at(c, (c)->n_events); event != end; event--)
 
 /* Loop heads start at a multiple of LOOP_ALIGNMENT. An innermost loop that fits into one line of the instruction cache,
  * and of the cache of decoded instructions, is put into one: across two it took 1.4 times as long. */
-enum { LOOP_ALIGNMENT = 16, CACHE_LINE = 64, LINE_PADDINGS = 6 };
+enum { LOOP_ALIGNMENT = 16, CACHE_LINE = 64 };
 /* Some processors want it of the places where indirect jumps arrive. */
 enum { PAD_ALIGNMENT = 4 };
 #endif

@@ -83,7 +83,7 @@ static void put_alignment(struct selection *s, s32 alignment, s32 loop_end) {
     struct compilation *c = s->c;
     struct event *event = add_event(s, ALIGN_EVENT, c->n_items, s->position, loop_end);
     event->addend = alignment;
-    event->extra = alignment == CACHE_LINE ? LINE_PADDINGS : 1;
+    event->extra = ((u32)alignment + s->library->longest_padding - 2) / s->library->longest_padding;
     for (u32 k = 0; k < event->extra; k++)
         c->items[c->n_items++] = (struct item){0, 0};
     s->position += (u32)alignment - 1;

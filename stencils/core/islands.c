@@ -17,7 +17,8 @@ static int has_room(const struct selection *s) {
 
 static void put_poll(struct selection *s, int before_call) {
     s->value[FUNCTION_VALUE] = before_call ? s->c->request->function_number : 0;
-    put_control(s, s->frame == LARGE_FRAME ? POLL_LARGE_FRAME : before_call ? POLL_BEFORE_CALL : POLL_STENCIL);
+    u32 which = s->frame == LARGE_FRAME ? POLL_LARGE_FRAME : before_call ? POLL_BEFORE_CALL : POLL_STENCIL;
+    put_branch(s, s->library->control[which]);
     s->value[FUNCTION_VALUE] = s->c->request->function_number;
 }
 
@@ -58,7 +59,13 @@ static void begin_window(struct selection *s, s32 block) {
 
 static void jump_far(struct selection *s, s32 target) {
     s->branch_target = target;
-    put_control(s, FAR_JUMP);
+    put_branch(s, s->library->control[FAR_JUMP]);
+}
+
+/* How far a branch goes at the most, in its long form if it has one. */
+static s64 reach_of(const struct library *library, const struct event *event) {
+    u32 field = event->saved ? target_hole(library, &library->stencils[event->extra])->kind : event->field;
+    return library->kinds[field].high;
 }
 
 /* Branches may not reach blocks that begin in front of the latest island, or have not begun yet: they go by way of a jump
@@ -69,7 +76,7 @@ static int put_branch_veneers(struct selection *s, s32 block) {
         struct event *event = event_at(c, k);
         s32 target = event->target;
         int is_near = target > s->island_block && (target <= block || target >= (s32)c->n_blocks);
-        if (event->kind != BRANCH_EVENT || is_near || c->library->kinds[event->field].high > (s64)c->library->reach)
+        if (event->kind != BRANCH_EVENT || is_near || reach_of(c->library, event) > (s64)c->library->reach)
             continue;
         if (!has_room(s))
             return 0;

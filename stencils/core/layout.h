@@ -163,6 +163,7 @@ struct library {
     u32 most_repeated; /* instructions of a loop that does two rounds between jumps back */
     u32 aligns_loops; /* whether it pays that loops begin at a multiple of LOOP_ALIGNMENT */
     u32 longest_padding;
+    u32 words;        /* every instruction has four bytes, and so has every chunk that is not empty */
     const char *constants; /* of stencils, as an offset in the blob leads to them here */
     /* The calling convention of compiled code: registers of the first arguments, of a result, and those that a call to C leaves alone. */
     u8 integer_argument[MAXIMUM_INTEGER_REGISTERS];

@@ -68,6 +68,14 @@ static inline u32 chunk_number(const struct library *library, const struct stenc
     return stencil->chunks == 1 ? stencil->chunk : library->runs[stencil->chunk + k];
 }
 
+/* The hole of a branch that holds the way to its target. */
+static const struct hole *target_hole(const struct library *library, const struct stencil *stencil) {
+    const struct hole *hole = &library->holes[stencil->hole + stencil->holes - 1];
+    while (hole->value != TARGET_VALUE)
+        hole--;
+    return hole;
+}
+
 static inline u32 cut(const struct segment *segment, i64 value) {
     return (u32)(value >> segment->start & ((1ull << segment->bits) - 1)) << segment->to;
 }
@@ -127,9 +135,11 @@ static __attribute__((noinline)) void put_address(struct selection *s, const str
     switch (hole->value) {
     case TARGET_VALUE:
         event = add_event(s, s->branch_kind, index, position, s->branch_target);
-        if (stencil->has_short_form)
-            event->extra = (u32)(stencil - s->library->stencils) + 1;
-        event->stencil_size = stencil->size;
+        stencil -= stencil[-1].has_short_form;
+        if (stencil->has_short_form) {
+            event->extra = (u32)(stencil - s->library->stencils);
+            event->saved = stencil->size - stencil[1].size;
+        }
         break;
     case EXIT_VALUE:
         event = add_event(s, EXIT_EVENT, index, position, s->n_targets++);
@@ -229,6 +239,25 @@ static void put(struct selection *s, u32 index) {
 }
 
 static void put_control(struct selection *s, enum known_control which) { put(s, s->library->control[which]); }
+
+/* In its short form, if it has one, but counted long. */
+static __attribute__((noinline)) void put_short(struct selection *s, u32 index) {
+    const struct stencil *stencil = &s->library->stencils[index];
+    struct compilation *c = s->c;
+    u32 position = s->position, trace = c->n_traces;
+    put(s, index + stencil->has_short_form);
+    s->position = position + stencil->size;
+    if (__builtin_expect(trace != c->n_traces, 0))
+        c->traces[trace].stencil = index;
+}
+
+/* A branch, in the form that most have in the end. */
+static inline void put_branch(struct selection *s, u32 index) {
+    if (s->library->reaches_far)
+        put_short(s, index);
+    else
+        put(s, index);
+}
 
 /* Where an operand lives. */
 struct location {

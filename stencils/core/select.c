@@ -102,7 +102,7 @@ static s32 next_block(const struct compilation *c, s32 block) {
 
 static void jump_to(struct selection *s, s32 target) {
     s->branch_target = target;
-    put_control(s, JUMP_STENCIL);
+    put_branch(s, s->library->control[JUMP_STENCIL]);
 }
 
 /* Returns the block to go on with: a branch around a jump takes the jump's place. */
@@ -138,7 +138,7 @@ static s32 select_branch(struct selection *s, const struct instruction *at, s32 
     if (at->n > 1)
         ib = source_index(s, b, op->operand_type[1], op->classes_b, 2, 1);
     u32 ia = source_index(s, a, op->operand_type[0], op->classes_a, 1, 0);
-    put(s, s->library->placements[op->base[FREE] + ia * op->n_b + ib]);
+    put_branch(s, s->library->placements[op->base[FREE] + ia * op->n_b + ib]);
     if (otherwise != next)
         jump_to(s, otherwise);
     return next;
@@ -159,7 +159,7 @@ static void put_count(struct selection *s, enum known_control which, enum event_
     s->n_targets += 2;
     owe_cold(s);
     s->branch_kind = kind;
-    put_control(s, which);
+    put_branch(s, s->library->control[which]);
     s->branch_kind = BRANCH_EVENT;
     bind(s, slow + 1);
 }

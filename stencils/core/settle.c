@@ -1,36 +1,86 @@
 /* Events -> final positions: short branches where they reach, padding before loops, displacements into items. */
 #include "events.h"
 
-/* The hole of a branch that holds the way to its target. */
-static const struct hole *target_hole(const struct library *library, const struct stencil *stencil) {
-    const struct hole *hole = &library->holes[stencil->hole + stencil->holes - 1];
-    while (hole->value != TARGET_VALUE)
-        hole--;
-    return hole;
-}
-
 static struct item padding(const struct library *library, u32 size) {
     return item_of(library, library->stencils[library->padding[size]].chunk);
 }
 
+/* The other form of a branch in place of the one that it was put in. Returns how many items more it has. */
+COMMON_PATH u32 replace_branch(struct compilation *c, struct event *event, const struct stencil *from,
+                               const struct stencil *to) {
+    const struct library *library = c->library;
+    const struct hole *hole = target_hole(library, to);
+    event->position += hole->offset - target_hole(library, from)->offset;
+    event->addend = hole->addend;
+    event->field = hole->kind;
+    if (to->chunks != from->chunks)
+        return 1;
+    c->items[event->item] = item_of(library, chunk_number(library, to, to->chunks - 1u));
+    event->extra = 0;
+    return 0;
+}
+
 /* Distances counted with every branch long and all padding are the most they can be, so a branch that is short by
- * that measure is short: one pass in the order of the code decides, and no branch is looked at again. */
-static void choose_short_branches(struct compilation *c) {
+ * that measure is short: one pass in the order of the code decides, and no branch is looked at again. Returns how many
+ * items more there will be. */
+static u32 choose_forms(struct compilation *c) {
+    const struct library *library = c->library;
+    u32 more = 0;
     FOR_EACH_EVENT(c, event) {
-        if (!has_short_form(event))
+        if (!event->saved)
             continue;
         s64 distance = (s64)c->target_position[event->target] - (s64)event->position;
         int is_short = distance > -120 && distance < 120;
-        if (!is_short && c->library->reaches_far) {
-            /* Where the short form begins, and what is left out in front of the target, makes no more of a difference. */
+        const struct stencil *in_full = &library->stencils[event->extra];
+        if (!library->reaches_far) {
+            if (is_short)
+                replace_branch(c, event, in_full, in_full + 1);
+        } else if (!is_short) {
+            /* What is left out in front of the target makes no more of a difference. */
             enum { SLACK = 16 };
-            const struct hole *hole = target_hole(c->library, &c->library->stencils[event->extra]);
-            const struct patch_kind *kind = &c->library->kinds[hole->kind];
+            const struct patch_kind *kind = &library->kinds[event->field];
             is_short = distance - SLACK > kind->low && distance + SLACK < kind->high;
+            if (!is_short)
+                more += replace_branch(c, event, in_full + 1, in_full);
         }
         if (!is_short)
-            event->extra = 0;
+            event->saved = 0;
     }
+    return more;
+}
+
+/* Where the long form has an item more, both have an instruction in front of it that differs in nothing but the way it
+ * goes: what has been filled in stays. */
+static int lengthen_branches(struct compilation *c, u32 more) {
+    const struct library *library = c->library;
+    struct item *items;
+    u32 from = 0, added = 0, trace = 0;
+    if (!ALLOCATE(c, items, c->n_items + more))
+        return 0;
+    FOR_EACH_EVENT(c, event) {
+        event->item += added;
+        if (event->kind < BRANCH_EVENT || event->kind > CHECK_EVENT || event->saved || !event->extra)
+            continue;
+        for (; from + added < event->item; from++)
+            items[from + added] = c->items[from];
+        for (; trace < c->n_traces && c->traces[trace].item <= from; trace++)
+            c->traces[trace].item += added;
+        const struct stencil *stencil = &library->stencils[event->extra];
+        u32 before = chunk_number(library, stencil, stencil->chunks - 2u);
+        u32 other = chunk_number(library, stencil + 1, stencil[1].chunks - 1u);
+        u32 filled_in = c->items[from++].value ^ last_four(&library->chunks[other]);
+        items[event->item] = item_of(library, before);
+        items[event->item++].value ^= filled_in;
+        items[event->item] = item_of(library, chunk_number(library, stencil, stencil->chunks - 1u));
+        added++;
+    }
+    for (; from < c->n_items; from++)
+        items[from + added] = c->items[from];
+    for (; trace < c->n_traces; trace++)
+        c->traces[trace].item += added;
+    c->items = items;
+    c->n_items += added;
+    return 1;
 }
 
 /* Padding that was not needed leaves no items behind: what follows it moves up, one stretch at a time. */
@@ -76,31 +126,6 @@ static u32 put_padding(struct compilation *c, u32 item, u32 pad) {
     return n;
 }
 
-/* The short form in place of the long one. Returns how many bytes that saves. */
-static u32 shorten(struct compilation *c, struct event *event, struct gaps *gaps) {
-    const struct library *library = c->library;
-    const struct stencil *stencil = &library->stencils[event->extra];
-    const struct hole *hole = target_hole(library, stencil);
-    u32 last = chunk_number(library, stencil, stencil->chunks - 1u);
-    struct item *item = &c->items[event->item];
-    event->position += 4 - event->stencil_size + hole->offset;
-    event->addend = hole->addend;
-    event->field = hole->kind;
-    if (stencil[-1].chunks == stencil->chunks)
-        *item = item_of(library, last);
-    else {
-        /* What has been filled in stays: the two instructions have it in the same place. */
-        struct item *before = item - 1;
-        u32 other = before->chunk / (u32)sizeof(struct chunk);
-        *before = (struct item){last * (u32)sizeof(struct chunk),
-                                before->value ^ last_four(&library->chunks[other]) ^ last_four(&library->chunks[last])};
-        *item = padding(library, 0);
-        close_gap(c, gaps, event->item, event->item + 1);
-        event->item--;
-    }
-    return event->stencil_size - stencil->size;
-}
-
 static u32 find_positions(struct compilation *c, u32 size) {
     const struct library *library = c->library;
     struct gaps gaps = {0, 0};
@@ -116,9 +141,8 @@ static u32 find_positions(struct compilation *c, u32 size) {
                 c->items[event->item + k] = padding(library, 0);
             removed += (u32)event->addend - 1 - pad;
             close_gap(c, &gaps, event->item + used, event->item + event->extra);
-        } else if (has_short_form(event)) {
-            removed += shorten(c, event, &gaps);
-        }
+        } else
+            removed += event->saved;
         event->item -= gone;
     }
     move_up(c, &gaps, c->n_items);
@@ -191,7 +215,9 @@ static int settle(struct compilation *c, u32 size, u32 n_targets) {
     FOR_EACH_EVENT(c, event)
         if (event->kind == LABEL_EVENT)
             c->target_position[event->target] = event->position;
-    choose_short_branches(c);
+    u32 more = choose_forms(c);
+    if (more && !lengthen_branches(c, more))
+        return 0;
     c->request->alignment = LOOP_ALIGNMENT;
     c->code_end = size = find_positions(c, size);
     c->table_offset = (size + 7) & ~7u;
