@@ -70,8 +70,8 @@ def _states(f: Function, n: int) -> None:
         f.i64_add(each, a, number)
     f.i32_wrap_i64(state, b)
     f.jump(again)
-    for number, each in enumerate(states):
-        f.place(each)
+    for number, label in enumerate(states):
+        f.place(label)
         f.i64_add(set_first[number % 8], set_first[(number + 1) % 8], set_first[(number + 2) % 8])
         f.i32_add(state, state, 1)
         f.jump(again)
