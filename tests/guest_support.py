@@ -70,8 +70,7 @@ class GuestGroup(Group):
         """The parts, with their offsets turned into addresses."""
         core: Any = self._core
         with core.lock, core.scratch() as scratch:
-            parts = [Part(function) for function in self._functions]
-            requests = [self._prepare(index, part, scratch.number(index)) for index, part in enumerate(parts)]
+            parts, requests, _, _ = self._lay_out(scratch)
             for part in parts:
                 part.offset = emulator.allocate(part.code_size, part.alignment)
             for part, (request, callees) in zip(parts, requests):
