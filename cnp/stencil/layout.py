@@ -66,9 +66,9 @@ holes, whether the next row is its short form."""
 RUN = struct.Struct("<I")  # chunk
 SYMBOL = struct.Struct("<III")  # SymbolKind, name, value
 HOLE = struct.Struct("<BBBxiIHxx")  # chunk, value, kind, addend, extra, offset
-# flags, width, number of segments; bias, scale; low, high, both as signed numbers; then SEGMENT for each of up to
-# eight.
-KIND = struct.Struct("<BBBxiI4xqq")
+# flags, width, number of segments, FieldShape; bias, scale, mask; low, high, both as signed numbers; then SEGMENT for
+# each of up to eight.
+KIND = struct.Struct("<BBBBiIIqq")
 SEGMENT = struct.Struct("<BBBB")  # start, bits, to, flags
 MOST_SEGMENTS = 8
 KIND_SIZE = KIND.size + MOST_SEGMENTS * SEGMENT.size

@@ -287,9 +287,9 @@ class Library:
         """Patch kinds: flags, width, bias, scale, low, high, then start, bits, to and flags of each segment."""
         section, rows = self.section(SectionName.KINDS), []
         for start in range(0, len(section), KIND_SIZE):
-            flags, width, n, *rest = KIND.unpack_from(section, start)
+            flags, width, n, _, bias, scale, _, low, high = KIND.unpack_from(section, start)
             segments = [SEGMENT.unpack_from(section, start + KIND.size + k * SEGMENT.size) for k in range(n)]
-            rows.append((flags, width, *rest, *(each for segment in segments for each in segment)))
+            rows.append((flags, width, bias, scale, low, high, *(each for segment in segments for each in segment)))
         return rows
 
     @cached_property

@@ -46,6 +46,14 @@ class OpFlag(enum.IntFlag):
     SHIFT = 32  # takes operand b modulo the width
 
 
+class FieldShape(enum.IntEnum):
+    """What the core may take a patch kind for: `enum field_shape` in stencils/core/layout.h."""
+
+    SEGMENTS = 0
+    ONE_SEGMENT = 1
+    WHOLE = 2
+
+
 class Form(enum.IntEnum):
     """Which combinations of operand placements are compiled."""
 

@@ -39,10 +39,10 @@ from cnp.stencil.layout import (
     library_digest,
     pack_stencil,
 )
-from cnp.stencil.model import CHUNK_SIZE, FORMAT_VERSION, MOST_GROUPS, MOST_REGISTERS, NO_OP
+from cnp.stencil.model import CHUNK_SIZE, FORMAT_VERSION, MOST_GROUPS, MOST_REGISTERS, NO_OP, FieldShape
 from cnp.stencil.records import Family, Hole, Op, Stencil
 from cnp.target.immediate import ImmediateClass
-from cnp.target.patch import PatchKind
+from cnp.target.patch import PatchKind, Segment
 
 _MOST = 2**63 - 1
 """What a number of 64 bits without a sign is at the most, as one with a sign: all of them are in range."""
@@ -151,10 +151,21 @@ def _op_row(op: Op, names: _Names) -> bytes:
 
 
 def _kind_row(kind: PatchKind) -> bytes:
-    head = KIND.pack(kind.flags, kind.width, len(kind.segments), kind.bias, kind.scale, kind.low, min(kind.high, _MOST))
+    head = KIND.pack(
+        kind.flags, kind.width, len(kind.segments), _shape(kind), kind.bias, kind.scale, kind.mask, kind.low,
+        min(kind.high, _MOST),
+    )  # fmt: skip
     return (head + b"".join(SEGMENT.pack(each.start, each.bits, each.to, each.flags) for each in kind.segments)).ljust(
         KIND_SIZE, b"\0"
     )
+
+
+def _shape(kind: PatchKind) -> FieldShape:
+    if len(kind.segments) > 1 or kind.segments[0].flags:
+        return FieldShape.SEGMENTS
+    is_value = kind.segments[0] == Segment(0, 32, 0) and (kind.bias, kind.scale) == (0, 1)
+    is_signed = (kind.low, kind.high) == (-(1 << 31), (1 << 31) - 1)
+    return FieldShape.WHOLE if is_value and is_signed else FieldShape.ONE_SEGMENT
 
 
 def _chunk_row(code: bytes) -> bytes:

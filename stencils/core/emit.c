@@ -70,17 +70,23 @@ static void fill_tables(const struct compilation *c, char *writable) {
 int cnp_emit(struct request *request, char *writable, i64 executable) {
     struct compilation *c = request->compilation;
     const struct library *library = c->library;
+    const struct callee *callees = request->callees;
+    const struct patch_kind *kinds = library->kinds;
+    struct item *items = c->items;
+    i64 blob = library->blob - executable;
     for (const struct event *event = c->externals, *end = event + c->n_externals; event != end; event++) {
-        if (event->kind == TABLE_EVENT)
+        if (__builtin_expect(event->kind == TABLE_EVENT, 0))
             continue;
-        i64 to = event->kind == LIBRARY_EVENT ? library->blob + event->extra : request->callees[event->target].address;
-        s64 distance = (s64)(to - executable) + event->addend;
-        const struct patch_kind *kind = &library->kinds[event->field];
-        if (!fits(kind, distance))
+        s64 distance = event->addend;
+        distance += (s64)(event->kind == LIBRARY_EVENT ? blob + event->extra : callees[event->target].address - executable);
+        const struct patch_kind *kind = &kinds[event->field];
+        struct item *item = &items[event->item];
+        if (__builtin_expect(kind->shape == WHOLE, 1) && distance == (s32)distance)
+            item->value = (u32)distance;
+        else if (fits(kind, distance))
+            item->value = (item->value & ~kind->mask) | encode(kind, (i64)distance); /* it may have been emitted before */
+        else
             return TOO_LARGE;
-        /* Emitting again, elsewhere, starts from what the stencil has. */
-        struct item *item = &c->items[event->item];
-        item->value = (item->value & ~field_mask(kind)) | encode(kind, (i64)distance);
     }
     emit_items(library, c->items, c->n_items, writable, c->code_end);
     if (request->code_size > c->code_end)

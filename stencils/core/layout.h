@@ -76,10 +76,11 @@ struct hole {
 enum kind_flag { PC_RELATIVE = 1, PAGES = 2 };
 enum segment_flag { NEGATE = 1, INVERT = 2 };
 enum { MOST_SEGMENTS = 8 };
+enum field_shape { SEGMENTS, ONE_SEGMENT /* without flags */, WHOLE /* the last four bytes are the value */ };
 struct patch_kind {
-    u8 flags, width, n_segments, zero;
+    u8 flags, width, n_segments, shape;
     s32 bias;
-    u32 scale, zeros;
+    u32 scale, mask; /* the bits of the field */
     s64 low, high;
     struct segment {
         u8 start, bits, to, flags;

@@ -92,16 +92,9 @@ static __attribute__((noinline)) u32 encode_in_segments(const struct patch_kind 
 
 static inline u32 encode(const struct patch_kind *kind, i64 value) {
     value += (i64)(s64)kind->bias;
-    int is_simple = kind->n_segments == 1 && !kind->segment->flags; /* most are */
-    return __builtin_expect(is_simple, 1) ? cut(kind->segment, value) : encode_in_segments(kind, value);
-}
-
-/* The bits of a field, in the four bytes that end with it. */
-static inline u32 field_mask(const struct patch_kind *kind) {
-    u32 mask = 0;
-    for (u32 k = 0; k < kind->n_segments; k++)
-        mask |= (u32)((1ull << kind->segment[k].bits) - 1) << kind->segment[k].to;
-    return mask;
+    if (__builtin_expect(kind->shape == SEGMENTS, 0)) /* few are */
+        return encode_in_segments(kind, value);
+    return (u32)(value >> kind->segment->start) << kind->segment->to & kind->mask;
 }
 
 static inline int fits(const struct patch_kind *kind, s64 value) {
