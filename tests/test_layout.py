@@ -393,7 +393,7 @@ def test_the_rows_of_the_example_say_what_it_says() -> None:
     number = [each.name for each in kinds].index("imm8")
     assert file_layout.HOLE.unpack(documented_bytes("hole")) == (0, Value.IMMEDIATE_B, number, 0, 0, 3)
     row = documented_bytes("kind")
-    assert file_layout.KIND.unpack_from(row) == (0, 1, 1, 0, 1, kinds[number].low, kinds[number].high)
+    assert file_layout.KIND.unpack_from(row) == (0, 1, 1, 1, 0, 1, 0xFF000000, kinds[number].low, kinds[number].high)
     assert file_layout.SEGMENT.unpack_from(row, file_layout.KIND.size) == (0, 8, 24, 0)
     name, *rest = file_layout.CLASS.unpack(documented_bytes("class"))
     assert (name.rstrip(b"\0").decode(), *rest) == classes[1]

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from stencil_fixtures import load_c
 
-from cnp.stencil.layout import KIND, KIND_SIZE, SEGMENT
+from cnp.stencil.layout import KIND_SIZE
 from cnp.stencil.model import Value
 from cnp.stencil.records import Chunk, Hole, Stencil
+from cnp.stencil.writer import kind_row
 from cnp.target import TARGETS
 from cnp.target.patch import INVERT, NEGATE, PAGE, KindFlag, PatchKind, Segment
 from cnp.target.x86_64 import TARGET as X86_64
@@ -153,17 +154,13 @@ void many_encoded(const struct patch_kind *kind, const s64 *values, u32 *found, 
 void many_fit(const struct patch_kind *kind, const s64 *values, u32 *found, u64 n) {
     for (u64 k = 0; k < n; k++) found[k] = (u32)fits(kind, values[k]);
 }
-u32 mask_of(const struct patch_kind *kind) { return field_mask(kind); }
+u32 mask_of(const struct patch_kind *kind) { return kind->mask; }
 """
     return load_c(tmp_path_factory.mktemp("patch"), text)
 
 
 def row(kind: PatchKind) -> Any:
-    head = KIND.pack(
-        kind.flags, kind.width, len(kind.segments), kind.bias, kind.scale, kind.low, min(kind.high, LARGEST)
-    )
-    segments = b"".join(SEGMENT.pack(each.start, each.bits, each.to, each.flags) for each in kind.segments)
-    return ctypes.create_string_buffer((head + segments).ljust(KIND_SIZE, b"\0"), KIND_SIZE)
+    return ctypes.create_string_buffer(kind_row(kind), KIND_SIZE)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)

@@ -87,7 +87,7 @@ def library_bytes(contents: Contents) -> bytes:
         SectionName.SYMBOLS: b"".join(symbols),
         SectionName.META: json.dumps(contents.meta, sort_keys=True, separators=(",", ":")).encode(),
         SectionName.FAMILIES: b"".join(map(_family_row, contents.families)),
-        SectionName.KINDS: b"".join(map(_kind_row, contents.kinds)),
+        SectionName.KINDS: b"".join(map(kind_row, contents.kinds)),
         SectionName.CLASSES: b"".join(
             CLASS.pack(each.name.encode(), each.low, min(each.high, _MOST), each.scale, each.pattern, each.loaded)
             for each in contents.classes
@@ -150,7 +150,8 @@ def _op_row(op: Op, names: _Names) -> bytes:
     )  # fmt: skip
 
 
-def _kind_row(kind: PatchKind) -> bytes:
+def kind_row(kind: PatchKind) -> bytes:
+    """`struct patch_kind`."""
     head = KIND.pack(
         kind.flags, kind.width, len(kind.segments), _shape(kind), kind.bias, kind.scale, kind.mask, kind.low,
         min(kind.high, _MOST),
