@@ -7,8 +7,8 @@
 /* Operands: a register's index, or ~index of a constant. */
 #define NOTHING_DEFINED (-0x7fffffff - 1)
 
-/* Those behind CALL_OP say where control goes. */
-enum kind { PLAIN_OP, LOAD_OP, STORE_OP, DROPPED_OP, CALL_OP, BRANCH_OP, JUMP_OP, TABLE_OP, RETURN_OP, TRAP_OP, PLACE_OP, SAFEPOINT_OP_KIND, SIDE_EXIT_OP };
+/* Those behind CALL_OP say where control goes. A guard is a branch to a side exit: what does not leave stays in its block. */
+enum kind { PLAIN_OP, LOAD_OP, STORE_OP, DROPPED_OP, GUARD_OP, CALL_OP, BRANCH_OP, JUMP_OP, TABLE_OP, RETURN_OP, TRAP_OP, PLACE_OP, SAFEPOINT_OP_KIND };
 enum instruction_flag { NEEDS_SAFEPOINT = 1 };
 
 struct instruction {
@@ -17,7 +17,7 @@ struct instruction {
     u8 kind : 6, flags : 2;
     s32 d;          /* register defined, or NOTHING_DEFINED */
     s32 operand[3]; /* call: operand[0] is the number of arguments */
-    s32 target;     /* branch, jump, place: label; load, store: offset; call: callee; table: default label; side exit: its number */
+    s32 target;     /* branch, guard, jump, place: label; load, store: offset; call: callee; table: default label */
     s32 other;      /* rotated branch: label of the other way, else -1; call, table: handle of the list; what is indexed,
                        that is has an index for its last operand: by how much the index is shifted, else -1 */
     u32 number;     /* the user's op */
@@ -66,14 +66,14 @@ struct compilation {
     u32 n_instructions, n_registers;
     u32 *controls, *calls; /* instructions that say where control goes, and calls, in order */
     u32 n_controls, n_calls;
-    s32 *label_at;    /* instruction that a label is bound to */
+    s32 *label_at;    /* instruction that a label is bound to; behind the last one, a side exit */
     u32 n_labels;
 
     struct values *values;
 
     struct block *blocks;
-    u32 n_blocks, n_inner_blocks; /* in front of the side exits, which lead nowhere in the function */
-    u32 *block_at;    /* of an instruction that leads a block */
+    u32 n_blocks;
+    u32 *block_at;    /* of an instruction that leads a block; and n_blocks and so on, of side exits */
     u32 *predecessors;
     u8 has_loops;          /* jumps back, to tell the truth */
     u8 has_wide_constants; /* too wide for an instruction, or floats */
@@ -120,20 +120,6 @@ static inline u32 division_kind(const struct library *library, u32 row) {
     return kind;
 }
 
-/* Side exits are the last instructions, in the order of their numbers: out of line, as what is rare should be. */
-static inline u32 first_side_exit(const struct compilation *c) { return c->n_instructions - c->request->n_exits; }
-
-/* The side exit that a label means, or NULL. */
-static inline const struct side_exit *side_exit_of(const struct compilation *c, s32 label) {
-    s32 at = c->label_at[label];
-    return at >= (s32)first_side_exit(c) && at < (s32)c->n_instructions ? &c->request->exits[at - (s32)first_side_exit(c)] : 0;
-}
-
-/* Exits of bytecode share lists of values, which are the same if they begin at the same place and are not empty: passes note
- * what they know of the latest few. */
-enum { LATEST_LISTS = 8 };
-static inline u32 list_number(const struct side_exit *exit) { return (u32)((u64)exit->values / sizeof *exit->values % LATEST_LISTS); }
-
 static inline int in_float_file(const struct compilation *c, s32 r) { return IS_FLOAT(c->types[r]); }
 
 static int fail(struct compilation *c, u32 code, u32 op, u32 operand) {
@@ -173,6 +159,26 @@ static s32 reserve_list(struct compilation *c, u32 n) {
     return (s32)c->n_constants;
 }
 static inline s32 *list_at(const struct compilation *c, s32 handle) { return (s32 *)(c->constants - handle); }
+
+/* The side exit that a label means, or NULL. */
+static inline struct side_exit *side_exit_of(const struct compilation *c, s32 label) {
+    s32 number = c->label_at[label] - (s32)c->n_instructions;
+    return number >= 0 ? &c->request->exits[number] : 0;
+}
+
+/* Whether an instruction may lead to a side exit: branches that do are guards. Then there is one label, or those of a table. */
+static inline int may_leave(const struct compilation *c, const struct instruction *at) {
+    return at->kind == GUARD_OP || (c->request->n_exits && (at->kind == JUMP_OP || at->kind == TABLE_OP));
+}
+static inline u32 n_ways(const struct instruction *at) { return at->kind == TABLE_OP ? (u32)at->operand[1] + 1 : 1; }
+static inline struct side_exit *way_out(const struct compilation *c, const struct instruction *at, u32 k) {
+    return side_exit_of(c, at->kind == TABLE_OP ? list_at(c, at->other)[k] : at->target);
+}
+
+/* Exits of bytecode share lists of values, which are the same if they begin at the same place and are not empty: passes note
+ * what they know of the latest few. */
+enum { LATEST_LISTS = 8 };
+static inline u32 list_number(const struct side_exit *exit) { return (u32)((u64)exit->values / sizeof *exit->values % LATEST_LISTS); }
 
 static inline int add_constant(struct compilation *c, i64 value, s32 *operand) {
     if (c->end - c->next < 64) {

@@ -76,7 +76,11 @@ COMMON_PATH int decode_table_op(struct decoder *at, struct heap heap, struct ins
             if (!source(at, heap, i, op->operand_type[i], &to->operand[i]))
                 return 0;
         note_condition(at->c, at->number);
-        return label(at, heap, op->n_operands, &to->target);
+        if (!label(at, heap, op->n_operands, &to->target))
+            return 0;
+        if (side_exit_of(at->c, to->target))
+            to->kind = GUARD_OP;
+        return 1;
     default:
         return reject(at, 0, BAD_OPCODE);
     }
@@ -254,7 +258,7 @@ COMMON_PATH int decode_all(struct compilation *c, struct heap heap) {
     const struct request *request = c->request;
     struct decoder at = {.c = c, .python = heap.is_packed ? 0 : c->python, .next = request->words, .end = request->words + request->n_words,
                          .n_registers = request->n_registers, .n_labels = request->n_labels, .types = c->types, .values = c->values};
-    for (u32 i = 0, n = first_side_exit(c); i < n; i++) {
+    for (u32 i = 0; i < c->n_instructions; i++) {
         struct instruction *to = &c->instructions[i];
         *to = (struct instruction){.op = NO_OP, .d = NOTHING_DEFINED, .other = -1, .target = -1, .number = i};
         at.number = i;
@@ -283,13 +287,10 @@ static u64 count_ops(const struct request *request) {
     return n;
 }
 
-/* A side exit is an instruction behind the user's, which its label means. */
-static void put_side_exits(struct compilation *c) {
+static void place_side_exits(struct compilation *c) {
     for (u32 k = 0; k < c->request->n_exits; k++) {
-        u32 i = first_side_exit(c) + k;
-        c->instructions[i] = (struct instruction){
-            .op = NO_OP, .kind = SIDE_EXIT_OP, .d = NOTHING_DEFINED, .other = -1, .target = (s32)k, .number = NO_OP_NUMBER};
-        c->label_at[c->request->exits[k].label] = (s32)i;
+        c->label_at[c->request->exits[k].label] = (s32)(c->n_instructions + k);
+        c->request->exits[k].position = NO_POSITION;
     }
 }
 
@@ -301,7 +302,6 @@ static int decode(struct compilation *c) {
         return fail(c, EMPTY, 0, 0);
     if (n > 1 << 26)
         return fail(c, TOO_LARGE, 0, 0);
-    n += request->n_exits;
     c->n_instructions = (u32)n;
     c->n_labels = request->n_labels;
     /* Room for a label behind every instruction: turn_loops makes some of its own. */
@@ -311,13 +311,11 @@ static int decode(struct compilation *c) {
     if (!begin_values(c))
         return 0;
     fill(c->label_at, 0xff, request->n_labels * sizeof *c->label_at);
-    put_side_exits(c);
+    place_side_exits(c);
     const struct heap heap = request->ops ? heap_of(python) : no_heap, usual = usual_heap;
     int is_usual = heap.type_offset == usual.type_offset && heap.slot_offset == usual.slot_offset &&
                    heap.tuple_items == usual.tuple_items;
     if (!(!request->ops ? decode_all(c, no_heap) : is_usual ? decode_all(c, usual_heap) : decode_all(c, heap)))
         return 0;
-    for (u32 i = first_side_exit(c); i < c->n_instructions; i++)
-        c->controls[c->n_controls++] = i;
     return check_labels(c);
 }

@@ -33,24 +33,24 @@ static void find_values(struct selection *s, const struct side_exit *exit) {
 }
 
 /* What is special about an exit is its number and which values it has; the rest they have in common. */
-static void select_side_exit(struct selection *s, u32 number, s32 block) {
+static void put_side_exit(struct selection *s, u32 number) {
     struct compilation *c = s->c;
     struct side_exit *exit = &c->request->exits[number];
     find_values(s, exit);
     struct location to = number_behind(s);
     exit->frame_size = c->request->frame_size;
     exit->extent = (u32)to.slot + 8;
-    s->leaves = s->exits = 1;
+    if (c->request->landing_pads)
+        put_alignment(s, PAD_ALIGNMENT, 0);
+    bind(s, (s32)(c->n_blocks + number));
+    if (c->request->landing_pads)
+        put_control(s, LANDING_PAD);
     move(s, 0, to, immediate(number));
-    if (next_block(c, block) < (s32)c->n_blocks)
-        jump_far(s, s->way_out);
 }
 
-/* Behind the last exit, where all go: values in registers go to the frame, and from there on it is a call of C, whose
- * result is the function's. */
+/* Where all exits go: values in registers go to the frame, and from there on it is a call of C, whose result is the
+ * function's. */
 static int put_way_out(struct selection *s) {
-    if (!s->exits)
-        return 1;
     if (!has_room(s))
         return 0;
     bind(s, s->way_out);
@@ -64,4 +64,26 @@ static int put_way_out(struct selection *s) {
     put_control(s, s->frame == LARGE_FRAME ? CALL_C_LARGE_FRAME : CALL_C_STENCIL);
     put_control(s, RETURN_STENCIL);
     return 1;
+}
+
+/* Out of line, as what is rare should be; the last one falls to where the others jump. */
+static int put_side_exits(struct selection *s) {
+    struct compilation *c = s->c;
+    u32 n = c->request->n_exits;
+    while (n && c->request->exits[n - 1].position == NO_POSITION)
+        n--;
+    if (!n)
+        return 1;
+    s->leaves = 1;
+    s->number = NO_OP_NUMBER;
+    for (u32 k = 0; k < n; k++) {
+        if (c->request->exits[k].position == NO_POSITION)
+            continue;
+        if (((s64)s->position > s->island_due && !put_island(s, (s32)(c->n_blocks + k - 1))) || !has_room(s))
+            return 0;
+        put_side_exit(s, k);
+        if (k + 1 < n)
+            jump_far(s, s->way_out);
+    }
+    return put_way_out(s);
 }

@@ -13,7 +13,7 @@ static u32 real_instruction(const struct compilation *c, s32 label) {
 static s32 thread(const struct compilation *c, s32 label) {
     for (u32 hops = 0; hops < 16; hops++) {
         u32 i = real_instruction(c, label);
-        if (i == c->n_instructions || c->instructions[i].kind != JUMP_OP || side_exit_of(c, c->instructions[i].target))
+        if (i >= c->n_instructions || c->instructions[i].kind != JUMP_OP || side_exit_of(c, c->instructions[i].target))
             break; /* what a side exit wants need not be there before the jump */
         label = c->instructions[i].target;
     }
@@ -46,7 +46,7 @@ static void turn_loops(struct compilation *c) {
     }
 }
 
-static int ends_block(u8 kind) { return kind == BRANCH_OP || kind == JUMP_OP || kind == TABLE_OP || kind == RETURN_OP || kind == TRAP_OP || kind == SIDE_EXIT_OP; }
+static int ends_block(u8 kind) { return kind == BRANCH_OP || kind == JUMP_OP || kind == TABLE_OP || kind == RETURN_OP || kind == TRAP_OP; }
 
 static void begin_block(struct compilation *c, u32 first) {
     if (first == c->n_instructions || (c->n_blocks && c->blocks[c->n_blocks - 1].first == first))
@@ -58,7 +58,7 @@ static void begin_block(struct compilation *c, u32 first) {
 }
 
 static int find_blocks(struct compilation *c) {
-    if (!ALLOCATE(c, c->block_at, c->n_instructions + 1) || !ALLOCATE(c, c->blocks, c->n_controls + 2))
+    if (!ALLOCATE(c, c->block_at, c->n_instructions + c->request->n_exits + 1) || !ALLOCATE(c, c->blocks, c->n_controls + 2))
         return 0;
     begin_block(c, 0);
     for (u32 n = 0; n < c->n_controls; n++) {
@@ -68,31 +68,36 @@ static int find_blocks(struct compilation *c) {
             at->target = thread(c, at->target);
         if (at->other >= 0 && at->kind == BRANCH_OP)
             at->other = thread(c, at->other);
-        if (at->kind == PLACE_OP || at->kind == SIDE_EXIT_OP)
+        if (at->kind == PLACE_OP)
             begin_block(c, i);
         if (ends_block(at->kind))
             begin_block(c, i + 1);
     }
-    c->block_at[c->n_instructions] = c->n_blocks;
-    c->n_inner_blocks = c->block_at[first_side_exit(c)];
+    for (u32 k = 0; k <= c->request->n_exits; k++)
+        c->block_at[c->n_instructions + k] = c->n_blocks + k;
     return 1;
+}
+
+/* Side exits lead nowhere in the function. */
+static s32 block_behind(const struct compilation *c, s32 label) {
+    u32 b = c->block_at[c->label_at[label]];
+    return b < c->n_blocks ? (s32)b : -1;
 }
 
 /* A block's successors, without the entries of a table. -1: none; n_blocks: past the end. */
 static void find_successors(struct compilation *c) {
-    for (u32 b = 0; b < c->n_inner_blocks; b++) {
+    for (u32 b = 0; b < c->n_blocks; b++) {
         struct block *block = &c->blocks[b];
         const struct instruction *last = &c->instructions[block->end - 1];
-        s32 next = b + 1 == c->n_inner_blocks ? (s32)c->n_blocks : (s32)b + 1;
         block->ends_in_table = last->kind == TABLE_OP;
         switch (last->kind) {
         case BRANCH_OP:
-            block->successor[0] = (s32)c->block_at[c->label_at[last->target]];
-            block->successor[1] = last->other >= 0 ? (s32)c->block_at[c->label_at[last->other]] : next;
+            block->successor[0] = block_behind(c, last->target);
+            block->successor[1] = last->other >= 0 ? block_behind(c, last->other) : (s32)b + 1;
             break;
-        case JUMP_OP: block->successor[0] = (s32)c->block_at[c->label_at[last->target]]; break;
+        case JUMP_OP: block->successor[0] = block_behind(c, last->target); break;
         case TABLE_OP: case RETURN_OP: case TRAP_OP: break;
-        default: block->successor[1] = next;
+        default: block->successor[1] = (s32)b + 1;
         }
     }
 }
@@ -101,15 +106,7 @@ static u32 n_successors(const struct compilation *c, const struct block *block) 
     return block->ends_in_table ? (u32)c->instructions[block->end - 1].operand[1] + 1 : 2;
 }
 static s32 successor(const struct compilation *c, const struct block *block, u32 k) {
-    return block->ends_in_table ? (s32)c->block_at[c->label_at[list_at(c, c->instructions[block->end - 1].other)[k]]]
-                                : block->successor[k];
-}
-
-/* The side exit that successor k is, or NULL. */
-static const struct side_exit *side_exit_behind(const struct compilation *c, const struct block *block, u32 k) {
-    s32 to = successor(c, block, k);
-    u32 first = to >= 0 && to < (s32)c->n_blocks ? c->blocks[to].first : 0;
-    return first >= first_side_exit(c) ? &c->request->exits[first - first_side_exit(c)] : 0;
+    return block->ends_in_table ? block_behind(c, list_at(c, c->instructions[block->end - 1].other)[k]) : block->successor[k];
 }
 
 /* And how many predecessors each block has. Control flows forwards, mostly; blocks that only a jump back leads to wait on
@@ -120,7 +117,7 @@ static int find_reachable(struct compilation *c) {
         return 0;
     c->blocks[0].reachable = 1;
     u32 falls_off = ~0u;
-    for (u32 passed = 0; passed < c->n_inner_blocks; passed++) {
+    for (u32 passed = 0; passed < c->n_blocks; passed++) {
         if (!c->blocks[passed].reachable)
             continue;
         stack[depth++] = passed;
@@ -153,7 +150,7 @@ static int find_predecessors(struct compilation *c) {
     }
     if (!ALLOCATE(c, c->predecessors, total + 1))
         return 0;
-    for (u32 b = 0; b < c->n_inner_blocks; b++) {
+    for (u32 b = 0; b < c->n_blocks; b++) {
         const struct block *block = &c->blocks[b];
         for (u32 k = 0, n = block->reachable ? n_successors(c, block) : 0; k < n; k++) {
             s32 to = successor(c, block, k);
@@ -167,14 +164,14 @@ static int find_predecessors(struct compilation *c) {
 /* Blocks that every way to a later one leads through; and jumps back, whose targets are the heads of loops and whose sources
  * are where safepoints belong. */
 static void look_at_jumps(struct compilation *c) {
-    s32 furthest = 0, n_inner = (s32)c->n_inner_blocks;
-    for (s32 b = 0; b < n_inner; b++) {
+    s32 furthest = 0;
+    for (s32 b = 0; b < (s32)c->n_blocks; b++) {
         struct block *block = &c->blocks[b];
         block->is_straight = furthest <= b;
         block->next_loop = c->n_blocks;
         for (u32 k = 0, n = block->reachable ? n_successors(c, block) : 0; k < n; k++) {
             s32 to = successor(c, block, k);
-            if (to > furthest && to < n_inner)
+            if (to > furthest)
                 furthest = to;
             if (to < 0 || to > b)
                 continue;
@@ -190,9 +187,9 @@ static void look_at_jumps(struct compilation *c) {
 /* A loop is what lies between the target of a jump back and its source, and the loops that this overlaps: so they are nested. */
 static int find_loops(struct compilation *c) {
     u32 *outermost, depth = 0, next_loop = c->n_blocks, loop = 0;
-    if (!ALLOCATE(c, outermost, c->n_inner_blocks))
+    if (!ALLOCATE(c, outermost, c->n_blocks))
         return 0;
-    for (u32 b = c->n_inner_blocks; b-- > 0;) {
+    for (u32 b = c->n_blocks; b-- > 0;) {
         struct block *block = &c->blocks[b];
         block->next_loop = next_loop;
         if (!block->loop_end)
@@ -209,7 +206,7 @@ static int find_loops(struct compilation *c) {
         outermost[depth++] = b;
     }
     depth = 0;
-    for (u32 b = 0; b < c->n_inner_blocks; b++) {
+    for (u32 b = 0; b < c->n_blocks; b++) {
         struct block *block = &c->blocks[b];
         for (; loop && (s32)b >= c->blocks[loop - 1].loop_end; depth--)
             loop = c->blocks[loop - 1].loop;

@@ -60,7 +60,7 @@ static void fold_condition(struct compilation *c, struct instruction *at, const 
     struct instruction *condition = &c->instructions[candidate->maker];
     if (!has_one_use(c, candidate->maker))
         return;
-    if (at->kind == BRANCH_OP) {
+    if (at->kind == BRANCH_OP || at->kind == GUARD_OP) {
         u32 branch = library->ops[condition->op].branch;
         at->op = at->op == library->known[BRANCH_I32_NEZ] ? (u16)branch : library->ops[branch].inverse;
         at->n = condition->n;

@@ -21,7 +21,8 @@ static void bring_near(struct selection *s, s32 reg, int reads, struct near_copi
 
 static void bring_operands_near(struct selection *s, const struct instruction *at, struct near_copies *copies) {
     copies->n = 0;
-    if (at->kind != PLAIN_OP && at->kind != LOAD_OP && at->kind != STORE_OP && at->kind != BRANCH_OP && at->kind != TABLE_OP)
+    if (at->kind != PLAIN_OP && at->kind != LOAD_OP && at->kind != STORE_OP && at->kind != BRANCH_OP && at->kind != GUARD_OP &&
+        at->kind != TABLE_OP)
         return;
     if (at->kind == PLAIN_OP && is_move(s, at))
         return;
@@ -47,6 +48,7 @@ static s32 select_instruction(struct selection *s, const struct instruction *at,
     case LOAD_OP: select_load(s, at); break;
     case STORE_OP: select_store(s, at); break;
     case BRANCH_OP: return select_branch(s, at, block);
+    case GUARD_OP: put_condition(s, at, &s->library->ops[at->op], block_of(s->c, at->target)); break;
     case JUMP_OP:
         if (block_of(s->c, at->target) != next_block(s->c, block))
             jump_to(s, block_of(s->c, at->target));
@@ -55,19 +57,19 @@ static s32 select_instruction(struct selection *s, const struct instruction *at,
     case RETURN_OP: select_return(s, at); break;
     case CALL_OP: select_call(s, at); break;
     case TRAP_OP: put_trap(s, at->number << 4 | UNREACHABLE); break;
-    case SIDE_EXIT_OP: select_side_exit(s, (u32)at->target, block); break;
     }
     return -1;
 }
 
 /* Around calls registers are saved, lost and restored; elsewhere none of it is looked at. */
 static void track_operands(struct selection *s, const struct instruction *at, s32 position, const struct block *block) {
-    int is_last = at == &s->c->instructions[block->end - 1];
+    const struct compilation *c = s->c;
+    int is_last = at == &c->instructions[block->end - 1];
     if (at->kind != CALL_OP)
         for (u32 k = 0; k < at->n; k++)
             restore_operand(s, at->operand[k]);
-    for (u32 k = 0, n = is_last && s->c->request->n_exits ? n_successors(s->c, block) : 0; k < n; k++) {
-        const struct side_exit *exit = side_exit_behind(s->c, block, k);
+    for (u32 k = 0, n = may_leave(c, at) ? n_ways(at) : 0; k < n; k++) {
+        const struct side_exit *exit = way_out(c, at, k);
         for (u32 i = 0; exit && i < exit->n_values; i++)
             if (!exit->values[i].is_constant)
                 restore_operand(s, (s32)exit->values[i].reg);
@@ -78,16 +80,6 @@ static void track_operands(struct selection *s, const struct instruction *at, s3
 
 /* Whether anything asks what is in a hardware register. */
 static int tracks_registers(const struct compilation *c) { return c->calls_code || c->calls_c || c->divides; }
-
-static void put_alignment(struct selection *s, s32 alignment, s32 loop_end) {
-    struct compilation *c = s->c;
-    struct event *event = add_event(s, ALIGN_EVENT, c->n_items, s->position, loop_end);
-    event->addend = alignment;
-    event->extra = ((u32)alignment + s->library->longest_padding - 2) / s->library->longest_padding;
-    for (u32 k = 0; k < event->extra; k++)
-        c->items[c->n_items++] = (struct item){0, 0};
-    s->position += (u32)alignment - 1;
-}
 
 static s32 select_block(struct selection *s, s32 b) {
     struct compilation *c = s->c;
@@ -179,12 +171,15 @@ static int lay_out_frame(struct selection *s) {
     return 1;
 }
 
-/* Blocks that a jump table leads to. */
+/* Blocks that a jump table leads to; side exits always have a landing pad. */
 static void mark_landings(const struct compilation *c) {
     for (u32 n = 0; n < c->n_controls; n++) {
         const struct instruction *at = &c->instructions[c->controls[n]];
-        for (s32 k = 0; at->kind == TABLE_OP && k <= at->operand[1]; k++)
-            c->blocks[block_of(c, list_at(c, at->other)[k])].is_landed_on = 1;
+        for (s32 k = 0; at->kind == TABLE_OP && k <= at->operand[1]; k++) {
+            s32 b = block_behind(c, list_at(c, at->other)[k]);
+            if (b >= 0)
+                c->blocks[b].is_landed_on = 1;
+        }
     }
 }
 
@@ -192,14 +187,15 @@ static int select_function(struct compilation *c) {
     struct selection *s = (struct selection *)c->next;
     if (!ALLOCATE(c, s, 1))
         return 0;
-    *s = (struct selection){.c = c, .library = c->library, .n_targets = (s32)c->n_blocks, .branch_kind = BRANCH_EVENT};
+    *s = (struct selection){.c = c, .library = c->library,
+                            .n_targets = (s32)(c->n_blocks + c->request->n_exits), .branch_kind = BRANCH_EVENT};
     fill(s->occupant, 0xff, sizeof s->occupant);
     if (!lay_out_frame(s) || !ALLOCATE(c, s->homes, c->n_registers))
         return 0;
     for (u32 r = 0; r < c->n_registers; r++)
         find_home(s, r);
     c->n_pool = 0;
-    if ((c->library->constants || c->request->far_calls) && !ALLOCATE(c, c->pool, c->n_constants + 4 * c->n_instructions + 16))
+    if ((c->library->constants || c->request->far_calls) && !ALLOCATE(c, c->pool, c->n_constants + 4 * (c->n_instructions + c->request->n_exits) + 16))
         return 0;
     char *temporary = c->next;
     u32 *stack;
@@ -238,9 +234,9 @@ static int select_function(struct compilation *c) {
             for (s32 skipped = next_block(c, b); skipped < next; skipped = next_block(c, skipped))
                 occupy(s, position_of(c->blocks[skipped].first));
     }
-    if (!put_way_out(s))
+    if (!put_side_exits(s))
         return 0;
-    if (s->island_block != NO_ISLAND && !put_branch_veneers(s, (s32)c->n_blocks))
+    if (s->island_block != NO_ISLAND && !put_branch_veneers(s, (s32)(c->n_blocks + c->request->n_exits)))
         return 0;
     if (!put_cold(s) || c->request->error)
         return 0;
@@ -250,9 +246,7 @@ static int select_function(struct compilation *c) {
                           !uses_survivors(c);
     if (!settle(c, s->position, (u32)s->n_targets))
         return 0;
-    for (u32 k = 0; k < c->request->n_exits; k++) {
-        u32 block = c->block_at[first_side_exit(c) + k];
-        c->request->exits[k].position = c->blocks[block].reachable ? c->target_position[block] : NO_POSITION;
-    }
+    for (u32 k = 0; k < c->request->n_exits; k++) /* NO_POSITION, if it was never bound */
+        c->request->exits[k].position = c->target_position[c->n_blocks + k];
     return 1;
 }

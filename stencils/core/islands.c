@@ -2,6 +2,16 @@
  * islands that the code jumps over, with all that the code since the latest one refers to. */
 #include "events.h"
 
+static void put_alignment(struct selection *s, s32 alignment, s32 loop_end) {
+    struct compilation *c = s->c;
+    struct event *event = add_event(s, ALIGN_EVENT, c->n_items, s->position, loop_end);
+    event->addend = alignment;
+    event->extra = ((u32)alignment + s->library->longest_padding - 2) / s->library->longest_padding;
+    for (u32 k = 0; k < event->extra; k++)
+        c->items[c->n_items++] = (struct item){0, 0};
+    s->position += (u32)alignment - 1;
+}
+
 /* What one instruction may need: a call with all registers live is the most. */
 enum { ITEMS_AN_INSTRUCTION = 512, EVENTS_AN_INSTRUCTION = 16 };
 
@@ -68,14 +78,14 @@ static s64 reach_of(const struct library *library, const struct event *event) {
     return library->kinds[field].high;
 }
 
-/* Branches may not reach blocks that begin in front of the latest island, or have not begun yet: they go by way of a jump
- * that does, unless they reach farther than islands are apart. */
+/* Branches may not reach blocks and side exits that begin in front of the latest island, or have not begun yet: they go by way
+ * of a jump that does, unless they reach farther than islands are apart. */
 static int put_branch_veneers(struct selection *s, s32 block) {
     struct compilation *c = s->c;
     for (u32 k = s->window, end = c->n_events; k < end; k++) {
         struct event *event = event_at(c, k);
         s32 target = event->target;
-        int is_near = target > s->island_block && (target <= block || target >= (s32)c->n_blocks);
+        int is_near = target > s->island_block && (target <= block || target >= (s32)(c->n_blocks + c->request->n_exits));
         if (event->kind != BRANCH_EVENT || is_near || reach_of(c->library, event) > (s64)c->library->reach)
             continue;
         if (!has_room(s))

@@ -17,11 +17,11 @@ struct mentioned {
     u32 unsure_until;   /* nothing is said about blocks in front of this one: the loop around them defines the register, too */
     s32 covered;        /* until the end of a loop at this position, or 0 */
 };
-/* A list of values of side exits: where the latest of them is. As long as all of its registers are sure to be there, that is
- * all there is to know. */
+/* A list of values of side exits: where the latest of them is. As long as all of its registers are sure to be there, or were
+ * there before in the same block, that is all there is to know. */
 struct passed_on {
     const struct side_exit *exit; /* NULL for none */
-    u32 sure_until;
+    u32 sure_until, block;
     s32 position; /* or -1: the intervals know */
 };
 struct mentions {
@@ -113,16 +113,17 @@ static void stretch(const struct mentions *m, const struct passed_on *list) {
     }
 }
 
-/* What a side exit wants is needed where the way to it leaves the block, and no longer. It weighs nothing: in the frame
- * it is as good. */
-static int use_in_side_exit(struct mentions *m, const struct side_exit *exit, s32 position, u32 b) {
+/* What a side exit wants is needed where the way to it branches off, and no longer. It weighs nothing: in the frame it is
+ * as good. */
+static int use_in_side_exit(struct mentions *m, struct side_exit *exit, s32 position, u32 b) {
     struct passed_on *list = &m->passed_on[list_number(exit)];
-    if (list->exit && list->exit->values == exit->values && b < list->sure_until) {
+    exit->position = 0; /* some way leads there */
+    if (list->exit && list->exit->values == exit->values && (b < list->sure_until || b == list->block)) {
         list->position = position;
         return 1;
     }
     stretch(m, list);
-    *list = (struct passed_on){exit, ~0u, -1};
+    *list = (struct passed_on){exit, ~0u, b, -1};
     for (u32 k = 0; k < exit->n_values; k++) {
         const struct side_exit_value *value = &exit->values[k];
         if (value->is_constant)
@@ -135,13 +136,10 @@ static int use_in_side_exit(struct mentions *m, const struct side_exit *exit, s3
     return 1;
 }
 
-static int use_in_side_exits(struct mentions *m, u32 b) {
-    const struct compilation *c = m->c;
-    const struct block *block = &c->blocks[b];
-    s32 position = position_of(block->end - 1);
-    for (u32 k = 0, n = n_successors(c, block); k < n; k++) {
-        const struct side_exit *exit = side_exit_behind(c, block, k);
-        if (exit && exit->n_values && !use_in_side_exit(m, exit, position, b))
+static int use_in_side_exits(struct mentions *m, const struct instruction *at, s32 position, u32 b) {
+    for (u32 k = 0, n = n_ways(at); k < n; k++) {
+        struct side_exit *exit = way_out(m->c, at, k);
+        if (exit && !use_in_side_exit(m, exit, position, b))
             return 0;
     }
     return 1;
@@ -162,15 +160,18 @@ static int scan_block(struct mentions *m, u32 b) {
         for (; sources != end; sources++)
             if (*sources >= 0 && !use(m, &intervals[*sources], *sources, position, b, weight, 0))
                 return 0;
-        if (at->d == NOTHING_DEFINED)
+        if (at->d == NOTHING_DEFINED) {
+            if (may_leave(c, at) && !use_in_side_exits(m, at, position, b))
+                return 0;
             continue;
+        }
         struct interval *d = &intervals[at->d];
         if (!definition(m, d, at->d, position, b, weight))
             return 0;
         if (d->hint < 0 && at->kind == PLAIN_OP && at->operand[0] >= 0)
             d->hint = at->operand[0];
     }
-    return !c->request->n_exits || use_in_side_exits(m, b);
+    return 1;
 }
 
 /* Registers that the function is entered with. */
@@ -209,14 +210,13 @@ static int spread(struct compilation *c, const struct mentions *m, s32 reg, u32 
 }
 
 /* The registers of the side exits where an op may lead count as operands behind its own, in the order of its labels. */
-static void note_undefined_in_side_exits(const struct compilation *c, const struct block *block, s32 reg, u32 *lowest, u32 *operand) {
-    const struct instruction *last = &c->instructions[block->end - 1];
-    u32 number = last->n + (last->kind == TABLE_OP ? (u32)last->operand[1] + 1 : 1u);
-    for (u32 k = 0, n = n_successors(c, block); k < n; k++) {
-        const struct side_exit *exit = side_exit_behind(c, block, k);
+static void note_undefined_in_side_exits(const struct compilation *c, const struct instruction *at, s32 reg, u32 *lowest, u32 *operand) {
+    u32 number = at->n + n_ways(at);
+    for (u32 k = 0, n = n_ways(at); k < n; k++) {
+        const struct side_exit *exit = way_out(c, at, k);
         for (u32 i = 0; exit && i < exit->n_values; i++) {
-            if (!exit->values[i].is_constant && exit->values[i].reg == (u32)reg && last->number < *lowest) {
-                *lowest = last->number;
+            if (!exit->values[i].is_constant && exit->values[i].reg == (u32)reg && at->number < *lowest) {
+                *lowest = at->number;
                 *operand = number;
             }
             number += !exit->values[i].is_constant;
@@ -243,10 +243,10 @@ static u32 first_undefined_use(struct compilation *c, s32 reg, u32 *visited, u32
                     lowest = at->number;
                     *operand = call ? k + 2 : k + (at->d != NOTHING_DEFINED);
                 }
+            if (may_leave(c, at))
+                note_undefined_in_side_exits(c, at, reg, &lowest, operand);
             defined = at->d == reg;
         }
-        if (!defined && c->request->n_exits)
-            note_undefined_in_side_exits(c, block, reg, &lowest, operand);
         for (u32 k = 0; !defined && k < n_successors(c, block); k++) {
             s32 to = successor(c, block, k);
             if (to >= 0 && !visited[to]) {
@@ -277,7 +277,7 @@ static int find_intervals(struct compilation *c) {
     defined = visited + c->n_blocks;
     stack = defined + c->n_blocks;
     m.all = (struct mention *)c->next;
-    for (u32 b = 0; b < c->n_inner_blocks; b++)
+    for (u32 b = 0; b < c->n_blocks; b++)
         if (c->blocks[b].reachable && !scan_block(&m, b))
             return 0;
     for (u32 k = 0; k < LATEST_LISTS; k++)

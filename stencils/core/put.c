@@ -14,7 +14,7 @@ struct selection {
     u32 number;                 /* the user's op being selected */
     s32 check;                  /* the block that begins by counting the function's calls, or -1 */
     u32 instruction;
-    s32 n_targets;              /* blocks, then labels out of line */
+    s32 n_targets;              /* blocks, then side exits, then labels out of line */
     s32 branch_target;          /* what TARGET means */
     u8 branch_kind;             /* and what a branch to it is: BRANCH_EVENT, POLL_EVENT or CHECK_EVENT */
     s32 callee;                 /* what CALLEE means */
@@ -26,8 +26,7 @@ struct selection {
     u32 place[4];               /* of d, a, b and c, for holes that name registers */
     s32 occupant[2][MAXIMUM_INTEGER_REGISTERS]; /* around calls: register of the IR in a hardware register */
     u8 leaves;                  /* something traps */
-    u8 exits;                   /* so does a side exit: */
-    s32 way_out;                /* where they go, */
+    s32 way_out;                /* where side exits go, */
     u32 leaving[2];             /* bit per hardware register: some exit has its value, */
     const struct side_exit_value *found_values[LATEST_LISTS]; /* and the latest lists of what exits have */
     u64 room;                   /* bytes for items and events */

@@ -12,7 +12,7 @@ static u32 repeated_size(const struct hoisting *h, const struct loop *loop) {
     if (out >= (s32)loop->head && out <= (s32)loop->end)
         return 0;
     for (u32 i = test + 1; i < loop->end; i++) {
-        if (c->instructions[i].kind >= CALL_OP)
+        if (c->instructions[i].kind >= GUARD_OP)
             return 0;
         size += !is_outside(loop, h->moved_to[i]) && c->instructions[i].kind != DROPPED_OP;
     }
@@ -76,10 +76,13 @@ static void find_controls_and_calls(struct compilation *c) {
     }
 }
 
-static void renumber_labels(struct compilation *c, const u32 *now_at) {
-    for (u32 k = 0; k < c->n_labels; k++)
-        if (c->label_at[k] >= 0) /* one that nobody uses need not be placed */
-            c->label_at[k] = (s32)now_at[c->label_at[k]];
+/* Of n instructions; what is behind them are side exits, and these stay behind them. */
+static void renumber_labels(struct compilation *c, const u32 *now_at, s32 n) {
+    for (u32 k = 0; k < c->n_labels; k++) {
+        s32 *at = &c->label_at[k];
+        if (*at >= 0) /* one that nobody uses need not be placed */
+            *at = *at < n ? (s32)now_at[*at] : (s32)c->n_instructions + *at - n;
+    }
 }
 
 static int reorder(struct hoisting *h, u32 more) {
@@ -113,7 +116,7 @@ static int reorder(struct hoisting *h, u32 more) {
     }
     c->instructions = to;
     c->n_instructions = k;
-    renumber_labels(c, now_at);
+    renumber_labels(c, now_at, (s32)n);
     find_controls_and_calls(c);
     return 1;
 }

@@ -90,6 +90,7 @@ static void select_store(struct selection *s, const struct instruction *at) {
     put(s, s->library->placements[op->base[FREE] + (ivalue * op->n_b + ibase) * op->n_c + offset]);
 }
 
+/* A block, or behind the last one a side exit. */
 static s32 block_of(const struct compilation *c, s32 label) { return (s32)c->block_at[c->label_at[label]]; }
 
 /* The block that follows in the code: dead blocks leave no trace. */
@@ -103,6 +104,27 @@ static s32 next_block(const struct compilation *c, s32 block) {
 static void jump_to(struct selection *s, s32 target) {
     s->branch_target = target;
     put_branch(s, s->library->control[JUMP_STENCIL]);
+}
+
+/* The branch of an op, with the operands of an instruction. */
+static void put_condition(struct selection *s, const struct instruction *at, const struct op *op, s32 target) {
+    struct location room[2];
+    const struct location *a = locate(s, at->operand[0], &room[0]), *b = a;
+    if (at->n > 1) {
+        b = locate(s, at->operand[1], &room[1]);
+        if (is_immediate(a) && op->swapped != NO_OP) {
+            const struct location *t = a;
+            a = b;
+            b = t;
+            op = &s->library->ops[op->swapped];
+        }
+    }
+    s->branch_target = target;
+    u32 ib = 0;
+    if (at->n > 1)
+        ib = source_index(s, b, op->operand_type[1], op->classes_b, 2, 1);
+    u32 ia = source_index(s, a, op->operand_type[0], op->classes_a, 1, 0);
+    put_branch(s, s->library->placements[op->base[FREE] + ia * op->n_b + ib]);
 }
 
 /* Returns the block to go on with: a branch around a jump takes the jump's place. */
@@ -122,23 +144,7 @@ static s32 select_branch(struct selection *s, const struct instruction *at, s32 
             next = taken == otherwise ? next : otherwise;
         }
     }
-    struct location room[2];
-    const struct location *a = locate(s, at->operand[0], &room[0]), *b = a;
-    if (at->n > 1) {
-        b = locate(s, at->operand[1], &room[1]);
-        if (is_immediate(a) && op->swapped != NO_OP) {
-            const struct location *t = a;
-            a = b;
-            b = t;
-            op = &s->library->ops[op->swapped];
-        }
-    }
-    s->branch_target = taken;
-    u32 ib = 0;
-    if (at->n > 1)
-        ib = source_index(s, b, op->operand_type[1], op->classes_b, 2, 1);
-    u32 ia = source_index(s, a, op->operand_type[0], op->classes_a, 1, 0);
-    put_branch(s, s->library->placements[op->base[FREE] + ia * op->n_b + ib]);
+    put_condition(s, at, op, taken);
     if (otherwise != next)
         jump_to(s, otherwise);
     return next;

@@ -16,11 +16,8 @@ static u32 replace_operands(const struct compilation *c, struct instruction *use
 
 /* Whether a side exit where an instruction may lead reads a register. */
 static int leaves_with(const struct compilation *c, const struct instruction *at, s32 reg) {
-    int is_table = at->kind == TABLE_OP;
-    if (!c->request->n_exits || (!is_table && at->kind != BRANCH_OP && at->kind != JUMP_OP))
-        return 0;
-    for (s32 i = is_table ? at->operand[1] : 0; i >= 0; i--) {
-        const struct side_exit *exit = side_exit_of(c, is_table ? list_at(c, at->other)[i] : at->target);
+    for (u32 i = 0, n = may_leave(c, at) ? n_ways(at) : 0; i < n; i++) {
+        const struct side_exit *exit = way_out(c, at, i);
         for (u32 k = 0; exit && k < exit->n_values; k++)
             if (!exit->values[k].is_constant && exit->values[k].reg == (u32)reg)
                 return 1;
@@ -36,8 +33,10 @@ static int rename_uses(const struct hoisting *h, u32 instruction, s32 old, s32 r
     for (; uses && i < c->n_instructions && i < instruction + NEAR; i++) {
         struct instruction *user = &c->instructions[i];
         uses -= replace_operands(c, user, old, reg);
+        if (leaves_with(c, user, old))
+            return 0;
         if (user->d == old || user->kind > CALL_OP)
-            return !leaves_with(c, user, old);
+            return 1;
     }
     return !uses || i == c->n_instructions;
 }

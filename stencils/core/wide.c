@@ -37,7 +37,7 @@ static void give_registers_to_constants(struct hoisting *h, const struct loop *l
     const u16 *known = c->library->known;
     for (u32 i = loop->head; i <= loop->end; i++) {
         struct instruction *at = &c->instructions[i];
-        if ((at->kind != PLAIN_OP && at->kind != BRANCH_OP) || at->op == known[INTEGER_MOVE])
+        if ((at->kind != PLAIN_OP && at->kind != BRANCH_OP && at->kind != GUARD_OP) || at->op == known[INTEGER_MOVE])
             continue;
         const struct op *op = &c->library->ops[at->op];
         int by_destination = at->op == known[FLOAT_MOVE] || at->op == known[INTEGER_SELECT] || at->op == known[FLOAT_SELECT];
