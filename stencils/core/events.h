@@ -4,7 +4,7 @@
 #include "compile.h"
 
 enum event_kind {
-    LABEL_EVENT,   /* target is bound here */
+    LABEL_EVENT,   /* target is bound here, and extra more, each addend bytes behind the one before */
     ALIGN_EVENT,   /* item is the first of extra items of padding up to a multiple of addend; if that is a line of the cache,
                       in front of a loop that ends where target begins */
     BRANCH_EVENT,  /* item holds a displacement to target; its short form may replace it, or the other way round */

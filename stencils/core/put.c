@@ -57,7 +57,7 @@ static void owe_cold(struct selection *s) {
     owe(s, MOST_COLD);
 }
 
-static void bind(struct selection *s, s32 target) { add_event(s, LABEL_EVENT, 0, s->position, target); }
+static struct event *bind(struct selection *s, s32 target) { return add_event(s, LABEL_EVENT, 0, s->position, target); }
 
 static inline struct item item_of(const struct library *library, u32 chunk) {
     return (struct item){chunk * (u32)sizeof(struct chunk), last_four(&library->chunks[chunk])};
@@ -207,17 +207,14 @@ static __attribute__((noinline)) void put_holes(struct selection *s, const struc
     }
 }
 
-static void put(struct selection *s, u32 index) {
+/* The items of a stencil, whose holes have yet to be filled. */
+static inline struct item *put_items(struct selection *s, u32 index) {
     const struct library *library = s->library;
     const struct stencil *stencil = &library->stencils[index];
     struct compilation *c = s->c;
-    u32 position = s->position, n = stencil->chunks;
-    if (__builtin_expect(!index, 0)) {
-        fail(c, MISSING_STENCIL, s->number, 0);
-        return;
-    }
+    u32 n = stencil->chunks;
     if (__builtin_expect(c->traces != 0, 0) && c->n_traces < c->max_traces)
-        c->traces[c->n_traces++] = (struct trace){s->number, index, position, c->n_items};
+        c->traces[c->n_traces++] = (struct trace){s->number, index, s->position, c->n_items};
     struct item *items = &c->items[c->n_items];
     c->n_items += n;
     s->position += stencil->size;
@@ -226,6 +223,17 @@ static void put(struct selection *s, u32 index) {
     else
         for (u32 k = 0; k < n; k++)
             items[k] = item_of(library, library->runs[stencil->chunk + k]);
+    return items;
+}
+
+static void put(struct selection *s, u32 index) {
+    const struct stencil *stencil = &s->library->stencils[index];
+    u32 position = s->position;
+    if (__builtin_expect(!index, 0)) {
+        fail(s->c, MISSING_STENCIL, s->number, 0);
+        return;
+    }
+    struct item *items = put_items(s, index);
     if (stencil->holes)
         put_holes(s, stencil, items, position);
 }
@@ -340,8 +348,24 @@ static void move_far(struct selection *s, int file, struct location to, struct l
     put(s, library->placements[op->base[FREE] + (near * (loads ? op->n_a : op->n_b) + slot + 1) * offset]);
 }
 
-static void move(struct selection *s, int file, struct location to, struct location from) {
+/* The stencil of a move between two places that instructions reach, whose holes it gives their values. */
+static inline u32 move_stencil(struct selection *s, int file, const struct location *to, const struct location *from) {
     const struct op *op = &s->library->ops[s->library->known[file ? FLOAT_MOVE : INTEGER_MOVE]];
+    s->value[SLOT_D] = (i64)(s64)to->slot;
+    s->place[0] = to->place;
+    s->place[1] = from->place;
+    u32 index;
+    if (is_immediate(from)) {
+        s->value[IMMEDIATE_A] = from->value;
+        index = class_alternative(s, file, op->classes_a, &s->value[IMMEDIATE_A]);
+    } else {
+        s->value[SLOT_A] = (i64)(s64)from->slot;
+        index = from->alternative;
+    }
+    return s->library->placements[op->base[FREE] + to->alternative * op->n_a + index];
+}
+
+static void move(struct selection *s, int file, struct location to, struct location from) {
     if (same_place(&to, &from))
         return;
     if (__builtin_expect(is_far(s, &to) | is_far(s, &from), 0)) {
@@ -353,18 +377,7 @@ static void move(struct selection *s, int file, struct location to, struct locat
         move_far(s, file, to, from);
         return;
     }
-    s->value[SLOT_D] = (i64)(s64)to.slot;
-    s->place[0] = to.place;
-    s->place[1] = from.place;
-    u32 index;
-    if (is_immediate(&from)) {
-        s->value[IMMEDIATE_A] = from.value;
-        index = class_alternative(s, file, op->classes_a, &s->value[IMMEDIATE_A]);
-    } else {
-        s->value[SLOT_A] = (i64)(s64)from.slot;
-        index = from.alternative;
-    }
-    put(s, s->library->placements[op->base[FREE] + to.alternative * op->n_a + index]);
+    put(s, move_stencil(s, file, &to, &from));
 }
 
 /* A slot or a register as operand `which` of d, a, b and c, which says which holes are its own. */

@@ -126,6 +126,12 @@ static u32 put_padding(struct compilation *c, u32 item, u32 pad) {
     return n;
 }
 
+static inline void note_position(struct compilation *c, const struct event *event) {
+    u32 *position = &c->target_position[event->target];
+    for (u32 k = 0; k <= event->extra; k++)
+        position[k] = event->position + k * (u32)event->addend;
+}
+
 static u32 find_positions(struct compilation *c, u32 size) {
     const struct library *library = c->library;
     struct gaps gaps = {0, 0};
@@ -134,7 +140,7 @@ static u32 find_positions(struct compilation *c, u32 size) {
         u32 gone = gaps.items;
         event->position -= removed;
         if (event->kind == LABEL_EVENT)
-            c->target_position[event->target] = event->position;
+            note_position(c, event);
         else if (event->kind == ALIGN_EVENT) {
             u32 pad = padding_for(c, event, removed), used = put_padding(c, event->item, pad);
             for (u32 k = used; k < event->extra; k++)
@@ -214,7 +220,7 @@ static int settle(struct compilation *c, u32 size, u32 n_targets) {
     fill(c->target_position, 0xff, (n_targets + 1ull) * sizeof *c->target_position); /* far away, if never bound */
     FOR_EACH_EVENT(c, event)
         if (event->kind == LABEL_EVENT)
-            c->target_position[event->target] = event->position;
+            note_position(c, event);
     u32 more = choose_forms(c);
     if (more && !lengthen_branches(c, more))
         return 0;
