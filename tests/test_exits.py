@@ -119,6 +119,56 @@ def test_what_a_loop_computes_in_every_round_alike_is_there(options: dict[str, A
     assert g(10**6, 2) == 24690 * 1000 + next(k for k in range(10**6) if (24690 ^ 3) * (k + 1) > 10**9)
 
 
+@each_way
+def test_each_guard_of_a_block_leaves_with_what_is_there_then(options: dict[str, Any]) -> None:
+    """What its registers hold afterwards is another's, and one exit has no values."""
+    f = cnp.Function("f", [i64, i64], i64)
+    n, a = f.params
+    kept, changed, late = (f.reg(i64) for _ in range(3))
+
+    def left(point: Any, values: tuple[Any, ...]) -> int:
+        return sum(value * 1000**k for k, value in enumerate((point, *values)))
+
+    f.i64_const(kept, 7)
+    f.i64_add(changed, a, 1)
+    f.branch_i64_eq(n, 1, f.exit(left, 1, []))
+    with_both = f.exit(left, 2, [kept, changed])
+    f.branch_i64_eq(n, 2, with_both)
+    f.i64_add(changed, changed, 1)
+    f.branch_i64_eq(n, 3, with_both)
+    f.i64_mul(late, changed, 3)
+    f.branch_i64_eq(n, 4, f.exit(left, 4, [late]))
+    f.i64_add(late, late, n)
+    f.i64_mul(changed, late, 5)
+    f.branch_i64_eq(n, 5, f.exit(left, 5, [changed, late]))
+    f.ret(late)
+    g = f.compile(**options)
+    assert [g(n, 20) for n in range(7)] == [66, 1, 21_007_002, 22_007_002, 66_004, 71_355_005, 72]
+
+
+@each_way
+def test_a_guard_behind_a_call_restores_what_it_leaves_with(options: dict[str, Any]) -> None:
+    callee = cnp.Function("callee", [i64], i64)
+    callee.i64_mul(callee.params[0], callee.params[0], 2)
+    callee.ret(callee.params[0])
+    f = cnp.Function("f", [i64, i64], i64)
+    n, a = f.params
+    values = [f.reg(i64) for _ in range(24)]
+    for k, each in enumerate(values):
+        f.i64_add(each, a, k)
+    twice = f.reg(i64)
+    f.call(twice, callee, n)
+    f.branch_i64_eq(twice, 2, f.exit(lambda point, left: sum(left), 1, values[:12]))
+    f.branch_i64_eq(twice, 4, f.exit(lambda point, left: sum(left) * 1000, 2, values[6:]))
+    f.call(twice, callee, twice)
+    f.branch_i64_eq(twice, 12, f.exit(lambda point, left: sum(left) * 100, 3, values[::2]))
+    for each in values:
+        f.i64_add(twice, twice, each)
+    f.ret(twice)
+    g = f.compile(**options)
+    assert [g(n, 50) for n in range(1, 5)] == [666, (900 + sum(range(6, 24))) * 1000, 73_200, 16 + 1200 + 276]
+
+
 def test_a_handler_may_hold_the_code() -> None:
     """A cycle, which the collector finds."""
 

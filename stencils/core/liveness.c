@@ -118,6 +118,8 @@ static void stretch(const struct mentions *m, const struct passed_on *list) {
 static int use_in_side_exit(struct mentions *m, struct side_exit *exit, s32 position, u32 b) {
     struct passed_on *list = &m->passed_on[list_number(exit)];
     exit->position = 0; /* some way leads there */
+    if (!exit->n_values)
+        return 1;
     if (list->exit && list->exit->values == exit->values && (b < list->sure_until || b == list->block)) {
         list->position = position;
         return 1;
