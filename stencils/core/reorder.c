@@ -121,8 +121,20 @@ static int reorder(struct hoisting *h, u32 more) {
     return 1;
 }
 
+/* Moves what has been made down to where scratch memory is free again. */
+static void *keep(struct compilation *c, const void *from, u64 size) {
+    const u64 *words = from;
+    u64 *to = (u64 *)c->next, n = (size + 15) / 16 * 2;
+    for (u64 k = 0; k < n; k++)
+        to[k] = words[k];
+    c->next = (char *)(to + n);
+    return to;
+}
+#define KEEP(c, pointer, n) ((pointer) = keep((c), (pointer), (u64)(n) * sizeof *(pointer)))
+
 static int improve_loops(struct compilation *c) {
     struct hoisting h = {.c = c};
+    char *temporary = c->next;
     if (!c->has_loops)
         return 1;
     if (!begin_hoisting(&h))
@@ -137,7 +149,16 @@ static int improve_loops(struct compilation *c) {
         if (n > 1 && !find_inductions(&h, loop, k + 1))
             return 0;
     }
-    c->types = h.types;
     u32 more = repeat_loops(&h);
-    return h.n_moved || h.n_constants || more ? reorder(&h, more) : 1;
+    int moves = h.n_moved || h.n_constants || more;
+    if (moves && !reorder(&h, more))
+        return 0;
+    c->types = h.types;
+    c->next = temporary;
+    KEEP(c, c->types, c->n_registers);
+    if (moves) {
+        KEEP(c, c->instructions, c->n_instructions);
+        KEEP(c, c->controls, c->n_controls);
+    }
+    return 1;
 }
