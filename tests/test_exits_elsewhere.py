@@ -59,6 +59,22 @@ def test_loops_go_on_where_they_were_left(elsewhere: Machine) -> None:
     assert entered > 10
 
 
+def test_what_is_put_behind_a_frame_may_be_out_of_reach(elsewhere: Machine) -> None:
+    """Registers and the number of the exit, where instructions reach the frame itself."""
+    reached = elsewhere.tables.slot_reach // 8
+    for count in range(reached - 64, reached + 64, 8):
+        f = Function("f", [i64], i64)
+        values = [f.reg(i64) for _ in range(count)]
+        for number, each in enumerate(values):
+            f.i64_add(each, f.params[0], number)
+        f.branch_i64_eqz(f.params[0], f.exit(lambda point, left: point - sum(left), 7, values))
+        for each in values:
+            f.i64_add(f.params[0], f.params[0], each)
+        f.ret(f.params[0])
+        call, total = elsewhere.compile(f), count * (count - 1) // 2
+        assert [call(0), call(1)] == [7 - total, 1 + count + total], count
+
+
 def test_results_of_all_types(elsewhere: Machine) -> None:
     for type, value in ((i32, -5), (i64, -(2**63)), (f32, 0.25), (f64, -1e300), (None, None)):
         f = Function("f", [i64], type)

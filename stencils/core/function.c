@@ -142,12 +142,14 @@ static int uses_survivors(const struct compilation *c) {
     return 0;
 }
 
-/* Temporaries come behind the slots; but in front of them if instructions do not reach all. */
+/* Temporaries come behind the slots, and so does what side exits put there, which is more; but temporaries come in front of
+ * them if instructions do not reach all. */
 static void number_slots(struct selection *s) {
     struct compilation *c = s->c;
     const struct library *library = c->library;
+    struct location last = c->request->n_exits ? number_behind(s) : in_slot(s, 0, (s32)c->n_slots + FAR_TEMPORARIES - 1);
     s->first_temporary = c->n_slots;
-    if (!library->slot_reach || library->first_slot + (c->n_slots + FAR_TEMPORARIES) * 8 <= library->slot_reach)
+    if (!library->slot_reach || (u32)last.slot + 8 <= library->slot_reach)
         return;
     s->has_far_slots = 1;
     s->first_temporary = 0;
