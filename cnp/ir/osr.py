@@ -11,7 +11,7 @@ from cnp.ir.callback import SideExit
 from cnp.ir.function import Function, Label, Register, _new
 from cnp.ir.optable import PLACE
 from cnp.ir.signature import label_name, register_index, register_name
-from cnp.ir.verifier import TERMINATORS, labels_of
+from cnp.ir.verifier import TERMINATORS
 from cnp.types import Type, ptr
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
@@ -183,14 +183,14 @@ def unplaced(function: Function, label: Any) -> UserError:
 def _places(function: Function) -> dict[int, int]:
     """The numbers of the place ops, by the codes of their labels."""
     ops = enumerate(function.ops)
-    return {op[1].code: number for number, op in ops if op[0] == PLACE and op[-1].__class__ is Label}
+    return {op[-1].code: number for number, op in ops if op[0] == PLACE and op[-1].__class__ is Label}
 
 
 def _reached(function: Function, start: int, places: Mapping[int, int]) -> list[int]:
     """The numbers of the ops that control may reach from op `start`, in order."""
     ops = function.ops
     # What leads to labels has one as its last operand. Between two of these ops, which are few, each leads to the next.
-    ends = [number for number, op in enumerate(ops) if op[-1].__class__ is Label or op[0] in TERMINATORS]
+    ends = [k for k, op in enumerate(ops) if op[0] in TERMINATORS or (op[-1].__class__ is Label and op[0] != PLACE)]
     seen, work = bytearray(len(ops)), [start]
     while work:
         number = work.pop()
@@ -201,7 +201,7 @@ def _reached(function: Function, start: int, places: Mapping[int, int]) -> list[
             seen[number : end + 1] = b"\1" * (end + 1 - number)
             if was_seen:
                 break
-            work += [places[label] for _, label in labels_of(ops[end]) if label in places]
+            work += [places[each.code] for each in ops[end] if each.__class__ is Label and each.code in places]
             if ops[end][0] in TERMINATORS:
                 break
             number = end + 1
