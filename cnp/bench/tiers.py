@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import repeat
 from pathlib import Path
@@ -14,13 +14,13 @@ import cnp
 from cnp import Function, Label, i64
 from cnp.bench import c_builder, callgrind
 from cnp.bench.figure import Recorder
-from cnp.bench.measure import Ratio, interleaved, median
+from cnp.bench.measure import Ratio, interleaved
 from cnp.bench.registry import Bench
 from cnp.errors import InternalError
 from cnp.ir.optable import Code
 from cnp.ir.packed import register_of
 
-SIZE = 1000  # guest instructions of the loop that is entered, an op each
+SIZE = 1000  # guest instructions of the loop that is entered
 COMPILED = ("function.compile", "function.entered_at", "bytecode.compile", "bytecode.entered_at")
 """Compiling the whole function, and making the one that enters its loop, which is compiled besides: an op."""
 DONE = ("call", "enter", "leave", "set_cell", "set_data_cell")
@@ -38,13 +38,14 @@ _MARKER = "cnp_mark"
 
 def run(recorder: Recorder) -> None:
     """us an op and ns a time, from Python and from C, and the instructions of the latter."""
-    _from_python(recorder)
+    loop = _by_ops()
+    _from_python(recorder, loop)
     names = [f"c_us_per_op.{each}" for each in COMPILED] + [f"c_ns.{each}" for each in DONE]
     counted = [f"c_instructions_per_op.{each}" for each in COMPILED] + [f"c_instructions.{each}" for each in DONE]
     with recorder.part(*names, *counted), tempfile.TemporaryDirectory(prefix="cnp-bench-") as directory:
-        program = _compiled(Path(directory))
-        _times(recorder, program)
-        _counts(recorder, program)
+        program = _compiled(Path(directory), loop)
+        _times(recorder, program, len(loop.ops))
+        _counts(recorder, program, len(loop.ops))
 
 
 # -- the functions
@@ -56,6 +57,12 @@ def _loop() -> bytes:
 
     body = words(SIZE).replace(b"\x0f", b"\x0e")[: -3 * 4]  # without register 15, which counts
     return body + struct.pack("<BBhBBh", 3, 15, 1, 4, 15, 1 - SIZE) + b"\x05\x01\0\0"
+
+
+def _by_ops() -> Function:
+    from cnp.bench.guests import python_words
+
+    return python_words(_loop())
 
 
 def _head(function: Function) -> Label:
@@ -79,11 +86,10 @@ def _small() -> tuple[Function, Label]:
 # -- from Python
 
 
-def _from_python(recorder: Recorder) -> None:
-    from cnp.bench.guests import WORDS, python_words
+def _from_python(recorder: Recorder, by_ops: Function) -> None:
+    from cnp.bench.guests import WORDS
 
-    code = _loop()
-    by_ops, by_table = python_words(code), WORDS.function("loop", [i64], i64, code)
+    by_table = WORDS.function("loop", [i64], i64, _loop())
     works: dict[str, Callable[[], object]] = {}
     for name, function, head in ("function", by_ops, _head(by_ops)), ("bytecode", by_table, by_table.label_at(0)):
         enter = partial(function.entered_at, head, [register_of(function, k) for k in range(_REGISTERS)])
@@ -93,17 +99,19 @@ def _from_python(recorder: Recorder) -> None:
         works |= {f"{name}.compile": function.compile, f"{name}.entered_at": enter}
     samples = interleaved(works, recorder.rounds(101))
     for name in COMPILED:
-        recorder.sampled(f"python_us_per_op.{name}", [each / SIZE * 1e6 for each in samples[name]], "us")
+        recorder.sampled(f"python_us_per_op.{name}", [each / len(by_ops.ops) * 1e6 for each in samples[name]], "us")
     for name, limit in (("function", None), ("bytecode", 1.0)):
         ratio = Ratio(samples[f"{name}.entered_at"], samples[f"{name}.compile"])
         recorder.ratio(f"entry_per_compile.{name}", ratio, at_most=limit, note="from Python; compiled besides")
-    small = _done_by_python()
-    taken = interleaved(small, recorder.rounds(101))
-    nothing = median(taken["nothing"])
+    taken = interleaved(_done_by_python(), recorder.rounds(101))
     for name in DONE:
-        base = median(taken["call"]) if name == "leave" else nothing
-        each = [max(taken - base, 0) / _CALLS * 1e9 for taken in taken[name]]
-        recorder.sampled(f"python_ns.{name}", each, "ns", note=_NOTES.get(name, ""))
+        net = _above(taken[name], taken["call" if name == "leave" else "nothing"])
+        recorder.sampled(f"python_ns.{name}", [each / _CALLS * 1e9 for each in net], "ns", note=_NOTES.get(name, ""))
+
+
+def _above(samples: Sequence[float], base: Sequence[float]) -> list[float]:
+    """What each round took longer for one work than for another."""
+    return [max(taken - less, 0) for taken, less in zip(samples, base)]
 
 
 def _done_by_python() -> dict[str, Callable[[], object]]:
@@ -149,36 +157,32 @@ def _done_by_python() -> dict[str, Callable[[], object]]:
 # -- from C
 
 
-def _compiled(directory: Path) -> Path:
-    from cnp.bench.guests import WORDS, python_words
+def _compiled(directory: Path, by_ops: Function) -> Path:
+    from cnp.bench.guests import WORDS
 
-    code = _loop()
-    function = python_words(code)
-    programs = c_builder.source({"function": function}, {"bytecode": ("words", code)})
-    programs += f"#define HEAD {_head(function).code & 0xFFFFFFFF}\n"
+    programs = c_builder.source({"function": by_ops}, {"bytecode": ("words", _loop())})
+    programs += f"#define HEAD {_head(by_ops).code & 0xFFFFFFFF}\n"
     return c_builder.compiled("c_tiers.c", directory, programs, {"words": WORDS})
 
 
-def _times(recorder: Recorder, program: Path) -> None:
+def _times(recorder: Recorder, program: Path, ops: int) -> None:
     command = [str(program), str(recorder.rounds(51))]
     samples: dict[str, list[float]] = {}
     for line in subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines():
         name, nanoseconds = line.split()
         samples.setdefault(name, []).append(float(nanoseconds))
     for name in COMPILED:
-        recorder.sampled(f"c_us_per_op.{name}", [each / SIZE / 1e3 for each in samples[name]], "us")
+        recorder.sampled(f"c_us_per_op.{name}", [each / ops / 1e3 for each in samples[name]], "us")
     for name in DONE:
-        base = median(samples["call"]) if name == "leave" else 0
-        recorder.sampled(
-            f"c_ns.{name}", [max(each - base, 0) for each in samples[name]], "ns", note=_NOTES.get(name, "")
-        )
+        net = _above(samples[name], samples["call"]) if name == "leave" else samples[name]
+        recorder.sampled(f"c_ns.{name}", net, "ns", note=_NOTES.get(name, ""))
 
 
-def _counts(recorder: Recorder, program: Path) -> None:
+def _counts(recorder: Recorder, program: Path, ops: int) -> None:
     printed, totals = callgrind.marked([str(program), "count"], _MARKER)
     found = {name: (totals[2 * k + 1] - totals[2 * k]) / 2 for k, name in enumerate(printed.splitlines())}
     for name in COMPILED:
-        recorder.value(f"c_instructions_per_op.{name}", found[name] / SIZE)
+        recorder.value(f"c_instructions_per_op.{name}", found[name] / ops)
     for name in DONE:
         recorder.value(f"c_instructions.{name}", found[name] - (found["call"] if name == "leave" else 0))
 
