@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from cnp import DataCell, i64
 from cnp.bytecode import Exit, Field, Instruction, Page, Prefix, Registers, Table, Target, Variable, peek, pop, push
+from cnp.bytecode.instruction import read
 
 MASK = 2**64 - 1
 FUEL = 200
@@ -23,6 +24,17 @@ def signed(value: int) -> int:
 
 class OutOfFuel(Exception):
     """A program that takes too long."""
+
+
+class Trapped(Exception):
+    """A division by zero, in the instruction at this offset."""
+
+
+def remainder(a: int, b: int, at: int) -> int:
+    """That of unsigned ones, by the instruction at an offset."""
+    if not b:
+        raise Trapped(at)
+    return signed((a & MASK) % (b & MASK))
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,16 @@ def damaged(guest: Guest, r: random.Random) -> bytes:
     return bytes(code)
 
 
+def dividing(guest: Guest, r: random.Random) -> bytes:
+    """A program with remainders, which may trap, in place of half of its additions."""
+    code = bytearray(guest.program(r))
+    opcodes = {each.name: op for op, each in guest.table.page.instructions.items() if isinstance(each, Instruction)}
+    for at in [each.start for each in read(guest.table.page, bytes(code))]:
+        if code[at] == opcodes["add"] and r.random() < 0.5:
+            code[at] = opcodes["remainder"]
+    return bytes(code)
+
+
 # -- registers: words of four bytes, as in many a virtual machine
 
 A, B, C = Field(1), Field(2), Field(3)
@@ -96,6 +118,7 @@ WORDS = Table(
             0x03: Instruction("sub", ("i64_sub", FILE[A], FILE[B], FILE[C])),
             0x04: Instruction("xor_immediate", ("i64_xor", FILE[A], FILE[A], IMMEDIATE)),
             0x05: Instruction("shift", ("i64_shl", FILE[A], FILE[B], Field(3, 6))),
+            0x06: Instruction("remainder", ("i64_rem_u", FILE[A], FILE[B], FILE[C])),
             0x10: Instruction("jump", ("jump", FAR)),
             0x11: Instruction("less", ("branch_i64_lt_s", FILE[A], FILE[0], BY)),
             0x12: Instruction("zero", ("branch_i64_eqz", FILE[A], BY)),
@@ -126,6 +149,8 @@ def run_words(code: bytes, arguments: list[int], at: int = 0) -> int:
             r[a] ^= immediate
         elif op == 0x05:
             r[a] = signed(r[b] << (c & 63))
+        elif op == 0x06:
+            r[a] = remainder(r[b], r[c], before)
         elif op == 0x10:
             far = int.from_bytes(code[before + 1 : before + 4], "little", signed=True)
             at = before + 4 * far
@@ -177,6 +202,7 @@ BYTES = Table(
             0x10: Instruction("add", ("i64_add", push, pop, pop)),
             0x11: Instruction("sub", ("i64_sub", push, pop, pop)),
             0x12: Instruction("double", ("i64_add", peek(0), peek(0), peek(0))),
+            0x13: Instruction("remainder", ("i64_rem_u", push, pop, pop)),
             0x30: Instruction("jump", ("jump", PLACE), length=3),
             0x31: Instruction("if", ("branch_i64_nez", pop, PLACE), length=3),
             0x32: Instruction(
@@ -230,9 +256,9 @@ def run_bytes(code: bytes, arguments: list[int], at: int = 0) -> int:
             stack.append(local[operand])
         elif op == 0x03:
             local[operand] = stack.pop()
-        elif op in (0x10, 0x11):
+        elif op in (0x10, 0x11, 0x13):
             b, a = stack.pop(), stack.pop()
-            stack.append(signed(a + b if op == 0x10 else a - b))
+            stack.append(remainder(a, b, start) if op == 0x13 else signed(a + b if op == 0x10 else a - b))
         elif op == 0x12:
             stack[-1] = signed(2 * stack[-1])
         elif op == 0x30 or (op == 0x31 and stack.pop()) or (op == 0x34 and stack[-1]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from guest_machines import FUEL, Guest, OutOfFuel, signed
+from guest_machines import FUEL, Guest, OutOfFuel, remainder, signed
 
 from cnp import i32, i64
 from cnp.bytecode import (
@@ -56,6 +56,7 @@ TABLE = Table(
             ),
             0x10: Instruction("add", ("i64_add", push, pop, pop)),
             0x11: Instruction("sub", ("i64_sub", push, pop, pop)),
+            0x12: Instruction("remainder", ("i64_rem_u", push, pop, pop)),
             0x30: Instruction("jump", ("jump", BY), then=[BY.field]),
             0x31: Instruction("if", ("branch_i64_nez", pop, TO), then=[TO.field]),
             0x33: Instruction("return", ("ret", pop)),
@@ -137,9 +138,9 @@ def run(code: bytes, arguments: list[int], at: int = 0) -> int:
             number, after = leb(code, at + 1, True)
             stack.append(signed((wide << 8 | code[at]) + number))
             at = after
-        elif op in (0x10, 0x11):
+        elif op in (0x10, 0x11, 0x12):
             b, a = stack.pop(), stack.pop()
-            stack.append(signed(a + b if op == 0x10 else a - b))
+            stack.append(remainder(a, b, start) if op == 0x12 else signed(a + b if op == 0x10 else a - b))
         elif op == 0x30:
             at = start + leb(code, at, True)[0] + 1
         elif op == 0x31:

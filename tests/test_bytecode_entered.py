@@ -10,7 +10,7 @@ from guest_machines import REGISTER_GUEST, STACK_GUEST, Guest, guarded, runs
 from packing import pack
 from random_programs import Generator
 
-from cnp import DataCell, Function, Label, UserError, i64
+from cnp import DataCell, Function, Label, UserError, VerifyError, i64
 from cnp.backends import native
 from cnp.bytecode.function import GuestFunction
 from cnp.ir.optable import Code
@@ -148,3 +148,18 @@ def test_words_that_make_no_ops() -> None:
             if at == 0 or (at == 4 and word):
                 with pytest.raises(UserError, match="cannot be entered at"):
                     damaged.entered_at(label_of(damaged, 0), damaged.params)
+
+
+@pytest.mark.parametrize("operand", [[], {}, "1"])
+def test_what_is_no_operand_is_told_when_the_entry_is_compiled(operand: Any) -> None:
+    f = Function("f", [i64], i64)
+    top = f.label("top")
+    f.place(operand)
+    f.place(top)
+    f.i64_add(f.params[0], f.params[0], operand)
+    f.jump(top)
+    entry = f.entered_at(top, f.params)
+    with pytest.raises(VerifyError, match=r"function 'f at top', op 2 \(i64.add\), operand b"):
+        entry.compile()
+    with pytest.raises(UserError, match="function 'f' cannot be entered at"):
+        f.entered_at(operand, f.params)

@@ -1,5 +1,5 @@
-"""Guest bytecode compiled by a table does what a plain interpreter of the guest makes of it; and no bytes at all get
-past the walker that the verifier would refuse, or make it read or write where it must not."""
+"""Guest bytecode compiled by a table does what a plain interpreter of the guest makes of it, whatever bytes the walker
+takes; and no bytes at all get past it that the verifier would refuse, or make it read or write where it must not."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import random
 import shutil
 import struct
 import subprocess
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
-from guest_machines import REGISTER_GUEST, STACK_GUEST, Guest, damaged, guarded, runs
+from guest_machines import BY, FILE, REGISTER_GUEST, STACK_GUEST, A, B, C, Guest, damaged, dividing, guarded, runs
+from guest_outcomes import ENDLESS, Hostile
 from guest_varints import VARINT_GUEST
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -20,12 +23,14 @@ from test_random import native_finding
 
 import cnp
 from cnp import i64
+from cnp.bytecode import Field, Instruction, Page, Table
 from cnp.bytecode.instruction import read
 from cnp.ir.verifier import Finding, VerifyCode, find
 from cnp.stencil.sources import stencils_directory
 
 ALL = {"registers": REGISTER_GUEST, "stack": STACK_GUEST, "varints": VARINT_GUEST}
-WITH_GUARDED = {**ALL, "guarded": guarded(STACK_GUEST, 9)}
+GUARDED = guarded(STACK_GUEST, 9)
+WITH_GUARDED = {**ALL, "guarded": GUARDED}
 GUESTS = pytest.mark.parametrize("guest", ALL.values(), ids=list(ALL))
 WITH_GUARDS = pytest.mark.parametrize("guest", WITH_GUARDED.values(), ids=list(WITH_GUARDED))
 SETTINGS = settings(derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
@@ -45,23 +50,55 @@ def _end(guest: Guest, code: bytes) -> int:
     return max((each.end for each in read(guest.table.page, code)), default=0)
 
 
-def accepts(guest: Guest, code: bytes) -> bool:
-    """Whether the walker takes the bytes. What it takes is well formed, and what it does not has a clean error."""
+def outcome(guest: Guest, code: bytes) -> str:
+    """What becomes of the bytes. What the walker takes is well formed, and does what interpreters make of it; what it
+    does not has a clean error."""
     try:
-        function = guest.table.function("hostile", [i64], i64, code, handler=print)
+        hostile = Hostile(guest, code)
     except cnp.BytecodeError as error:
         starts = [each.start for each in read(guest.table.page, code)]
         assert error.offset in (starts or [0]) or error.offset == _end(guest, code)
         assert str(error).startswith("function 'hostile'")
-        return False
-    assert find(function) == native_finding(function) == Finding(VerifyCode.OK)
-    return True
+        return "refused"
+    assert find(hostile.function) == native_finding(hostile.function) == Finding(VerifyCode.OK)
+    way = hostile.interpreted()
+    assert hostile.compiled(way) == way, code.hex()
+    return "left" if hostile.left else str(way[0])
 
 
 @WITH_GUARDS
 def test_damaged_programs(guest: Guest) -> None:
-    accepted = sum(accepts(guest, damaged(guest, random.Random(seed))) for seed in range(3000))
-    assert 300 < accepted < 2700
+    ends = Counter(outcome(guest, damaged(guest, random.Random(seed))) for seed in range(3000))
+    assert ends["refused"] > 2000 and ends["left" if guest is GUARDED else "returned"] > 200 and ends["endless"] > 5
+
+
+@WITH_GUARDS
+def test_programs_that_trap(guest: Guest) -> None:
+    ends = Counter(outcome(guest, dividing(guest, random.Random(seed))) for seed in range(400))
+    assert ends["trapped"] > 10 and ends["returned"] > 40 and not ends["refused"]
+
+
+WRONG = {
+    0x03: Instruction("sub", ("i64_add", FILE[A], FILE[B], FILE[C])),
+    0x06: Instruction("remainder", ("i64_xor", FILE[A], FILE[B], FILE[C])),  # which never traps
+    0x12: Instruction("zero", ("branch_i64_nez", FILE[A], BY)),
+}
+
+
+@pytest.mark.parametrize("opcode", WRONG)
+def test_what_is_compiled_wrong_is_found(opcode: int) -> None:
+    """One instruction that becomes something else than the guest's interpreter has it for."""
+    instructions = {**REGISTER_GUEST.table.page.instructions, opcode: WRONG[opcode]}
+    wrong = replace(REGISTER_GUEST, table=Table(Page(Field(0), instructions, length=4), parameters=[FILE]))
+    found = 0
+    for seed in range(200):
+        code = dividing(REGISTER_GUEST, random.Random(seed))
+        way = Hostile(REGISTER_GUEST, code).interpreted()
+        if way != ENDLESS and Hostile(wrong, code).compiled(way) != way:
+            found += 1
+            with pytest.raises(AssertionError):
+                outcome(wrong, code)
+    assert found > 5
 
 
 @GUESTS
@@ -75,7 +112,7 @@ def test_any_bytes(guest: Guest) -> None:
     @given(st.lists(pieces, max_size=12).map(b"".join))
     @example(b"")
     def check(code: bytes) -> None:
-        accepts(guest, code)
+        outcome(guest, code)
 
     check()
 

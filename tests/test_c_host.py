@@ -41,8 +41,9 @@ SANITIZERS = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recove
 FAULTS = ("faults", "faults_in_loops")
 THREADS = ("-g", "-O1", "-fsanitize=thread", *WARNINGS)
 FOREIGN = {"aarch64": "aarch64-linux-gnu-gcc", "riscv64": "riscv64-linux-gnu-gcc"}
+OF_EXAMPLE = "examples.c_host.table:GUEST"
 OF_CHECKS = ("guest_guards:GUARDS", "guest_guards:TOO_MANY", "guest_calls:CALLS", "guest_calls:STRESS")
-TABLES = [word for name in OF_CHECKS for word in ("--bytecode", name)]
+TABLES = [word for name in (OF_EXAMPLE, *OF_CHECKS) for word in ("--bytecode", name)]
 WAYS = ("twice", "once")  # that memory for code is mapped
 
 pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="NOT TESTED: no stencil library is built for this machine")

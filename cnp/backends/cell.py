@@ -164,11 +164,12 @@ class Cell(CallCell):
 
     def _check(self, target: Any) -> None:
         function = callee_function(target)
-        wanted = _signature(self.params, self.result)
         if not isinstance(target, NativeFunction) or function is None:
+            wanted = _signature(self.params, self.result)
             raise UserError(f"cell {self.name!r}: {target!r} is no native code; accepted: a compiled function {wanted}")
-        found = _signature([each.register_type for each in function.parameter_types], function.result)
-        if found != wanted:
+        params = tuple([each.register_type for each in function.parameter_types])
+        if (params, function.result) != (self.params, self.result):
+            found, wanted = _signature(params, function.result), _signature(self.params, self.result)
             raise UserError(f"cell {self.name!r}: {function.name!r} is {found}; accepted: {wanted}")
 
 

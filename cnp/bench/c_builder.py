@@ -1,14 +1,24 @@
-"""Functions -> C that builds the same through cnp.h, by a statement an op or by a table: nothing is left to decide."""
+"""Functions -> C that builds the same through cnp.h, by a statement an op or by a table: nothing is left to decide; and
+a program of it, of this library, and of a driver."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cnp import Function, Label, Register
+from cnp.bench.figure import Unavailable
+from cnp.export.command import export
 from cnp.ir.optable import Code, Operand, Role
 from cnp.ir.signature import operands_of
+from cnp.runtime.default import default_library
 from cnp.types import Type
+
+if TYPE_CHECKING:
+    from cnp.bytecode import Table
 
 _TYPES = {each: f"CNP_{each.name.upper()}" for each in Type}
 _METHODS = {
@@ -24,6 +34,22 @@ _LEAVE = """static int leave(void *point, const cnp_any *values, size_t n, cnp_a
     return 0;
 }
 """
+
+
+def compiled(driver: str, directory: Path, programs: str, tables: Mapping[str, Table]) -> Path:
+    """The program of a driver beside this file, which includes `programs`, in a directory for whatever that takes.
+    Unavailable without a C compiler."""
+    compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
+    if compiler is None:
+        raise Unavailable("there is no C compiler: cc, gcc or clang")
+    export(default_library(), directory, tables)
+    (directory / "programs.c").write_text(programs)
+    program = directory / "program"
+    command = [compiler, "-O2", f"-I{directory}", str(Path(__file__).parent / driver), "-o", str(program), "-lpthread"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Unavailable(f"{compiler} failed: {done.stderr.strip()[-300:]}")
+    return program
 
 
 def source(functions: Mapping[str, Function], translated: Mapping[str, tuple[str, bytes]]) -> str:

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cnp.bench import c_builder, callgrind, emission_programs
 from cnp.bench.bytecode import LIMIT
 from cnp.bench.counted import Kind
-from cnp.bench.figure import Recorder, Unavailable
+from cnp.bench.figure import Recorder
 from cnp.bench.registry import Bench
-from cnp.export.command import export
-from cnp.runtime.default import default_library
-
-if TYPE_CHECKING:
-    from cnp.bytecode import Table
 
 SIZE = 1000  # ops
 SHAPES = ("straight", "many_registers", "mix", "loops", "memory")
@@ -27,7 +19,6 @@ WORKS = ("build", "compile", "emit")
 """Building and deleting the function; compiling it to code that can be called, and freeing that; cnp_emit alone."""
 GUEST_SIZES = (100, 1_000, 10_000)
 """Instructions of the guests that functions are translated from, which is building them then."""
-_DRIVER = Path(__file__).parent / "c_host.c"
 _MARKER = "cnp_mark"
 
 
@@ -42,7 +33,7 @@ def run(recorder: Recorder) -> None:
     units |= {name: Unit("guest_instruction", int(name.rpartition(".")[2])) for name in guests}
     with tempfile.TemporaryDirectory(prefix="cnp-bench-") as directory:
         tables = {name: guest.table for name, guest in GUESTS.items()}
-        program = _compiled(Path(directory), c_builder.source(functions, guests), tables)
+        program = c_builder.compiled("c_host.c", Path(directory), c_builder.source(functions, guests), tables)
         _times(recorder, program, units)
         with recorder.part(*(_name("instructions", units, name, work) for name in units for work in WORKS)):
             _counts(recorder, program, units)
@@ -58,20 +49,6 @@ class Unit:
 
 def _name(what: str, units: dict[str, Unit], program: str, work: str) -> str:
     return f"{what}_per_{units[program].name}.{work}.{program}"
-
-
-def _compiled(directory: Path, programs: str, tables: Mapping[str, Table]) -> Path:
-    compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
-    if compiler is None:
-        raise Unavailable("there is no C compiler: cc, gcc or clang")
-    export(default_library(), directory, tables)
-    (directory / "programs.c").write_text(programs)
-    program = directory / "c_host"
-    command = [compiler, "-O2", f"-I{directory}", str(_DRIVER), "-o", str(program), "-lpthread"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Unavailable(f"{compiler} failed: {done.stderr.strip()[-300:]}")
-    return program
 
 
 def _times(recorder: Recorder, program: Path, units: dict[str, Unit]) -> None:

@@ -1,4 +1,5 @@
-"""Guests with bytecode of any length, of registers, with guards, and of a stack; and the same by a loop in Python."""
+"""Guests with bytecode of any length, of registers, with guards, and of a stack; and the same by a loop in Python.
+Those of varints are in `guest_varints`."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cnp import Function, Label, i64
+from cnp.bench.guest_varints import VARINTS, python_varints, varints
 from cnp.bytecode import Exit, Field, Instruction, Page, Registers, Table, Target, pop, push
 
 _FILE = Registers(i64, 16, initial=0)
@@ -197,4 +199,5 @@ GUESTS = {
     "registers": Guest(WORDS, words, python_words),
     "guards": Guest(GUARDED, looping, python_guarded),
     "stack": Guest(BYTES, stack_bytes, python_bytes),
+    "varints": Guest(VARINTS, varints, python_varints),
 }

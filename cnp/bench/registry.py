@@ -23,6 +23,7 @@ MODULES = (
     "bpf",
     "ebpf",
     "bytecode",
+    "tiers",
     "lang",
 )
 """Modules of this package that define a BENCH, in the order in which they run."""

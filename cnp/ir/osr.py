@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
+from itertools import chain, compress
 
 from cnp.errors import UserError
 from cnp.ir.callback import SideExit
 from cnp.ir.function import Function, Label, Register, _new
-from cnp.ir.optable import Code
-from cnp.ir.signature import label_name, register_index, register_name, type_of
-from cnp.ir.verifier import TERMINATORS, labels_of
+from cnp.ir.optable import PLACE
+from cnp.ir.signature import label_name, register_index, register_name
+from cnp.ir.verifier import TERMINATORS
 from cnp.types import Type, ptr
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
-    from collections.abc import Iterable, MutableMapping, Sequence
+    from collections.abc import Iterable, Mapping, MutableMapping, Sequence
     from typing import Any
 
     Load = tuple[int, int, int, int]
     """Code of the op, registers by index of the function that is made, offset."""
 
 _SIZE = 8  # bytes of a value in the buffer
-_FORMATS = {Type.i32: "i4x", Type.i64: "q", Type.f32: "f4x", Type.f64: "d"}
+_FORMATS = ("i4x", "q", "f4x", "d")  # by type, as are
+_LOADS = ("i32.load", "i64.load", "f32.load", "f64.load")
 
 
 class Live:
@@ -29,7 +32,7 @@ class Live:
 
     __slots__ = ("_names", "_pack", "_types")
 
-    def __init__(self, names: Sequence[str], types: Sequence[Type]) -> None:
+    def __init__(self, names: Sequence[str], types: Sequence[int]) -> None:
         self._names = names
         self._types = types
         self._pack = struct.Struct("<" + "".join([_FORMATS[each] for each in types])).pack
@@ -44,7 +47,7 @@ class Live:
             return self._pack(*given)
         except (struct.error, OverflowError):
             for name, type, value in zip(self._names, self._types, given):
-                self._check(function, name, type, value)
+                self._check(function, name, Type(type), value)
             raise
 
     @staticmethod
@@ -62,15 +65,17 @@ class Live:
 def entered_at(function: Function, label: Label, live: Sequence[Register], name: str) -> Function:
     """What Function.entered_at does."""
     reached = function._reached_from(label)
-    names, types = [], []
+    names, types = [], bytearray()
     loads: list[Load] = []
     by_name = function.op_table.by_name
+    codes = [by_name[each].code for each in _LOADS]
     for each in live:
-        type, index = type_of(function, each), register_index(function, each)
-        if type is None or index is None:
+        index = register_index(function, each)
+        if index is None:
             accepted = "a register of this function"
             raise UserError(f"function {function.name!r} cannot be entered with {each!r}; accepted: {accepted}")
-        loads.append((by_name[f"{type}.load"].code, 1 + index, 0, len(loads) * _SIZE))
+        type = function._types[index]
+        loads.append((codes[type], 1 + index, 0, len(loads) * _SIZE))
         names.append(register_name(function, index))
         types.append(type)
     own = label_name(function, label.code & 0xFFFFFFFF)
@@ -98,10 +103,13 @@ class Reached:
     __slots__ = ("_function", "_label", "_numbers", "_start")
 
     def __init__(self, function: Function, label: Label) -> None:
+        places = _places(function)
+        if own_label(function, label) is None or label.code not in places:
+            raise unplaced(function, label)
         self._function = function
         self._label = label
-        self._start = _placed_at(function, label)
-        self._numbers = _reached(function, self._start)
+        self._start = places[label.code]
+        self._numbers = _reached(function, self._start, places)
 
     def exits(self, made: Function) -> MutableMapping[int, SideExit]:
         """All of the function, as those of `made`."""
@@ -123,8 +131,9 @@ class Reached:
         if self._numbers[0] != self._start:
             made.jump(copy.operand(self._label))
         made._take_places(self._function, len(made._ops), self._numbers)
-        for number in self._numbers:
-            made._emit(tuple([copy.operand(each) for each in self._function.ops[number]]))
+        ops = self._function.ops
+        for op in copy.ops([ops[number] for number in self._numbers]):
+            made._emit(op)
 
 
 class _Copy:
@@ -137,6 +146,15 @@ class _Copy:
         register: Register = _new(Register)
         register.code = self._first_code + index
         return register
+
+    def ops(self, ops: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """Many at once, which have few different registers and labels."""
+        try:
+            values = set(chain.from_iterable(ops))
+        except TypeError:  # something that cannot be an operand, as whoever compiles them is told
+            return [tuple(map(self.operand, op)) for op in ops]
+        moved = {each: self.operand(each) for each in values if each.__class__ is Register or each.__class__ is Label}
+        return [tuple(map(moved.get, op, op)) for op in ops]  # faster than any function of our own for each operand
 
     def operand(self, value: Any) -> Any:
         if value.__class__ is Register:
@@ -162,25 +180,29 @@ def unplaced(function: Function, label: Any) -> UserError:
     return UserError(f"function {function.name!r} cannot be entered at {label!r}; accepted: {accepted}")
 
 
-def _placed_at(function: Function, label: Any) -> int:
-    for number, op in enumerate(function.ops):
-        if op[0] == Code.PLACE and op[1:] and op[1].__class__ is Label is label.__class__ and op[1].code == label.code:
-            return number
-    raise unplaced(function, label)
+def _places(function: Function) -> dict[int, int]:
+    """The numbers of the place ops, by the codes of their labels."""
+    ops = enumerate(function.ops)
+    return {op[-1].code: number for number, op in ops if op[0] == PLACE and op[-1].__class__ is Label}
 
 
-def _reached(function: Function, start: int) -> list[int]:
+def _reached(function: Function, start: int, places: Mapping[int, int]) -> list[int]:
     """The numbers of the ops that control may reach from op `start`, in order."""
     ops = function.ops
-    targets = {op[1].code: number for number, op in enumerate(ops) if op[0] == Code.PLACE}
-    seen, work = {start}, [start]
+    # What leads to labels has one as its last operand. Between two of these ops, which are few, each leads to the next.
+    ends = [k for k, op in enumerate(ops) if op[0] in TERMINATORS or (op[-1].__class__ is Label and op[0] != PLACE)]
+    seen, work = bytearray(len(ops)), [start]
     while work:
         number = work.pop()
-        successors = [targets[label] for _, label in labels_of(ops[number]) if label in targets]
-        if ops[number][0] not in TERMINATORS and number + 1 < len(ops):
-            successors.append(number + 1)
-        for each in successors:
-            if each not in seen:
-                seen.add(each)
-                work.append(each)
-    return sorted(seen)
+        while number < len(ops) and not seen[number]:
+            following = bisect_left(ends, number)
+            end = ends[following] if following < len(ends) else len(ops) - 1
+            was_seen = seen[end]
+            seen[number : end + 1] = b"\1" * (end + 1 - number)
+            if was_seen:
+                break
+            work += [places[each.code] for each in ops[end] if each.__class__ is Label and each.code in places]
+            if ops[end][0] in TERMINATORS:
+                break
+            number = end + 1
+    return list(compress(range(len(ops)), seen))

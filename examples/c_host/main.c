@@ -1,10 +1,11 @@
-/* A small stack machine whose hot loops are compiled by cnp: what an interpreter's author has to write. Made and run by
+/* A small stack machine whose hot loops are compiled by cnp: what an interpreter's author has to write, besides the table of its
+ * instructions, table.py. Made and run in this directory by
  *
- *     cnp export-c && cc -O2 main.c cnp.c -I. -lpthread && ./a.out
+ *     cnp export-c --bytecode table:GUEST && cc -O2 main.c cnp.c -I. -lpthread && ./a.out
  *
- * A program is checked once, before it runs. The interpreter reports jumps back; a hot loop is compiled and entered with the
- * variables as they are. Compiled code knows numbers and jumps: a division by zero and returning are side exits, where the
- * interpreter goes on. Both take the ticks of one budget. */
+ * A program is checked once, before it runs. The interpreter reports jumps back; a hot loop is compiled from its bytecode, and
+ * entered with the variables as they are. Compiled code knows numbers and jumps: a division by zero and returning are side exits,
+ * where the interpreter goes on. Both take the ticks of one budget. */
 #include "cnp.h"
 
 #include <inttypes.h>
@@ -17,9 +18,8 @@ static const unsigned char pops[OPS] = {0, 0, 1, 2, 2, 2, 0, 1, 1}, pushes[OPS] 
 enum { N, I, TOTAL, VARIABLES, DEEPEST = 8, LONGEST = 32 };
 #define LENGTH(program) (sizeof program / sizeof *program)
 
-struct instruction {
-    enum op op;
-    uint64_t argument; /* a number, a variable, or the instruction to jump to */
+struct instruction { /* two bytes each: an enum op; a number, a variable, or the instruction to jump to */
+    uint16_t op, argument;
 };
 
 /* The sum of i % (i % 1000) for i below n. The remainder by zero is zero. */
@@ -38,7 +38,7 @@ static const char *check(const struct instruction *program, size_t length, size_
     size_t depth[LONGEST + 1] = {0};
     for (*at = 0; *at < length; ++*at) {
         const struct instruction *i = &program[*at];
-        if (*at == LONGEST || (unsigned)i->op >= OPS || ((i->op == LOAD || i->op == STORE) && i->argument >= VARIABLES))
+        if (*at == LONGEST || i->op >= OPS || ((i->op == LOAD || i->op == STORE) && i->argument >= VARIABLES))
             return "one too many, or no such op or variable";
         if (depth[*at] < pops[i->op] || depth[*at] - pops[i->op] + pushes[i->op] > DEEPEST)
             return "too little on the stack, or too much";
@@ -67,49 +67,30 @@ struct machine {
 
 /* ---- compiled: each place on the stack is a register ---- */
 
-/* What goes on is the interpreter, once compiled code has returned. All of a REM's operands are still on the stack then. */
+/* What goes on is the interpreter, once compiled code has returned: at an instruction, with all of its operands on the stack. */
 static int leave(void *point, const cnp_any *values, size_t n, cnp_any *result) {
-    struct machine *m = values[0].address;
+    const cnp_guest_point *left = point;
+    struct machine *m = left->data;
     (void)result; /* the function has none */
-    m->at = (size_t)((const struct instruction *)point - m->program);
-    m->depth = n - 1 - VARIABLES;
-    memcpy(m->variable, values + 1, sizeof m->variable);
-    memcpy(m->stack, values + 1 + VARIABLES, m->depth * sizeof *m->stack);
+    m->at = (size_t)left->offset / sizeof *m->program;
+    m->depth = n - VARIABLES;
+    memcpy(m->variable, values, sizeof m->variable);
+    memcpy(m->stack, values + VARIABLES, m->depth * sizeof *m->stack);
     return 0;
 }
 
 /* The loop that begins with an instruction, and all that can be reached from it. */
 static cnp_code *compile(void *machine, int64_t head, cnp_error *error) {
     struct machine *m = machine;
+    const cnp_guest guest = {.handler = leave, .data = m};
     cnp_function *f = cnp_new(m->session, "guest", CNP_VOID), *entered;
-    cnp_value state[1 + VARIABLES + DEEPEST], *variable = state + 1, *top = variable + VARIABLES, outcome;
-    cnp_label label[LONGEST];
+    cnp_value variable[VARIABLES];
     cnp_code *code;
     if (!f)
         return NULL;
-    outcome = cnp_register(f, CNP_I32);
-    state[0] = cnp_const_address(m);
-    for (size_t k = 1; k < sizeof state / sizeof *state; k++)
-        state[k] = cnp_register(f, CNP_I64);
-    for (size_t k = 0; k < m->length; k++)
-        label[k] = cnp_new_label(f);
-    for (size_t k = 0; k < m->length; k++) {
-        const struct instruction *i = &m->program[k];
-        cnp_label out = cnp_exit(f, leave, (void *)(uintptr_t)i, state, (size_t)(top - state));
-        cnp_place(f, label[k]);
-        switch (i->op) {
-        case PUSH: cnp_move(f, *top++, cnp_const_i64((int64_t)i->argument)); break;
-        case LOAD: cnp_move(f, *top++, variable[i->argument]); break;
-        case STORE: cnp_move(f, variable[i->argument], *--top); break;
-        case ADD: top--, cnp_i64_add(f, top[-1], top[-1], *top); break;
-        case REM: top--, cnp_branch_i64_eqz(f, *top, out), cnp_i64_rem_u(f, top[-1], top[-1], *top); break;
-        case LESS: top--, cnp_i64_lt_u(f, outcome, top[-1], *top), cnp_i64_extend_i32_u(f, top[-1], outcome); break;
-        case JUMP: cnp_jump(f, label[i->argument]); break;
-        case JUMP_UNLESS: cnp_branch_i64_eqz(f, *--top, label[i->argument]); break;
-        default: cnp_jump(f, out), top = variable + VARIABLES; break;
-        }
-    }
-    entered = cnp_entered_at(f, label[head], variable, VARIABLES);
+    cnp_translate(f, &cnp_bytecode_guest, m->program, m->length * sizeof *m->program, &guest);
+    cnp_registers(f, CNP_FILE_GUEST_VARIABLES, variable, VARIABLES);
+    entered = cnp_entered_at(f, cnp_label_at(f, (uint64_t)head * sizeof *m->program), variable, VARIABLES);
     code = entered ? cnp_compile(m->session, &entered, 1, error) : NULL;
     cnp_delete(f), cnp_delete(entered);
     return code;

@@ -10,7 +10,7 @@ static struct instruction code[LONGEST + 2];
 static size_t length, first[LONGEST];
 
 static uint64_t below(uint64_t n) { return (uint64_t)rand() % n; }
-static void put(enum op op, uint64_t argument) { code[length++] = (struct instruction){op, argument}; }
+static void put(enum op op, uint64_t argument) { code[length++] = (struct instruction){(uint16_t)op, (uint16_t)argument}; }
 static void put_value(void) { below(3) ? put(LOAD, below(VARIABLES)) : put(PUSH, below(4)); }
 
 /* Assignments and jumps to their beginnings, with something wrong in every second program. */
@@ -27,9 +27,9 @@ static void make_program(void) {
     below(4) ? put(LOAD, TOTAL), put(RETURN, 0) : put(JUMP, below(n));
     for (size_t k = 0; k < length; k++)
         if (code[k].op == JUMP || code[k].op == JUMP_UNLESS)
-            code[k].argument = first[code[k].argument];
+            code[k].argument = (uint16_t)first[code[k].argument];
     if (below(2))
-        code[below(length)] = (struct instruction){(enum op)(below(OPS + 1)), below(LONGEST)};
+        code[below(length)] = (struct instruction){(uint16_t)below(OPS + 1), (uint16_t)below(LONGEST)};
     if (!below(9))
         length = below(length + 1);
 }

@@ -18,10 +18,11 @@ static int fits(const cnp_cell *cell, struct target target, cnp_error *error) {
     if (!is_target(cell->session, cell->name, target, error))
         return 0;
     found = row_of_code(target.code, target.index, CALLEE_CELL, 0);
+    if (found.result_type == cell->types.result_type && found.n_parameters == cell->types.n_parameters &&
+        !memcmp(found.parameter_type, cell->types.parameter_type, found.n_parameters))
+        return 1;
     describe_types(&cell->types, wanted, sizeof wanted);
     describe_types(&found, text, sizeof text);
-    if (!strcmp(wanted, text))
-        return 1;
     fail(error, CNP_ERROR_FUNCTION, "cell '%s': '%.80s' is %s; accepted: %s", cell->name, target.code->parts[target.index].name,
          text, wanted);
     return 0;
