@@ -57,7 +57,7 @@ class Program:
         self.memory = Memory([each.values for each in self.maps], frames)
         self.backend = backend
         self.ops = ops
-        self._options: Mapping[str, bool] = {"nogil": True} if nogil else {}
+        self._options: dict[str, Any] = {"nogil": True} if nogil else {}
         self._compiled: Any = None
         self._keep: Any = None
 
