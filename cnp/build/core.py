@@ -76,8 +76,8 @@ def link(parts: Sequence[Part], target: Target, exported: str = _EXPORT_PREFIX) 
                     value = exports[name]
                 else:
                     raise BuildError(
-                        f"{part.line_of(name) or place}: undefined symbol {_name(name)}: the core and what is beside it link against nothing"
-                        ", not even libc; accepted in ops that are called: what IMPORT names"
+                        f"{part.line_of(name) or place}: undefined symbol {_name(name)}: the core and what is beside "
+                        "it link against nothing, not even libc; accepted in ops that are called: what IMPORT names"
                     )
                 if kind is None or not kind.fields[0][1].flags:
                     kind_name = kind.name if kind else f"type {row.type}"

@@ -21,6 +21,7 @@ _LISTING = ("-S", "-gline-tables-only", "-gdwarf-4")
 _FILE = re.compile(r'\s*\.file\s+(\d+)\s+"([^"]*)"(?:\s+"([^"]*)")?')
 _LOCATION = re.compile(r"\s*\.loc\s+(\d+)\s+([1-9]\d*)")
 
+
 def compile_routines(compiler: Compiler, ops: Sequence[SourceOp]) -> Iterator[Part]:
     """What clang makes of the called ops, a part a file of theirs: two files may call helpers of their own the same."""
     for number, (path, group) in enumerate(groupby(ops, lambda op: op.path)):
