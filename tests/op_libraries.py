@@ -1,4 +1,4 @@
-"""Op libraries of a user's own that tests build, and the example's, which all of them share."""
+"""Op libraries of a user's own that tests build, and those of the examples, which all of them share."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 from shared_files import once
 
 import cnp
-from cnp.errors import BuildError
+from cnp.errors import BuildError, Unsupported
 from cnp.extension.library import OpLibrary
+from examples.ebpf import atomics
 from examples.ops.meanings import MEANINGS
 
 ROOT = Path(__file__).parent.parent
@@ -43,6 +44,16 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def ops(path: Path) -> OpLibrary:
     return cnp.load(path, semantics=MEANINGS)
+
+
+@pytest.fixture(scope="session")
+def atomic_ops(tmp_path_factory: pytest.TempPathFactory) -> OpLibrary:
+    """The ops of examples/ebpf, for programs with atomics."""
+    directory = ROOT / "examples" / "ebpf" / "ops"
+    try:
+        return atomics.load(once(tmp_path_factory, "ebpf.cnpl", lambda output: build(directory, output)))
+    except Unsupported as error:
+        pytest.skip(f"NOT TESTED: native cannot run here: {error}")
 
 
 def written(directory: Path, **files: str) -> Path:

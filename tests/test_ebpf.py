@@ -9,7 +9,7 @@ import pytest
 from ebpf_support import EDGES, EXIT, IMMEDIATES, OF_KIND, agree, copy, insn, load, mov, native_or_skip, variants, wide
 
 import cnp
-from examples.ebpf import Fault, Instruction, MapSpec, Program
+from examples.ebpf import Instruction, MapSpec, Program
 from examples.ebpf import instruction as bpf
 from examples.ebpf.maps import ARRAY
 
@@ -122,19 +122,3 @@ def test_every_load_and_store(code: int) -> None:
                 if not first:
                     assert not isinstance(agree(program, context), tuple)
     assert min(results.values()) > 20
-
-
-@pytest.mark.parametrize("imm", bpf.ATOMICS, ids=lambda imm: bpf.ATOMICS[imm])
-@pytest.mark.parametrize("size", [bpf.W, bpf.DW])
-def test_every_atomic(imm: int, size: int) -> None:
-    native_or_skip()
-    atomic = insn(bpf.STX | bpf.ATOMIC | size, 1, 7, 16, imm)
-    program = Program([load(0, 1, 0), load(7, 1, 8), atomic, insn(_D | bpf.XOR | bpf.X, 0, 7), EXIT])
-    itself = Program([load(0, 1, 0), copy(3, 1), insn(bpf.STX | bpf.ATOMIC | size, 3, 3, 16, imm), mov(0, 0), EXIT])
-    for expected in EDGES:
-        for operand in EDGES[::2]:
-            for old in (expected, expected ^ 1 << 40):
-                agree(program, struct.pack("<QQQ", expected, operand, old))
-    agree(itself, bytes(24))
-    with pytest.raises(Fault, match=r"writes [48] bytes at offset 16 of the context, which holds 19 bytes"):
-        Program([mov(0, 0), mov(7, 1), atomic, EXIT]).run(bytes(19))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from ebpf_support import EXIT, agree, clang_or_skip, mov
 
+from cnp.extension.library import OpLibrary
 from examples.ebpf import EbpfError, MapSpec, Program, demo, toolchain, workload
 from examples.ebpf.maps import ARRAY, Pointer
 
@@ -75,11 +76,11 @@ __attribute__((section("classifier"))) u64 start(const void *data, u64 length) {
 """
 
 
-def test_sections_data_and_local_calls_of_an_object(tmp_path: Path) -> None:
+def test_sections_data_and_local_calls_of_an_object(tmp_path: Path, atomic_ops: OpLibrary) -> None:
     clang_or_skip()
     source = tmp_path / "linked.c"
     source.write_text(LINKED)
-    program = Program.read(toolchain.compile_object(source, tmp_path / "linked.o"), "start")
+    program = Program.read(toolchain.compile_object(source, tmp_path / "linked.o"), "start", ops=atomic_ops)
     assert {each.spec.name for each in program.maps} > {"array", ".data", ".bss"}
     for length in range(30):
         depths = range(max(1, length & 7), 0, -1) if length & 7 else [0]

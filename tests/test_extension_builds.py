@@ -57,10 +57,12 @@ MALFORMED = {
     "OP(my_op, PLAIN, void, ptr a) { *a = 0; }": r"void is for a STORE or a CALL; accepted",
     f"OP(my_op, CALL, i64, {', '.join(f'i64 p{k}' for k in range(9))}) {{ return 1; }}": "9 operands; at most 8 are",
     "OP(my_op, CALL, i64, i64 a) { return TRAP(UNREACHABLE); }": "a CALL does not trap; accepted: a result that",
-    "OP(my_op, CALL, i64, i64 a) { static i64 n; return n += a; }": r"section \.bss is writable",
+    "OP(my_op, CALL, i64, i64 a) { static i64 n; return n += a; }": r"ops/ops\.c: section \.bss is writable",
     "i64 there(i64);\nOP(my_op, CALL, i64, i64 a) { return there(a); }": (
-        "ops.c: .text offset .* undefined symbol there: .* accepted in ops that are called: what IMPORT names"
+        r"ops/ops\.c:3: undefined symbol there: .* accepted in ops that are called: what IMPORT names"
     ),
+    "i64 there(i64);\nstatic i64 twice(i64 a) {\n  return 2 *\n    there(a);\n}\n"
+    "OP(my_op, CALL, i64, i64 a) {\n  return twice(a);\n}": r"^.*ops/ops\.c:5: undefined symbol there: ",
     "OP(my_op, MAGIC, i64, i64 a) { return a; }": "MAGIC is for cnp's own ops; accepted: PLAIN, COMMUTATIVE",
     "OP(my_op, FAST, i64, i64 a) { return a; }": r"ops\.c:2: op my_op: unknown attribute 'FAST'",
     "OP(my_op, COMMUTATIVE, i64, i64 a, i32 b) { return a; }": "a COMMUTATIVE op has two operands of one type",

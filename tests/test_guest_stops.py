@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 import cnp
-from examples.ebpf import HostHelper, MapSpec, Number, Program
+from cnp.extension.library import OpLibrary
+from examples.ebpf import HostHelper, MapSpec, Number, Program, atomics
 from examples.ebpf import instruction as bpf
 from examples.ebpf.helpers import C_HELPER
 from examples.ebpf.instruction import Instruction
@@ -103,9 +104,8 @@ def goes_on(program: Program, context: bytearray) -> None:
         assert counts(program, context) == (10, 10, 10)
 
 
-def test_interrupt_in_a_compiled_ebpf_loop() -> None:
-    native_or_skip()
-    program = Program(counting(), maps=MAPS)
+def test_interrupt_in_a_compiled_ebpf_loop(atomic_ops: OpLibrary) -> None:
+    program = Program(counting(), maps=MAPS, ops=atomic_ops)
     context = bytearray(16)
     for _ in range(3):
         program.reset()
@@ -124,8 +124,7 @@ class Refused(Exception):
 
 
 @pytest.mark.parametrize("error", [Refused, KeyboardInterrupt])
-def test_exception_in_a_helper_amid_a_compiled_ebpf_loop(error: type[BaseException]) -> None:
-    native_or_skip()
+def test_exception_in_a_helper_amid_a_compiled_ebpf_loop(error: type[BaseException], atomic_ops: OpLibrary) -> None:
     last = 1000
 
     def helper(*arguments: int) -> int:
@@ -133,7 +132,8 @@ def test_exception_in_a_helper_amid_a_compiled_ebpf_loop(error: type[BaseExcepti
             raise error("no")
         return 0
 
-    program = Program(counting(insn(MOVE | bpf.X, 1, 8), *CALL), maps=MAPS, helpers={9: HostHelper(helper, [Number()])})
+    helpers = {9: HostHelper(helper, [Number()])}
+    program = Program(counting(insn(MOVE | bpf.X, 1, 8), *CALL), maps=MAPS, helpers=helpers, ops=atomic_ops)
     for run in (program.run, program.interpret):
         program.reset()
         context = bytearray(struct.pack("<QQ", SLOW, 0))
@@ -145,7 +145,7 @@ def test_exception_in_a_helper_amid_a_compiled_ebpf_loop(error: type[BaseExcepti
         goes_on(program, context)
 
 
-def a_fault_in_a_helper() -> None:
+def a_fault_in_a_helper(path: str) -> None:
     """Word 2 of the context is where a helper, C's memcpy, copies from: it is declared to take numbers, so that nothing
     checks them. For a process of its own: handlers stay."""
     cnp.catch_faults()
@@ -156,7 +156,8 @@ def a_fault_in_a_helper() -> None:
         insn(bpf.LDX | D, 2, 6, 16),
         insn(MOVE | bpf.K, 3, imm=8),
     ]
-    program = Program(counting(*arguments, *CALL), maps=MAPS, helpers={9: HostHelper(copy, [Number()] * 3)})
+    helpers = {9: HostHelper(copy, [Number()] * 3)}
+    program = Program(counting(*arguments, *CALL), maps=MAPS, helpers=helpers, ops=atomics.load(path))
     word = ctypes.c_uint64(7)
     context = bytearray(struct.pack("<QQQ", 1000, 0, ctypes.addressof(word)))
     for _ in range(3):
@@ -175,11 +176,15 @@ def a_fault_in_a_helper() -> None:
     print("done")
 
 
-def test_fault_in_a_helper_amid_a_compiled_ebpf_loop() -> None:
-    native_or_skip()
-    script = "import sys; sys.path.insert(0, 'tests'); import test_guest_stops; test_guest_stops.a_fault_in_a_helper()"
+def test_fault_in_a_helper_amid_a_compiled_ebpf_loop(atomic_ops: OpLibrary) -> None:
+    script = "import sys; sys.path.insert(0, 'tests'); import test_guest_stops as t; t.a_fault_in_a_helper(sys.argv[1])"
     found = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", script, atomic_ops.path],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert (found.returncode, found.stdout) == (0, "done\n"), found.stderr
 

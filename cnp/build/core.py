@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cnp.build.compile import Compiler
@@ -36,6 +36,7 @@ class Part:
 
     source: str  # what it was compiled from, for messages
     file: ObjectFile
+    line_of: Callable[[str], str | None] = lambda symbol: None  # file and line that first refers to a symbol, if known
 
 
 def compile_core(compiler: Compiler, routines: Iterable[Part] = ()) -> Blob:
@@ -75,8 +76,8 @@ def link(parts: Sequence[Part], target: Target, exported: str = _EXPORT_PREFIX) 
                     value = exports[name]
                 else:
                     raise BuildError(
-                        f"{place}: undefined symbol {_name(name)}: the core and what is beside it link against nothing"
-                        ", not even libc; accepted in ops that are called: what IMPORT names"
+                        f"{part.line_of(name) or place}: undefined symbol {_name(name)}: the core and what is beside "
+                        "it link against nothing, not even libc; accepted in ops that are called: what IMPORT names"
                     )
                 if kind is None or not kind.fields[0][1].flags:
                     kind_name = kind.name if kind else f"type {row.type}"

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
+from pathlib import Path
 
 from cnp.build.compile import Compiler
 from cnp.build.core import Part
 from cnp.build.elf import read_object
 from cnp.build.ops import SourceOp
+from cnp.errors import BuildError
 from cnp.stencil.model import CALLED_OP
 from cnp.target.record import arguments
+
+_LISTING = ("-S", "-gline-tables-only", "-gdwarf-4")
+_FILE = re.compile(r'\s*\.file\s+(\d+)\s+"([^"]*)"(?:\s+"([^"]*)")?')
+_LOCATION = re.compile(r"\s*\.loc\s+(\d+)\s+([1-9]\d*)")
 
 
 def compile_routines(compiler: Compiler, ops: Sequence[SourceOp]) -> Iterator[Part]:
@@ -20,7 +29,29 @@ def compile_routines(compiler: Compiler, ops: Sequence[SourceOp]) -> Iterator[Pa
         functions = "".join(map(_function, group))
         source.write_text(f'#include "cnp.h"\n#include "context.h"\n#include "{path}"\n{functions}')
         compiler.run([*arguments(compiler.target.core_flags), "-c", str(source), "-o", str(result)])
-        yield Part(path, read_object(result, compiler.target.elf_machine))
+        try:
+            file = read_object(result, compiler.target.elf_machine)
+        except BuildError as error:
+            raise BuildError(f"{path}: {error}") from None
+        yield Part(path, file, partial(_line_of, compiler, source))
+
+
+def _line_of(compiler: Compiler, source: Path, symbol: str) -> str | None:
+    """File and line of the first instruction that refers to a symbol, which an object file does not have: of the same
+    code once more, as assembly. None if it is data that refers to it."""
+    listing = source.with_suffix(".s")
+    compiler.run([*arguments(compiler.target.core_flags), *_LISTING, str(source), "-o", str(listing)])
+    mention = re.compile(rf"(?<![\w.$]){re.escape(symbol)}(?![\w.$])")
+    files: dict[str, str] = {}
+    line = None
+    for text in listing.read_text(encoding="utf-8").splitlines():
+        if found := _FILE.match(text):
+            files[found[1]] = os.path.join(found[2], found[3] or "")
+        elif found := _LOCATION.match(text):
+            line = f"{files[found[1]]}:{found[2]}"
+        elif mention.search(text) and line is not None and not text.lstrip().startswith("."):
+            return line
+    return None
 
 
 def _function(op: SourceOp) -> str:

@@ -7,7 +7,10 @@ proven to be inside.
 
 elf.py reads object files; verifier.py, analysis.py and accesses.py refuse what could not run safely and find the checks
 that each access needs; compiler.py, lowering.py and access_code.py lower to cnp ops; interpreter.py says what
-instructions mean. Programs may loop for ever: `program.run(packet, budget=100_000)` ends those."""
+instructions mean. Programs may loop for ever: `program.run(packet, budget=100_000)` ends those.
+
+Compiled code has atomics by ops/atomics.c: `cnp build examples/ebpf/ops -o ebpf.cnpl` builds them, and
+`Program.read(..., ops=atomics.load("ebpf.cnpl"))` takes them."""
 
 from .helpers import Buffer, HostHelper, Number
 from .instruction import EbpfError, Instruction

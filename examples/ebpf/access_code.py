@@ -2,8 +2,8 @@
 what helpers take for addresses.
 
 A check compares an address with the region that the analysis found, in one unsigned comparison. Where it fails the way
-out, behind everything else, leaves in the machine's state what fault_of() makes the interpreter's error of. cnp has no
-atomics: on one thread a load, an operation and a store are one."""
+out, behind everything else, leaves in the machine's state what fault_of() makes the interpreter's error of. Atomics are
+ops of the example's own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from cnp import Label, Register, i32, i64
 from . import instruction as bpf
 from .accesses import Check, Verified
 from .arithmetic import Arithmetic
+from .atomics import method_of
 from .helpers import PARAMETERS
 from .instruction import Instruction, Kind, kind_of
 from .map_code import load, store
@@ -31,7 +32,6 @@ from .memory import (
 from .region_code import Anywhere, leave_unless_held
 
 _SIGNED_LOADS = {1: "i64_load8_s", 2: "i64_load16_s", 4: "i64_load32_s"}
-_ATOMICS = {bpf.ADD: "i64_add", bpf.OR: "i64_or", bpf.AND: "i64_and", bpf.XOR: "i64_xor"}
 _ARGUMENT = 8  # what a fault's place adds, in units of 2^32, to the register of a helper's argument
 
 
@@ -115,7 +115,7 @@ class AccessCode:
         base = registers[register]
         kind = kind_of(instruction)
         if kind is Kind.ATOMIC:
-            self._atomic(instruction, base, size)
+            self._atomic(number, instruction, base, size)
         elif kind is Kind.STORE:
             store(f, size, imm if code & 7 == bpf.ST else registers[src], base, offset)
         elif code & 0xE0 == bpf.MEMSX:
@@ -123,28 +123,21 @@ class AccessCode:
         else:
             load(f, size, registers[dst], base, offset)
 
-    def _atomic(self, instruction: Instruction, base: Register, size: int) -> None:
+    def _atomic(self, number: int, instruction: Instruction, base: Register, size: int) -> None:
         f, registers = self.function, self.registers
         operand, offset, imm = registers[instruction.src], instruction.offset, instruction.imm
-        old, new = f.reg(i64), f.reg(i64)
-        load(f, size, old, base, offset)
+        at, beyond, fault = f.reg(i64), f.reg(i64), f.label()
+        f.i64_add(at, base, offset)
+        f.i64_and(beyond, at, size - 1)
+        f.branch_i64_nez(beyond, fault)
+        self.outside.append(lambda: self._fault(fault, number, base, offset))
+        emit = getattr(f, method_of(imm, size))
         if imm == bpf.CMPXCHG:
-            expected, differs = registers[0], f.label()
-            if size == 4:
-                expected = f.reg(i64)
-                self.arithmetic.zero_extend(expected, registers[0])
-            f.branch_i64_ne(old, expected, differs)
-            store(f, size, operand, base, offset)
-            f.place(differs)
-            f.move(registers[0], old)
-            return
-        if imm == bpf.XCHG:
-            new = operand
+            emit(registers[0], at, registers[0], operand)
+        elif imm & bpf.FETCH:
+            emit(operand, at, operand)
         else:
-            getattr(f, _ATOMICS[imm & ~bpf.FETCH])(new, old, operand)
-        store(f, size, new, base, offset)
-        if imm & bpf.FETCH:
-            f.move(operand, old)
+            emit(at, operand)
 
     def check_arguments(self, number: int) -> None:
         """Emit the checks of the registers that a helper takes for addresses."""

@@ -36,7 +36,7 @@ class Arithmetic:
         self.registers = registers
         self.narrow = 0  # a bit for each register that is below 2^32 here
 
-    def zero_extend(self, target: Register, source: Register) -> None:
+    def _zero_extend(self, target: Register, source: Register) -> None:
         """Emit target = the low half of source."""
         low = self._low(source)
         self.function.i64_extend_i32_u(target, low)
@@ -150,7 +150,7 @@ class Arithmetic:
             if bits < 64:
                 f.i64_shr_u(target, target, 64 - bits)
         elif bits == 32:
-            self.zero_extend(target, target)
+            self._zero_extend(target, target)
         elif bits == 16:
             f.i64_and(target, target, 0xFFFF)
 

@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import toolchain, workload
+from cnp.errors import LibraryError
+
+from . import atomics, toolchain, workload
 from .instruction import EbpfError, format_program
 from .program import Program
 
@@ -51,12 +53,14 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("function", nargs="?", help="where to start, if it has several functions")
     parser.add_argument("--context", metavar="FILE", help="what to run it on (nothing)")
     parser.add_argument("--budget", type=int, metavar="TURNS", help="stop it after so many jumps back and calls (none)")
+    parser.add_argument("--ops", metavar="FILE", help="what cnp has built of examples/ebpf/ops, for atomics (none)")
     parser.add_argument("--bytes", type=int, default=1 << 16, help="how large contexts to make up (%(default)s)")
     parser.add_argument("--show", action="store_true", help="print the programs' instructions")
     options = parser.parse_args(words)
     try:
         if options.object:
-            program = Program.read(options.object, options.function)
+            ops = atomics.load(options.ops) if options.ops else None
+            program = Program.read(options.object, options.function, ops=ops)
             if options.show:
                 print(format_program(program.verified.program))
             print(program.run(Path(options.context).read_bytes() if options.context else b"", options.budget))
@@ -64,6 +68,6 @@ def main(words: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory(prefix="cnp-ebpf-") as directory:
             agree = [_compare(name, options.bytes, Path(directory), options.show) for name in toolchain.NAMES]
         return 0 if all(agree) else 1
-    except (EbpfError, OSError) as error:
+    except (EbpfError, LibraryError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

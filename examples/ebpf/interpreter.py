@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from . import atomics
 from . import instruction as bpf
 from .accesses import Check, Verified
 from .helpers import PARAMETERS, HostHelper
@@ -111,22 +112,17 @@ class _Interpreter:
     def _check(self, number: int, instruction: Instruction, address: int) -> None:
         access = self.verified.accesses[number, bpf.pointer_of(instruction)]
         size, write = bpf.size_of(instruction), bpf.writes_memory(instruction)
-        if access.check is not Check.NOTHING and not self.memory.allows(
+        refused = access.check is not Check.NOTHING and not self.memory.allows(
             address, size, write=write, region=access.region
-        ):
+        )
+        if refused or (kind_of(instruction) is Kind.ATOMIC and address % size):
             raise self.memory.access_fault(self.program, number, address, access.region)
 
     def _atomic(self, instruction: Instruction, address: int, size: int) -> None:
         registers, imm = self.registers, instruction.imm
-        old, operand = self.memory.read(address, size), registers[instruction.src]
-        if imm == bpf.CMPXCHG:
-            if old == registers[0] & (1 << 8 * size) - 1:
-                self.memory.write(address, size, operand)
-            registers[0] = old
-            return
-        self.memory.write(address, size, atomic_result(imm, old, operand))
+        old = atomics.perform(imm, address, size, registers[instruction.src], registers[0])
         if imm & bpf.FETCH:
-            registers[instruction.src] = old
+            registers[0 if imm == bpf.CMPXCHG else instruction.src] = old
 
     # Calls.
 
@@ -233,14 +229,6 @@ def holds(instruction: Instruction, a: int, b: int) -> bool:
         bpf.JEQ: a == b, bpf.JNE: a != b, bpf.JSET: a & b != 0, bpf.JGT: a > b, bpf.JGE: a >= b, bpf.JLT: a < b,
         bpf.JLE: a <= b, bpf.JSGT: a > b, bpf.JSGE: a >= b, bpf.JSLT: a < b, bpf.JSLE: a <= b,
     }[operation]  # fmt: skip
-
-
-def atomic_result(imm: int, old: int, operand: int) -> int:
-    """What an atomic other than cmpxchg leaves in memory, not yet cut to its size."""
-    if imm == bpf.XCHG:
-        return operand
-    operation = imm & ~bpf.FETCH
-    return {bpf.ADD: old + operand, bpf.OR: old | operand, bpf.AND: old & operand, bpf.XOR: old ^ operand}[operation]
 
 
 __all__ = ["arithmetic", "holds", "run", "signed", "swap", "wide_value"]

@@ -7,7 +7,17 @@ from __future__ import annotations
 import ctypes
 from dataclasses import dataclass
 
-from .instruction import FRAME_SIZE, EbpfError, Instruction, format_instruction, pointer_of, size_of, writes_memory
+from .instruction import (
+    FRAME_SIZE,
+    EbpfError,
+    Instruction,
+    Kind,
+    format_instruction,
+    kind_of,
+    pointer_of,
+    size_of,
+    writes_memory,
+)
 
 CONTEXT, STACK, FIRST_MAP = 0, 1, 2
 MASK = 0xFFFFFFFFFFFFFFFF
@@ -67,6 +77,7 @@ class Memory:
     """The stack, the maps' values and the state of one machine; the context comes and goes with each run."""
 
     def __init__(self, maps: list[Region], frames: int = FRAMES) -> None:
+        self.frames = frames
         self.stack = buffer_region("the stack", FRAME_SIZE * frames)
         self.state = buffer_region("the state", STATE_SIZE)
         self.context = Region("the context", 0, 0, False)
@@ -90,11 +101,13 @@ class Memory:
         where = self.regions() if region is None else [self.region(region)]
         return any(each.holds(address, size) and (each.writable or not write) for each in where)
 
-    def read(self, address: int, size: int) -> int:
+    @staticmethod
+    def read(address: int, size: int) -> int:
         """The number of `size` bytes at an address, which has been checked."""
         return int.from_bytes(ctypes.string_at(address, size), "little")
 
-    def write(self, address: int, size: int, value: int) -> None:
+    @staticmethod
+    def write(address: int, size: int, value: int) -> None:
         """Store the low bytes of a number at an address, which has been checked."""
         ctypes.memmove(address, (value & (1 << 8 * size) - 1).to_bytes(size, "little"), size)
 
@@ -105,13 +118,16 @@ class Memory:
     # Faults, the same whoever finds them.
 
     def access_fault(self, program: list[Instruction], number: int, address: int, region: int | None) -> Fault:
-        """What to raise for a load, store or atomic at an address that its region does not hold."""
+        """What to raise for a load, store or atomic at an address that its region does not hold, or for an atomic
+        at one that is no multiple of its size."""
         instruction = program[number]
         size = size_of(instruction)
         verb = "writes" if writes_memory(instruction) else "reads"
         what = f"{verb} {size} byte{'s' * (size > 1)} at"
         text = f"instruction {number}, `{format_instruction(number, program)}`: {what} {{}}"
         pointer = f"address {address:#x} (r{pointer_of(instruction)} with offset {instruction.offset})"
+        if kind_of(instruction) is Kind.ATOMIC and self.allows(address, size, write=True, region=region):
+            return Fault(f"{text.format(pointer)}, which is no multiple of {size}", number, address)
         return self._fault(text, number, address, size, region, verb == "writes", pointer)
 
     def argument_fault(
@@ -141,6 +157,5 @@ class Memory:
 
     def depth_fault(self, program: list[Instruction], number: int) -> Fault:
         """What to raise for a local call when every frame is in use."""
-        frames = self.stack.length // FRAME_SIZE
         text = format_instruction(number, program)
-        return Fault(f"instruction {number}, `{text}`: at most {frames} functions may be active at once", number)
+        return Fault(f"instruction {number}, `{text}`: at most {self.frames} functions may be active at once", number)

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import elf, interpreter
 from .analysis import verify
 from .helpers import HostHelper
 from .instruction import EbpfError, Instruction
-from .maps import Map, MapSpec
+from .maps import HASH, Map, MapSpec
 from .memory import FRAMES, MASK, Memory, OutOfBudget, Region, check_length
+
+if TYPE_CHECKING:
+    from cnp.extension.library import OpLibrary
 
 
 class Program:
-    """A machine for one program. It has one stack: it is for one thread, and a run cannot start another.
+    """A machine for one program. It has one stack: it is for one thread, and a run cannot start another. Other threads
+    have machines of their own, with the same maps: see for_thread().
 
     `helpers`: what programs may call, by its number in call instructions; 1, 2 and 3 are those of maps. With
     cnp.catch_faults() a fault in a C function ends the run by a cnp.Trap. `frames`: how many functions may be active at
-    once, each with 512 bytes of stack.
+    once, each with 512 bytes of stack. `ops`: what atomics.load() gives, for compiled code that has atomics. `nogil`:
+    compiled code gives other threads the GIL while it runs.
 
     Programs may loop for ever. A `budget` stops them, of 0 to 2^62 - 1 turns: loops' jumps back, and calls of functions
     of theirs. Compiled code, which takes no longer for it, counts by cnp.fuel: one turn for two rounds of some short
@@ -35,6 +41,8 @@ class Program:
         helpers: Mapping[int, HostHelper] | None = None,
         frames: int = FRAMES,
         backend: str = "native",
+        ops: OpLibrary | None = None,
+        nogil: bool = False,
     ) -> None:
         """Raises EbpfError for a program that is not safe to run."""
         self.helpers = dict(helpers or {})
@@ -48,6 +56,8 @@ class Program:
             each.link(self.maps)
         self.memory = Memory([each.values for each in self.maps], frames)
         self.backend = backend
+        self.ops = ops
+        self._options: dict[str, Any] = {"nogil": True} if nogil else {}
         self._compiled: Any = None
         self._keep: Any = None
 
@@ -64,6 +74,20 @@ class Program:
             raise EbpfError(f"{os.fspath(path)}: there is no function {function!r}; accepted: {names}")
         return cls(found.program, entry=found.functions[function], maps=found.maps, **options)
 
+    def for_thread(self) -> Program:
+        """Another machine for the same program, with the same maps, to run on another thread at the same time.
+
+        Atomics of compiled code are atomic among all such machines, those of interpret() among those that interpret.
+        What else two threads do to a value comes in any order, and in pieces of a word at most. EbpfError if a map is a
+        hash map: updates of its index are for one thread."""
+        for each in self.maps:
+            if each.spec.kind == HASH:
+                raise EbpfError(f"map {each.spec.name!r} is a hash map, for one thread; arrays are accepted")
+        found = copy.copy(self)
+        found.memory = Memory([each.values for each in self.maps], self.memory.frames)
+        found._compiled = found._keep = None
+        return found
+
     @property
     def compiled(self) -> Any:
         """What cnp made of it, `(context, length) -> r0`, compiled when it is first asked for.
@@ -73,8 +97,8 @@ class Program:
         if self._compiled is None:
             from .compiler import Compiler  # the rest of this example runs without cnp
 
-            compiler = Compiler(self.verified, self.memory, self.maps, self.helpers)
-            self._compiled = compiler.lower().compile(backend=self.backend)
+            compiler = Compiler(self.verified, self.memory, self.maps, self.helpers, self.ops)
+            self._compiled = compiler.lower().compile(backend=self.backend, **self._options)
             self._keep = compiler
         return self._compiled
 

@@ -44,12 +44,16 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m examples.lang", description=__doc__)
     parser.add_argument("program", nargs="?", help="a .jot file to run in place of the programs that come with this")
     parser.add_argument("--interpret", action="store_true", help="compile nothing")
+    parser.add_argument("--budget", type=int, metavar="STEPS", help="stop it after so many rounds and calls (none)")
     parser.add_argument("--show", action="store_true", help="print the bytecode")
     options = parser.parse_args(words)
     if not options.program:
         return 0 if _compare() else 1
     try:
-        machine = Machine(tiered=not options.interpret)
+        machine = Machine(tiered=not options.interpret, budget=options.budget)
+    except ValueError as error:
+        parser.error(str(error))
+    try:
         prototype = machine.load(Path(options.program).read_text(encoding="utf-8"))
         if options.show:
             print(listing(prototype))

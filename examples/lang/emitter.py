@@ -7,7 +7,7 @@ from typing import Any
 
 from . import bytecode as bc
 from . import tree
-from .bytecode import Prototype
+from .bytecode import Prototype, Steps
 from .heat import Heat
 from .tree import Function, Node, Variable
 
@@ -30,19 +30,26 @@ class _Label:
 
 
 class Emitter:
-    """Emits one function. `hot`: with an instruction at each place where compiled code may take over."""
+    """Emits one function. `hot`: with an instruction at each place where compiled code may take over. `steps`: with one
+    that counts there."""
 
     def __init__(
-        self, function: Function, builtins: dict[str, object], hot: bool, outer: Emitter | None = None
+        self,
+        function: Function,
+        builtins: dict[str, object],
+        hot: bool,
+        steps: Steps | None,
+        outer: Emitter | None = None,
     ) -> None:
         self.function = function
         self.builtins = builtins
         self.hot = hot
+        self.steps = steps
         self.outer = outer
         self.prototype = Prototype(function.name, len(function.parameters))
         self.registers: dict[Variable, int] = {}  # a captured variable's holds its cell
         self.constants: dict[tuple[type, str, object], int] = {}
-        self.code: list[tuple[int, int | _Label | Heat, int | _Label, int]] = []
+        self.code: list[tuple[int, int | _Label | Heat | Steps, int | _Label, int]] = []
         self.free = 0
         self.loops: list[tuple[_Label, _Label]] = []  # where continue and break go
 
@@ -54,7 +61,7 @@ class Emitter:
         for variable in function.parameters:
             self.registers[variable] = self._register()
         if self.outer is not None:  # the program itself runs once
-            self._hot(function.line)
+            self._begin(function.line)
         for variable in function.parameters:
             if variable.captured:
                 register = self.registers[variable]
@@ -83,16 +90,22 @@ class Emitter:
 
     # Small things.
 
-    def _add(self, line: int, op: int, a: int | _Label | Heat = 0, b: int | _Label = 0, c: int = 0) -> None:
+    def _add(self, line: int, op: int, a: int | _Label | Heat | Steps = 0, b: int | _Label = 0, c: int = 0) -> None:
         self.code.append((op, a, b, c))
         self.prototype.lines.append(line)
 
     def _place(self, label: _Label) -> None:
         label.at = len(self.code)
 
-    def _hot(self, line: int) -> None:
+    def _begin(self, line: int) -> None:
+        """At the start of a function, and of a round."""
         if self.hot:
             self._add(line, bc.HOT, Heat(len(self.code)))
+        self._step(line)
+
+    def _step(self, line: int) -> None:
+        if self.steps is not None:
+            self._add(line, bc.STEP, self.steps)
 
     def _register(self, count: int = 1) -> int:
         first = self.free
@@ -198,7 +211,7 @@ class Emitter:
         body, test, end = _Label(), _Label(), _Label()
         self._add(node.line, bc.JUMP, test)
         self._place(body)
-        self._hot(node.line)
+        self._begin(node.line)
         self._loop(node.body, test, end)
         self._place(test)
         self._branch(node.condition, body, unless=False)
@@ -214,6 +227,7 @@ class Emitter:
         if self.hot:
             self._add(node.line, bc.ENTER, Heat(len(self.code)), first)
         self._place(body)
+        self._step(node.line)
         self.registers[node.variable] = first + 2
         if node.variable.captured:
             register = self.registers[node.variable] = self._register()
@@ -269,7 +283,7 @@ class Emitter:
                 self._add(node.line, bc.ARRAY, target, base, len(node.items))
             case tree.Function():
                 self._add(node.line, bc.CLOSURE, target, len(self.prototype.inner))
-                self.prototype.inner.append(Emitter(node, self.builtins, self.hot, self).emit())
+                self.prototype.inner.append(Emitter(node, self.builtins, self.hot, self.steps, self).emit())
         self.free = free
 
     def _consecutive(self, nodes: Sequence[Node]) -> int:

@@ -17,3 +17,11 @@ class SyntaxFault(JotError):
 
 class RuntimeFault(JotError):
     """The program did what it must not."""
+
+
+class OutOfBudget(JotError):
+    """The program was stopped after `budget` steps, at the next. What it printed and stored until then is done."""
+
+    def __init__(self, line: int, budget: int) -> None:
+        super().__init__(line, f"the budget of {budget} steps is spent")
+        self.budget = budget

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .errors import OutOfBudget
 from .faults import explain
 from .values import Array, Builtin, Cell, Closure
 
@@ -24,7 +25,7 @@ _REFUSALS = (TypeError, AttributeError, LookupError, ArithmeticError, ValueError
 def interpret(machine: Machine, closure: Closure, regs: list[Any], pc: int, depth: int) -> Any:
     """Go on with one call, `depth` calls within the program's first, until it returns: its result.
 
-    RuntimeFault for what a program must not do. The numbers of ops are those of bytecode.py."""
+    RuntimeFault for what a program must not do; OutOfBudget. The numbers of ops are those of bytecode.py."""
     code, cells = closure.prototype.code, closure.cells
     frames: list[tuple[Any, ...]] = []
     room = DEPTH - depth
@@ -178,10 +179,14 @@ def interpret(machine: Machine, closure: Closure, regs: list[Any], pc: int, dept
                         return value
                     closure, code, cells, regs, pc, a = frames.pop()
                     regs[a] = value
-            else:  # enter
+            elif op == 42:  # enter
                 a.left -= regs[b + 1] - regs[b]
                 if a.left <= 0:
                     a.warm(code)
+            elif a[0]:  # step
+                a[0] -= 1
+            else:
+                raise OutOfBudget(closure.prototype.lines[pc - 1], a[1])
     except _REFUSALS as error:
         if len(frames) > room:  # the call that is one too many is in its caller's line
             closure, code, cells, regs, pc, a = frames.pop()

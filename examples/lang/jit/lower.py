@@ -116,6 +116,12 @@ class _Lowering:
             cell, kind = step.kinds
             assert isinstance(cell, Known)
             cells.set_cell(f, cell.value, code.value(b, kind), kind)
+        elif op == bc.STEP:
+            left, (address, _) = f.reg(i64), a.buffer_info()
+            f.i64_load(left, address)
+            f.branch_i64_eqz(left, code.out())
+            f.i64_sub(left, left, 1)
+            f.i64_store(left, address)
         elif step.result is not None and step.result.type is not None:
             self.compute(step, code.register(a, step.result), b, c)
 

@@ -148,4 +148,5 @@ _RULES: dict[int, Rule] = {
     bc.HOT: lambda: None,
     bc.RUN: lambda: None,
     bc.ENTER: lambda: None,
+    bc.STEP: lambda: None,
 }
