@@ -13,8 +13,6 @@ from typing import Any
 
 import pytest
 from conftest import LIBRARY
-from op_libraries import build
-from shared_files import once
 from test_guest_stops import ROOT, interrupted
 
 import cnp
@@ -36,13 +34,8 @@ ITEMS = (3, -1, 4, 1, -5, 2**61, 2**62 - 1, -(2**62), *LARGE)
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return once(tmp_path_factory, "stackvm.cnpl", lambda output: build(DIRECTORY / "ops", output))
-
-
-@pytest.fixture(scope="module")
-def table(path: Path) -> Table:
-    return load(str(path))[1]
+def table(stackvm: Path) -> Table:
+    return load(str(stackvm))[1]
 
 
 class Watched(TieredMachine):
@@ -76,12 +69,12 @@ def as_reference(machine: TieredMachine, number: int, arguments: list[int]) -> i
 
 
 @pytest.mark.parametrize("name", ["vm.length", "vm.item", "vm.either_large", "vm.sum_large", "vm.product_large"])
-def test_the_ops_are_what_they_mean(path: Path, name: str) -> None:
+def test_the_ops_are_what_they_mean(stackvm: Path, name: str) -> None:
     words = (5, -6, 2**62, -(2**62) - 1, 2**63 - 2, -(2**63))
     items = (ctypes.c_int64 * len(words))(*words)
     context = bytes(Context(items, len(words)))
     samples: Any = {"vm.length": [(context,)], "vm.item": [(context, index) for index in range(len(words))]}
-    assert load(str(path))[0].check(name, samples.get(name))
+    assert load(str(stackvm))[0].check(name, samples.get(name))
 
 
 @pytest.mark.parametrize(
@@ -333,9 +326,9 @@ def test_a_machine_and_its_code_are_freed(table: Table) -> None:
     assert code() is None
 
 
-def test_the_command(path: Path) -> None:
+def test_the_command(stackvm: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "examples.stackvm", path], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", "examples.stackvm", stackvm], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["total", "fib", "count", "power"]

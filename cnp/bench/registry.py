@@ -24,6 +24,7 @@ MODULES = (
     "ebpf",
     "bytecode",
     "lang",
+    "stackvm",
 )
 """Modules of this package that define a BENCH, in the order in which they run."""
 

@@ -32,7 +32,7 @@ class TieredMachine(Machine):
     ) -> None:
         super().__init__(functions, items)
         self.table = table
-        self.policy = policy or tiers.Policy(calls=100, loops=1000, exits=50)
+        self.policy = policy or tiers.Policy(calls=100, loops=1000, exits=10)
         self.words = Words()
         self.context = Context((ctypes.c_int64 * len(items))(*map(self.words.word, items)), len(items))
         self.lasting = len(self.words.large)  # those that are items
