@@ -47,6 +47,14 @@ def stackvm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return once(tmp_path_factory, "stackvm.cnpl", lambda output: build(STACKVM, output))
 
 
+@pytest.fixture(scope="session")
+def stackvm_table(stackvm: Path) -> Any:
+    """The table of its instructions."""
+    from examples.stackvm.table import load
+
+    return load(str(stackvm))[1]
+
+
 @pytest.fixture
 def ops(path: Path) -> OpLibrary:
     return cnp.load(path, semantics=MEANINGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import ref
@@ -33,12 +34,13 @@ class TieredMachine(Machine):
         super().__init__(functions, items)
         self.table = table
         self.policy = policy or tiers.Policy(calls=100, loops=1000, exits=10)
-        self.words = Words()
+        self.lasting: list[int] = []  # large numbers that are items
+        self.words = Words(self.lasting)
         self.context = Context((ctypes.c_int64 * len(items))(*map(self.words.word, items)), len(items))
-        self.lasting = len(self.words.large)  # those that are items
+        self.lasting += self.words.large
         self.assumption = cnp.Assumption("function 0 is not redefined")
         self.tick = _tick()  # of a budget, and Ctrl-C
-        self.running = 0
+        self.lock = threading.Lock()  # of what is called, and what it was compiled for
         self.tiers = {each: self.tier(each) for each in self.functions}
         self.cells = [self.cell(number) for number in range(len(self.functions))]
 
@@ -62,13 +64,14 @@ class TieredMachine(Machine):
 
     def run(self, code: Callable[..., int], *arguments: Any) -> int:
         """What compiled code returns."""
-        self.running += 1
+        words = self.words
+        words.running += 1
         try:
-            return self.words.number(code(*arguments))
+            return words.number(code(*arguments))
         finally:
-            self.running -= 1
-            if not self.running:
-                del self.words.large[self.lasting :]  # there is no other word left
+            words.running -= 1
+            if not words.running:
+                del words.large[len(self.lasting) :]  # there is no other word left
 
     # Out of it. Code keeps alive what it calls, and the machine has the code: only a weak reference leads back to it.
 
@@ -76,8 +79,8 @@ class TieredMachine(Machine):
         """A guard has left compiled code: the interpreter goes on."""
         tier = self.tiers[function]
         tier.left()
-        if tier.code is None and function in self.functions:  # given up: code that calls it calls the interpreter
-            self.cells[self.functions.index(function)].reset()
+        if tier.code is None:  # given up: code that calls it calls the interpreter
+            self.point(function, None)
         numbers = [self.words.number(word) for word in words]
         return self.words.word(self.interpret(function, at, numbers[: function.locals], numbers[function.locals :]))
 
@@ -119,19 +122,27 @@ class TieredMachine(Machine):
         f = self.translate(function)
         if point is not None:
             entry = f.entered_at(f.label_at(point), [*f.registers(VM), *f.registers(LOCALS)])
-            code = entry.compile()
+            code = entry.compile(nogil=True)
             return lambda values: code(entry.pack(values))
-        code = f.compile()
-        self.cells[self.functions.index(function)].set(code)
+        code = f.compile(nogil=True)
+        self.point(function, code)
         return code
 
-    def define(self, number: int, function: Function) -> None:
-        super().define(number, function)
+    def point(self, function: Function, code: Any) -> None:
+        """Have compiled code that calls a function call its code, or the interpreter, unless it has been redefined."""
+        with self.lock:
+            if function in self.functions:
+                cell = self.cells[self.functions.index(function)]
+                cell.set(code) if code else cell.reset()
+
+    def replace(self, number: int, function: Function) -> None:
         self.tiers[function] = self.tier(function)  # the former one's stays: it may be running
-        self.cells[number].reset()
-        if number == 0:
-            self.assumption.invalidate()
-            self.assumption = cnp.Assumption("function 0 is not redefined again")
+        with self.lock:
+            super().replace(number, function)
+            self.cells[number].reset()
+            if number == 0:
+                self.assumption.invalidate()
+                self.assumption = cnp.Assumption("function 0 is not redefined again")
 
 
 def _parameters(function: Function) -> list[Any]:
