@@ -50,8 +50,8 @@ def _operand(op: int, a: int, b: int, at: int, locals: int, arities: Sequence[in
         return f"there is no instruction {op}"
     if op in (Op.GET, Op.SET) and a >= locals:
         return f"local {a}; accepted: one of {locals}"
-    if op == Op.ITEM and a:
-        return f"operand {a}; accepted: 0"
+    if op == Op.ITEM and (a or arities[0] != 1):  # it may become a call of function 0
+        return f"operand {a}, and function 0 has {arities[0]} parameters; accepted: 0, and 1"
     if op in (Op.UNLESS_LESS, Op.JUMP) and not at < b < count:
         return f"jump to instruction {b}; accepted: {at + 1} to {count - 1}"
     if op == Op.LOOP and not 0 <= b <= at:

@@ -27,7 +27,7 @@ class Machine:
         function = self.functions[number]
         return self.interpret(function, 0, arguments + [0] * (function.locals - function.arity), [])
 
-    def loop(self, function: Function, at: int, local: list[int]) -> int | None:
+    def loop(self, function: Function, at: int, local: list[int], stack: list[int]) -> int | None:
         """A jump back: what the function returns, if that is known without going on here."""
         return None
 
@@ -77,7 +77,7 @@ class Machine:
                 at = b * INSTRUCTION.size
             elif op == Op.LOOP:
                 at = b * INSTRUCTION.size
-                result = None if stack else self.loop(function, at, local)
+                result = self.loop(function, at, local, stack)
                 if result is not None:
                     return result
             elif op == Op.CALL:

@@ -54,8 +54,10 @@ class TieredMachine(Machine):
             return super().call(number, arguments)
         return self.run(code, self.context, *map(self.words.word, arguments))
 
-    def loop(self, function: Function, at: int, local: list[int]) -> int | None:
+    def loop(self, function: Function, at: int, local: list[int], stack: list[int]) -> int | None:
         self.tick()
+        if stack:  # what is entered has none
+            return None
         tier = self.tiers[function]
         enter = tier.entries.get(at) or tier.looped(at)
         if not enter:
@@ -78,8 +80,9 @@ class TieredMachine(Machine):
     def leave(self, function: Function, at: int, words: tuple[Any, ...]) -> int:
         """A guard has left compiled code: the interpreter goes on."""
         tier = self.tiers[function]
+        given_up = tier.given_up
         tier.left()
-        if tier.code is None:  # given up: code that calls it calls the interpreter
+        if tier.given_up > given_up:  # code that calls it calls the interpreter
             self.point(function, None)
         numbers = [self.words.number(word) for word in words]
         return self.words.word(self.interpret(function, at, numbers[: function.locals], numbers[function.locals :]))
