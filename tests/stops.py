@@ -1,4 +1,4 @@
-"""What tests share that stop a guest: Ctrl-C, and a process of one's own for what lasts as long as a process."""
+"""What tests of a guest's end share: Ctrl-C, threads that take turns often, and a process of its own for what lasts."""
 
 from __future__ import annotations
 
@@ -25,6 +25,15 @@ def interrupted(after: float = 0.1) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def restless() -> Iterator[None]:
+    """Threads take turns often."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(interval)
 
 
 def alone(function: Callable[..., None], *arguments: str) -> None:

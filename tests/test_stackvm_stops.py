@@ -6,7 +6,6 @@ from __future__ import annotations
 import ctypes
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -267,6 +266,26 @@ def test_exits_within_one_another_leave_room(stackvm_table: Table) -> None:
     assert len(machine.left) > 10 and is_at_rest(machine)
 
 
+@pytest.mark.parametrize("policy", [tiers.Policy(calls=2, loops=3), NEVER], ids=["compiled", "interpreted"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "again: get a push 1 add set a loop again",
+        "push 7 again: get a push 1 add set a loop again",  # with a value on the stack: no loop to be entered
+        "again: get a get a add set a loop again",  # most rounds are the interpreter's, within exits
+        "again: get a call f 1 set a loop again",
+    ],
+)
+def test_a_budget_ends_what_has_no_end(stackvm_table: Table, policy: tiers.Policy, body: str) -> None:
+    text = f"function at i = get i item return function f a = {body} function g a = get a push 1 add return"
+    machine = TieredMachine(stackvm_table, assemble(text), ITEMS, policy)
+    for _ in range(3):
+        with cnp.fuel(300) as fuel, pytest.raises(cnp.Trap) as caught:
+            machine.call(1, [1])
+        assert caught.value.kind is cnp.TrapKind.OUT_OF_FUEL and fuel.left == 0
+        assert is_at_rest(machine) and machine.call(2, [2**62]) == 2**62 + 1
+
+
 ENDLESS = """
 function at index = get index item return
 function endless = again: push 0 item set x loop again
@@ -304,6 +323,27 @@ def test_a_guest_that_never_ends_leaves_other_threads_alone(stackvm_table: Table
 
 # ---- threads
 
+
+@pytest.mark.parametrize("number", [AT, 1])
+def test_what_is_redefined_while_it_is_compiled(stackvm_table: Table, number: int) -> None:
+    """As by another thread: neither old code nor an old assumption is in force afterwards."""
+    text = "function at i = get i item return function f i = get i item return function g i = get i call f 1 return"
+    machine = TieredMachine(stackvm_table, assemble(text), ITEMS, tiers.Policy(calls=2))
+    other = assemble("function other i = get i item push 100 add return")[0]
+    translate, former = machine.translate, machine.functions[1]
+
+    def meanwhile(function: Function) -> Any:
+        made = translate(function)
+        if function is former:
+            machine.define(number, other)
+        return made
+
+    machine.translate = meanwhile  # type: ignore[method-assign]
+    assert [machine.call(2, [0]) for _ in range(2)] == [3, 3 if number == 1 else 103]
+    assert [machine.call(2, [0]) for _ in range(6)] == [103] * 6
+    assert machine.tiers[machine.functions[2]].code and is_at_rest(machine)
+
+
 TOGETHER = """
 function at index = get index item return
 function f a b = get a get b add return
@@ -325,15 +365,6 @@ SAME = {
 THREADS, MACHINES, ROUNDS, CHANGES, LONG = 4, 6, 8, 8, 50_000
 FIRST = 3
 """The round in which function 0 is redefined first: code with `item` has run until then."""
-
-
-@pytest.fixture
-def restless() -> Iterator[None]:
-    """Threads take turns often."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
 
 
 def changes(machine: TieredMachine, round: int) -> None:
