@@ -15,6 +15,7 @@ import pytest
 from conftest import LIBRARY
 from stackvm_support import AT, COUNT, DIRECTORY, EAGER, FIB, ITEMS, LARGE, POWER, TOTAL, Watched, is_at_rest, result
 from stops import ROOT
+from test_cells import live
 
 import cnp
 from cnp import tiers
@@ -128,6 +129,8 @@ def test_random_programs(stackvm_table: Table) -> None:
         for step in range(14):
             if step in (5, 10):  # one of the functions becomes another one
                 number = made.random.randrange(4)
+                former = machine.tiers[machine.functions[number]]
+                compiled, entered = compiled + (former.code is not None), entered + len(former.entries)
                 other = text + made.function(number, "other")
                 plain.define(number, assemble(other)[-1])
                 machine.define(number, assemble(other)[-1])
@@ -225,6 +228,17 @@ def test_functions_may_be_redefined(stackvm_table: Table) -> None:
     assert machine.call(3, [1]) == 120 and machine.left == [("h", 4, [1, 1])]  # an assumption is broken
     assert [machine.call(3, [0]) for _ in range(9)] == [60] * 9
     assert machine.tiers[machine.functions[3]].code not in (h, None) and len(machine.left) == 2
+
+
+def test_what_is_redefined_again_and_again_is_freed(stackvm_table: Table) -> None:
+    machine = compiled(stackvm_table, ADDS)
+    for n in range(50):
+        machine.define(1, assemble(f"function f a b = push {n} get a add return")[0])
+        assert [machine.call(1, [5, 6]) for _ in range(4)] == [5 + n] * 4
+        assert machine.tiers[machine.functions[1]].code and len(machine.tiers) == 2
+        if n == 0:
+            one = live()
+    assert live() == one
 
 
 # ---- budgets, lifetimes, the command
