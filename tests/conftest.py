@@ -22,7 +22,7 @@ from cnp.stencil.model import OpFlag, Shape
 from cnp.target import TARGETS
 from cnp.types import NO_TYPE, Type
 
-pytest_plugins = ["code_memories", "op_libraries"]
+pytest_plugins = ["code_memories", "op_libraries", "stops"]
 
 if TYPE_CHECKING:
     from machines import Machine

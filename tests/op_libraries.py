@@ -17,6 +17,7 @@ from examples.ops.meanings import MEANINGS
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "ops"
+STACKVM = ROOT / "examples" / "stackvm" / "ops"
 MACHINE = os.uname().machine
 
 
@@ -39,6 +40,20 @@ def build(directory: Path, output: Path, force: bool = False, target: str = MACH
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example's library. What was compiled for the built-in one is reused, if that was built here."""
     return once(tmp_path_factory, "example.cnpl", lambda output: build(EXAMPLE, output))
+
+
+@pytest.fixture(scope="session")
+def stackvm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library of the guide's stack machine."""
+    return once(tmp_path_factory, "stackvm.cnpl", lambda output: build(STACKVM, output))
+
+
+@pytest.fixture(scope="session")
+def stackvm_table(stackvm: Path) -> Any:
+    """The table of its instructions."""
+    from examples.stackvm.table import load
+
+    return load(str(stackvm))[1]
 
 
 @pytest.fixture

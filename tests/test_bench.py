@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cnp import Label, Register
-from cnp.bench import callgrind, command, compile_time, many_loops, measure, programs, registry, runner
+from cnp.bench import callgrind, command, compile_time, many_loops, measure, programs, registry, runner, stackvm
 from cnp.bench.counted import Kind
 from cnp.bench.figure import Figure, Mark, Recorder, Unavailable
 from cnp.bench.measure import Ratio
@@ -26,7 +26,11 @@ needs_library = pytest.mark.skipif(not HAVE_LIBRARY, reason="NOT TESTED: no sten
 
 @needs_library
 @pytest.mark.parametrize("name", registry.benches())
-def test_runs_and_gives_sane_figures(name: str) -> None:
+def test_runs_and_gives_sane_figures(
+    name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if name == "stackvm":  # finds its ops built, as all tests that need them do
+        monkeypatch.setattr(stackvm, "LIBRARY", request.getfixturevalue("stackvm"))
     (recorder,) = runner.run(registry.chosen([name]), quick=True)
     assert recorder.figures
     names = [each.name for each in recorder.figures]

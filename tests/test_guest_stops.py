@@ -4,16 +4,11 @@ an exception of Python's amid compiled code. What the guest has done is there, w
 from __future__ import annotations
 
 import ctypes
-import signal
 import struct
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
+from stops import alone, interrupted
 
 import cnp
 from cnp.extension.library import OpLibrary
@@ -26,26 +21,12 @@ from examples.lang import Machine, heat
 from examples.lang.builtins import Builtin
 from examples.lang.jit import site, version
 
-ROOT = Path(__file__).parent.parent
 EXIT = Instruction(bpf.JMP | bpf.EXIT)
 MOVE, ADD = bpf.ALU64 | bpf.MOV, bpf.ALU64 | bpf.ADD
 
 
 def insn(code: int, dst: int = 0, src: int = 0, offset: int = 0, imm: int = 0) -> Instruction:
     return Instruction(code, dst, src, offset, imm)
-
-
-@contextmanager
-def interrupted(after: float = 0.1) -> Iterator[None]:
-    """Ctrl-C, as the signal's handler raises it, some time on."""
-    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.setitimer(signal.ITIMER_REAL, after)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 # eBPF.
@@ -173,20 +154,10 @@ def a_fault_in_a_helper(path: str) -> None:
         assert program.memory.context.length == 0
         struct.pack_into("<Q", context, 16, ctypes.addressof(word))
         goes_on(program, context)
-    print("done")
 
 
 def test_fault_in_a_helper_amid_a_compiled_ebpf_loop(atomic_ops: OpLibrary) -> None:
-    script = "import sys; sys.path.insert(0, 'tests'); import test_guest_stops as t; t.a_fault_in_a_helper(sys.argv[1])"
-    found = subprocess.run(
-        [sys.executable, "-c", script, atomic_ops.path],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert (found.returncode, found.stdout) == (0, "done\n"), found.stderr
+    alone(a_fault_in_a_helper, atomic_ops.path)
 
 
 # Jot.

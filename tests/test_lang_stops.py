@@ -8,21 +8,18 @@ import gc
 import os
 import signal
 import subprocess
-import sys
 import weakref
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from lang_support import compiled_versions, ran
+from stops import alone
 
 import cnp
 from examples.lang import JotError, Machine, heat, suite
 from examples.lang.jit import site, version
 from examples.lang.values import Array, Builtin
-
-ROOT = Path(__file__).parent.parent
 
 # What a program does until it is stopped, with what is to be seen of it from outside: everything is written twice.
 COUNTING = """
@@ -189,10 +186,7 @@ def fault(before: str) -> None:
 
 @pytest.mark.parametrize("before", ["", "ask();"], ids=["from compiled code", "with the interpreter between"])
 def test_a_fault_in_c_that_compiled_code_calls(before: str) -> None:
-    paths = [str(ROOT), str(ROOT / "tests")]
-    script = f"import sys; sys.path[:0] = {paths}; import test_lang_stops; test_lang_stops.fault({before!r})"
-    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
-    assert found.returncode == 0, found.stderr
+    alone(fault, before)
 
 
 def test_a_machine_goes_on_after_errors(eager: None) -> None:

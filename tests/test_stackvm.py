@@ -13,56 +13,19 @@ from typing import Any
 
 import pytest
 from conftest import LIBRARY
-from op_libraries import build
-from shared_files import once
-from test_guest_stops import ROOT, interrupted
+from stackvm_support import AT, COUNT, DIRECTORY, EAGER, FIB, ITEMS, LARGE, POWER, TOTAL, Watched, is_at_rest, result
+from stops import ROOT
+from test_cells import live
 
 import cnp
 from cnp import tiers
 from cnp.bytecode import Table
-from examples.stackvm import __main__ as demo
-from examples.stackvm.code import Function, assemble
-from examples.stackvm.machine import GuestError, Machine
+from examples.stackvm.code import GuestError, assemble
+from examples.stackvm.machine import Machine
 from examples.stackvm.table import Context, load
 from examples.stackvm.tier import TieredMachine
 
 pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="NOT TESTED: no stencil library is built for this machine")
-
-DIRECTORY = Path(demo.__file__).parent
-AT, TOTAL, FIB, COUNT, POWER = range(5)
-EAGER = tiers.Policy(calls=2, loops=3, exits=4, attempts=3)
-LARGE = (2**62, -(2**62) - 1, 2**63, 2**70)
-ITEMS = (3, -1, 4, 1, -5, 2**61, 2**62 - 1, -(2**62), *LARGE)
-
-
-@pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return once(tmp_path_factory, "stackvm.cnpl", lambda output: build(DIRECTORY / "ops", output))
-
-
-@pytest.fixture(scope="module")
-def table(path: Path) -> Table:
-    return load(str(path))[1]
-
-
-class Watched(TieredMachine):
-    """Keeps what it was handed where compiled code was left."""
-
-    def __init__(self, *arguments: Any) -> None:
-        self.left: list[tuple[str, int, list[int]]] = []
-        super().__init__(*arguments)
-
-    def leave(self, function: Function, at: int, words: tuple[int, ...]) -> int:
-        self.left.append((function.name, at, [self.words.number(word) for word in words]))
-        return super().leave(function, at, words)
-
-
-def result(machine: Machine, number: int, arguments: list[int]) -> int | str:
-    """What a call gives, or what is wrong with it."""
-    try:
-        return machine.call(number, list(arguments))
-    except GuestError as error:
-        return str(error)
 
 
 def as_reference(machine: TieredMachine, number: int, arguments: list[int]) -> int | str:
@@ -76,12 +39,12 @@ def as_reference(machine: TieredMachine, number: int, arguments: list[int]) -> i
 
 
 @pytest.mark.parametrize("name", ["vm.length", "vm.item", "vm.either_large", "vm.sum_large", "vm.product_large"])
-def test_the_ops_are_what_they_mean(path: Path, name: str) -> None:
+def test_the_ops_are_what_they_mean(stackvm: Path, name: str) -> None:
     words = (5, -6, 2**62, -(2**62) - 1, 2**63 - 2, -(2**63))
     items = (ctypes.c_int64 * len(words))(*words)
     context = bytes(Context(items, len(words)))
     samples: Any = {"vm.length": [(context,)], "vm.item": [(context, index) for index in range(len(words))]}
-    assert load(str(path))[0].check(name, samples.get(name))
+    assert load(str(stackvm))[0].check(name, samples.get(name))
 
 
 @pytest.mark.parametrize(
@@ -97,11 +60,11 @@ def test_the_ops_are_what_they_mean(path: Path, name: str) -> None:
         (POWER, -(2**80), 3),
     ],
 )
-def test_programs(table: Table, called: tuple[int, ...]) -> None:
+def test_programs(stackvm_table: Table, called: tuple[int, ...]) -> None:
     number, arguments = called[0], list(called[1:])
     functions = (DIRECTORY / "program.txt").read_text(encoding="utf-8")
     wanted = result(Machine(assemble(functions), ITEMS), number, arguments)
-    machine = TieredMachine(table, assemble(functions), ITEMS, EAGER)
+    machine = TieredMachine(stackvm_table, assemble(functions), ITEMS, EAGER)
     assert [result(machine, number, arguments) for _ in range(9)] == [wanted] * 9
     assert as_reference(machine, number, arguments) == wanted
     assert all(tier.error is None for tier in machine.tiers.values())
@@ -157,15 +120,17 @@ class Random:
         return f"function {name} a b =\nget x set x get y set y {body}{self.value(number)}return\n"
 
 
-def test_random_programs(table: Table) -> None:
+def test_random_programs(stackvm_table: Table) -> None:
     left, compiled, entered, errors = set(), 0, 0, 0
     for seed in range(80):
         made = Random(seed)
         text = "function f0 index = get index item return\n" + "".join(made.function(n, f"f{n}") for n in range(1, 4))
-        plain, machine = Machine(assemble(text), ITEMS), Watched(table, assemble(text), ITEMS, EAGER)
+        plain, machine = Machine(assemble(text), ITEMS), Watched(stackvm_table, assemble(text), ITEMS, EAGER)
         for step in range(14):
             if step in (5, 10):  # one of the functions becomes another one
                 number = made.random.randrange(4)
+                former = machine.tiers[machine.functions[number]]
+                compiled, entered = compiled + (former.code is not None), entered + len(former.entries)
                 other = text + made.function(number, "other")
                 plain.define(number, assemble(other)[-1])
                 machine.define(number, assemble(other)[-1])
@@ -199,8 +164,8 @@ def compiled(table: Table, text: str, items: Any = (), number: int = 1, argument
 
 @pytest.mark.parametrize("op", ["add", "mul"])
 @pytest.mark.parametrize(("a", "b"), [(2**62 - 1, 2**61), (-(2**62), -3), (2**62, 1), (1, -(2**90)), (2**31, 2**31)])
-def test_large_numbers_are_for_the_interpreter(table: Table, op: str, a: int, b: int) -> None:
-    machine = compiled(table, ADDS.replace("b add", f"b {op}"))
+def test_large_numbers_are_for_the_interpreter(stackvm_table: Table, op: str, a: int, b: int) -> None:
+    machine = compiled(stackvm_table, ADDS.replace("b add", f"b {op}"))
     wanted = 7 + (a + b if op == "add" else a * b)
     assert machine.call(1, [a, b]) == wanted
     is_large = not all(-(2**62) <= each < 2**62 for each in (a, b, wanted - 7))
@@ -209,9 +174,9 @@ def test_large_numbers_are_for_the_interpreter(table: Table, op: str, a: int, b:
 
 
 @pytest.mark.parametrize("item", [5, 2**62 - 1, -(2**62), *LARGE, -(2**63), -(2**99)])
-def test_items_are_of_any_size(table: Table, item: int) -> None:
+def test_items_are_of_any_size(stackvm_table: Table, item: int) -> None:
     text = ADDS + "\nfunction twice i = get i item get i item add return"
-    machine = compiled(table, text, [1, item], AT, [0])
+    machine = compiled(stackvm_table, text, [1, item], AT, [0])
     for _ in range(3):  # the word of an item outlasts the run
         assert machine.call(AT, [1]) == item and not machine.left
     for _ in range(3):
@@ -221,17 +186,17 @@ def test_items_are_of_any_size(table: Table, item: int) -> None:
     assert machine.left == ([] if item == 5 else [("twice", 16, [1, item, item])])
 
 
-def test_an_item_that_there_is_not_is_told_by_the_interpreter(table: Table) -> None:
-    machine = compiled(table, ADDS, [5, 6], AT, [1])
+def test_an_item_that_there_is_not_is_told_by_the_interpreter(stackvm_table: Table) -> None:
+    machine = compiled(stackvm_table, ADDS, [5, 6], AT, [1])
     for index in (2, -1, 2**62 - 1, -(2**62), 2**64):
         with pytest.raises(GuestError, match=rf"^at, offset 4: there is no item {index}$"):
             machine.call(AT, [index])
     assert machine.left[0] == ("at", 4, [2, 2])
-    assert machine.running == 0 and machine.words.large == []
+    assert is_at_rest(machine)
 
 
-def test_code_that_is_left_too_often_is_given_up(table: Table) -> None:
-    machine = compiled(table, ADDS)
+def test_code_that_is_left_too_often_is_given_up(stackvm_table: Table) -> None:
+    machine = compiled(stackvm_table, ADDS)
     tier = machine.tiers[machine.functions[1]]
     assert [machine.call(1, [2**62, n]) for n in range(2)] == [2**62 + 7, 2**62 + 8]
     assert tier.state is tiers.State.COLD and machine.cells[1].target is machine.cells[1].fallback
@@ -239,9 +204,9 @@ def test_code_that_is_left_too_often_is_given_up(table: Table) -> None:
     assert tier.state is tiers.State.REFUSED and tier.given_up == 2
 
 
-def test_a_hot_loop_is_entered_and_left_where_it_is(table: Table) -> None:
+def test_a_hot_loop_is_entered_and_left_where_it_is(stackvm_table: Table) -> None:
     text = (DIRECTORY / "program.txt").read_text(encoding="utf-8")
-    machine = Watched(table, assemble(text), (), tiers.Policy(calls=99, loops=10, exits=99))
+    machine = Watched(stackvm_table, assemble(text), (), tiers.Policy(calls=99, loops=10, exits=99))
     assert machine.call(POWER, [2, 70]) == 2**70
     tier = machine.tiers[machine.functions[POWER]]
     assert list(tier.entries) == [8] and tier.calls == 1
@@ -249,9 +214,9 @@ def test_a_hot_loop_is_entered_and_left_where_it_is(table: Table) -> None:
     assert (name, at, live) == ("power", 28, [2, 70, 2**61, 61, 2**61, 2])  # 2^62 is the first large number
 
 
-def test_functions_may_be_redefined(table: Table) -> None:
+def test_functions_may_be_redefined(stackvm_table: Table) -> None:
     text = ADDS + "\nfunction g a = get a push 1 call f 2 return\nfunction h a = get a item get a call at 1 add return"
-    machine = compiled(table, text, [10, 20], 2, [5])
+    machine = compiled(stackvm_table, text, [10, 20], 2, [5])
     assert machine.call(2, [5]) == 13
     for _ in range(3):
         assert machine.call(3, [1]) == 40
@@ -265,62 +230,37 @@ def test_functions_may_be_redefined(table: Table) -> None:
     assert machine.tiers[machine.functions[3]].code not in (h, None) and len(machine.left) == 2
 
 
+def test_what_is_redefined_again_and_again_is_freed(stackvm_table: Table) -> None:
+    machine = compiled(stackvm_table, ADDS)
+    for n in range(50):
+        machine.define(1, assemble(f"function f a b = push {n} get a add return")[0])
+        assert [machine.call(1, [5, 6]) for _ in range(4)] == [5 + n] * 4
+        assert machine.tiers[machine.functions[1]].code and len(machine.tiers) == 2
+        if n == 0:
+            one = live()
+    assert live() == one
+
+
 # ---- budgets, lifetimes, the command
 
 
 @pytest.mark.parametrize("calls", [2, 10**9], ids=["compiled", "interpreted"])
-def test_a_budget_is_for_both(table: Table, calls: int) -> None:
+def test_a_budget_is_for_both(stackvm_table: Table, calls: int) -> None:
     text = "function at i = get i item return\nfunction f a = again: get a push 1 add set a loop again"
-    machine = TieredMachine(table, assemble(text), (), tiers.Policy(calls=calls, loops=calls))
+    machine = TieredMachine(stackvm_table, assemble(text), (), tiers.Policy(calls=calls, loops=calls))
     for _ in range(2):
         with cnp.fuel(1_000) as fuel, pytest.raises(cnp.Trap) as caught:
             machine.call(1, [0])
         assert caught.value.kind is cnp.TrapKind.OUT_OF_FUEL and fuel.left == 0
     text = (DIRECTORY / "program.txt").read_text(encoding="utf-8")
-    machine = TieredMachine(table, assemble(text), (), tiers.Policy(calls=calls, loops=calls))
+    machine = TieredMachine(stackvm_table, assemble(text), (), tiers.Policy(calls=calls, loops=calls))
     with cnp.fuel(1_000) as fuel:
         assert machine.call(COUNT, [500]) == 500
         assert 240 <= fuel.used <= 501
 
 
-STOPPED = """
-function at i = get i item return
-function f a n =
-  get a push 1 add set a
-  again: get i get n unless_less done
-    get i push 1 add set i
-  loop again
-  done: get a get i add return
-"""
-
-
-@pytest.mark.parametrize(
-    ("calls", "a"), [(2, 5), (10**9, 5), (2, 2**62)], ids=["called", "entered", "entered by a handler"]
-)
-def test_interrupt_in_a_compiled_loop(table: Table, calls: int, a: int) -> None:
-    machine = Watched(table, assemble(STOPPED), ITEMS, tiers.Policy(calls=calls, loops=3, exits=99))
-    tier = machine.tiers[machine.functions[1]]
-
-    def runs() -> None:
-        for _ in range(3):
-            assert [machine.call(1, [each, 9]) for each in (a, 1, -(2**80))] == [a + 10, 11, 10 - 2**80]
-            assert [machine.call(AT, [index]) for index in range(len(ITEMS))] == list(ITEMS)
-
-    runs()
-    code, entries = tier.code, dict(tier.entries)
-    assert (code is not None) == (calls == 2) and list(entries) == [16] and entries[16]
-    for _ in range(2):
-        machine.left.clear()
-        with interrupted():
-            machine.call(1, [a, 2**61])
-        assert machine.left == ([("f", 8, [a, 2**61, 0, a, 1])] if a == 2**62 else [])
-        assert machine.running == 0 and tuple(machine.words.large) == LARGE
-        assert tier.code is code and tier.entries == entries
-        runs()
-
-
-def test_a_machine_and_its_code_are_freed(table: Table) -> None:
-    machine = compiled(table, ADDS)
+def test_a_machine_and_its_code_are_freed(stackvm_table: Table) -> None:
+    machine = compiled(stackvm_table, ADDS)
     machine.call(1, [2**80, 1])
     gone, code = weakref.ref(machine), weakref.ref(machine.cells[1].target)
     gc.disable()
@@ -333,9 +273,9 @@ def test_a_machine_and_its_code_are_freed(table: Table) -> None:
     assert code() is None
 
 
-def test_the_command(path: Path) -> None:
+def test_the_command(stackvm: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "examples.stackvm", path], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", "examples.stackvm", stackvm], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["total", "fib", "count", "power"]

@@ -6,13 +6,10 @@ from __future__ import annotations
 
 import ctypes
 import random
-import sys
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-import pytest
 from guest_machines import signed
 from test_cells import live
 
@@ -173,15 +170,6 @@ def caller(guests: list[Guest], jobs: Any) -> Any:
     f.place(wrong)
     f.ret(number)
     return f.compile(nogil=True)
-
-
-@pytest.fixture
-def restless() -> Iterator[None]:
-    """Threads take turns often."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(interval)
 
 
 def test_an_interpreter_goes_in_and_out_while_code_changes(restless: None) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+from cnp.bench.checkout import example
 from cnp.bench.figure import Recorder, Unavailable
 from cnp.bench.measure import Ratio, interleaved, median
 from cnp.bench.registry import Bench
@@ -16,36 +13,27 @@ from cnp.errors import InternalError
 
 LIMIT = 2.0
 LONG = 15  # instructions from which the target holds
-_ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-def _example(module: str) -> Any:
-    if not (_ROOT / "examples" / "bpf").is_dir():
-        raise Unavailable("examples/bpf is not there: this is not a checkout")
-    if str(_ROOT) not in sys.path:
-        sys.path.insert(0, str(_ROOT))
-    return importlib.import_module(f"examples.bpf.{module}")
 
 
 def traffic(count: int) -> Any:
     """Made-up packets. Unavailable outside a checkout."""
-    return _example("traffic").generate(count)
+    return example("bpf.traffic").generate(count)
 
 
 def programs(packets: Any) -> Iterator[tuple[str, Any, Any]]:
     """Of each stored filter: its name, its program, and the compiled function."""
-    filters = _example("filter")
-    for name, source in _example("demo").stored_filters():
+    filters = example("bpf.filter")
+    for name, source in example("bpf.demo").stored_filters():
         program = filters.program_from(source, link_type=packets.link_type, snapshot_length=packets.snapshot_length)
         yield name, program, filters.compile_filter(program)
 
 
 def run(recorder: Recorder) -> None:
     """Packets a second of both, on made-up traffic; verdicts are compared first."""
-    if not _example("libpcap").is_installed():
+    if not example("bpf.libpcap").is_installed():
         raise Unavailable("libpcap is not installed")
     packets = traffic(2_000 if recorder.quick else 50_000)
-    loop = _example("filter").libpcap_loop()
+    loop = example("bpf.filter").libpcap_loop()
     for name, program, compiled in programs(packets):
         if compiled.run(packets) != loop(program, packets):
             raise InternalError(f"bpf: filter {name!r}: verdicts differ from libpcap's")

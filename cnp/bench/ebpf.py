@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import ctypes
-import importlib
 import importlib.util
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from cnp.bench.checkout import example
 from cnp.bench.figure import Recorder, Unavailable
 from cnp.bench.measure import Ratio, interleaved, median
 from cnp.bench.registry import Bench
 from cnp.errors import InternalError
 
 LIMIT = 1.5
-_ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def _example(module: str) -> Any:
-    if not (_ROOT / "examples" / "ebpf").is_dir():
-        raise Unavailable("examples/ebpf is not there: this is not a checkout")
     if importlib.util.find_spec("elftools") is None:
         raise Unavailable("pyelftools is not installed: pip install 'cnp[bench]'")
-    if str(_ROOT) not in sys.path:
-        sys.path.insert(0, str(_ROOT))
-    return importlib.import_module(f"examples.ebpf.{module}")
+    return example(f"ebpf.{module}")
 
 
 def run(recorder: Recorder) -> None:

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 from cnp.bench import startup
-from cnp.bench.figure import Recorder, Unavailable
-from cnp.bench.measure import Ratio, interleaved, median
+from cnp.bench.checkout import example
+from cnp.bench.figure import Recorder
 from cnp.bench.registry import Bench
-from cnp.errors import InternalError
+from cnp.bench.tiered import NUMERIC, OTHERS, speed
 
-NUMERIC = 30.0
-OTHERS = 0.95  # what is not for compiled code must not suffer from it
-SHORTEST = 0.1  # seconds: what a short program is repeated for, so that what else goes on does not decide
-ROUNDS = 5
-CLOSE_ROUNDS = 31  # where a few per cent decide
-_ROOT = Path(__file__).resolve().parent.parent.parent
 _FIRST = """
 from examples.lang import demo, suite
 text = suite.text("sum", small=True)
@@ -27,48 +18,21 @@ print((first - second) * 1e3)
 """
 
 
-def _example(module: str) -> Any:
-    if not (_ROOT / "examples" / "lang").is_dir():
-        raise Unavailable("examples/lang is not there: this is not a checkout")
-    if str(_ROOT) not in sys.path:
-        sys.path.insert(0, str(_ROOT))
-    return importlib.import_module(f"examples.lang.{module}")
-
-
 def run(recorder: Recorder) -> None:
     """Time of each program in a new machine, from its text on; what they print is compared first.
 
     Importing cnp and the compiler, which the first hot place of a process does, is a figure of its own.
     """
-    suite = _example("suite")
+    suite, timed = example("lang.suite"), example("lang.demo").timed
     recorder.sampled("first_ms", [_first() for _ in range(1 + recorder.rounds(9))][1:], "ms", note="once a process")
     for names, target in ((suite.NUMERIC, NUMERIC), (suite.OTHERS, OTHERS)):
         for name in names:
-            _program(recorder, name, suite.text(name, small=recorder.quick), None if recorder.quick else target)
+            speed(recorder, name, partial(timed, suite.text(name, small=recorder.quick)), target)
 
 
 def _first() -> float:
     """Milliseconds by which the first run of a small program in a process takes longer than the second."""
     return float(startup.start(_FIRST).stdout)
-
-
-def _program(recorder: Recorder, name: str, text: str, target: float | None) -> None:
-    timed = _example("demo").timed
-    spent, expected = timed(text, tiered=False)
-    if timed(text, tiered=True)[1] != expected:
-        raise InternalError(f"lang: program {name!r}: compiled code makes it print something else")
-    times = 1 if recorder.quick else 1 + int(SHORTEST / spent)
-
-    def work(*, tiered: bool) -> None:
-        for _ in range(times):
-            timed(text, tiered=tiered)
-
-    works = {"tiered": lambda: work(tiered=True), "interpreted": lambda: work(tiered=False)}
-    samples = interleaved(works, recorder.rounds(CLOSE_ROUNDS if target == OTHERS else ROUNDS))
-    note = (
-        f"{median(samples['interpreted']) / times * 1e3:.1f} against {median(samples['tiered']) / times * 1e3:.2f} ms"
-    )
-    recorder.ratio(f"speed.{name}", Ratio(samples["interpreted"], samples["tiered"]), at_least=target, note=note)
 
 
 BENCH = Bench("lang", "a language's programs: its interpreter against what is compiled when it is hot", run)

@@ -25,6 +25,7 @@ MODULES = (
     "bytecode",
     "tiers",
     "lang",
+    "stackvm",
 )
 """Modules of this package that define a BENCH, in the order in which they run."""
 

@@ -8,6 +8,11 @@ from enum import IntEnum, auto
 
 INSTRUCTION = struct.Struct("<BBh")
 """An opcode and two operands, a and b."""
+MOST_PARAMETERS = 7
+
+
+class GuestError(Exception):
+    """What is wrong with a program, and where."""
 
 
 class Op(IntEnum):

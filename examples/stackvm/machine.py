@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .code import INSTRUCTION, Function, Op
-
-
-class GuestError(Exception):
-    """What is wrong with a program that runs, and where."""
+from .check import check
+from .code import INSTRUCTION, Function, GuestError, Op
 
 
 class Machine:
-    """Runs functions. Numbers are integers of any size. What ITEM does, function 0 does once that is redefined."""
+    """Runs functions. Numbers are integers of any size. What ITEM does, function 0 does once that is redefined.
+
+    GuestError for functions that `check` refuses.
+    """
 
     def __init__(self, functions: Sequence[Function], items: Sequence[int] = ()) -> None:
         self.functions = list(functions)
+        self.arities = [each.arity for each in functions]
+        for each in functions:
+            check(each, self.arities)
         self.items = items
         self.item_is_ours = True
 
@@ -24,12 +27,21 @@ class Machine:
         function = self.functions[number]
         return self.interpret(function, 0, arguments + [0] * (function.locals - function.arity), [])
 
-    def loop(self, function: Function, at: int, local: list[int]) -> int | None:
+    def loop(self, function: Function, at: int, local: list[int], stack: list[int]) -> int | None:
         """A jump back: what the function returns, if that is known without going on here."""
         return None
 
     def define(self, number: int, function: Function) -> None:
-        """Replace a function. Calls that have begun go on in the former one."""
+        """Replace a function by one of as many parameters. Calls that have begun go on in the former one."""
+        if function.arity != self.arities[number]:
+            raise GuestError(
+                f"{function.name}: {function.arity} parameters; accepted: {self.arities[number]}, as before"
+            )
+        check(function, self.arities)
+        self.replace(number, function)
+
+    def replace(self, number: int, function: Function) -> None:
+        """What `define` does once it has looked at the function."""
         self.functions[number] = function
         self.item_is_ours = self.item_is_ours and number != 0
         for each in [] if self.item_is_ours else self.functions[1:]:
@@ -65,7 +77,7 @@ class Machine:
                 at = b * INSTRUCTION.size
             elif op == Op.LOOP:
                 at = b * INSTRUCTION.size
-                result = None if stack else self.loop(function, at, local)
+                result = self.loop(function, at, local, stack)
                 if result is not None:
                     return result
             elif op == Op.CALL:

@@ -10,7 +10,7 @@ import cnp
 from cnp import i64
 from cnp.bytecode import Exit, Field, Instruction, Page, Prefix, Registers, Table, Target, Variable, peek, pop, push
 
-from .code import Op
+from .code import MOST_PARAMETERS, Op
 
 
 class Context(ctypes.Structure):
@@ -71,7 +71,7 @@ INSTRUCTIONS: dict[int, Instruction | Prefix] = {
     Op.UNLESS_LESS: UNLESS_LESS,
     Op.JUMP: Instruction("jump", ("jump", THERE)),
     Op.LOOP: Instruction("loop", ("jump", THERE)),
-    Op.CALL: Prefix(Page(Field(2), {arity: call(arity) for arity in range(8)}, length=4), length=0),
+    Op.CALL: Prefix(Page(Field(2), {arity: call(arity) for arity in range(MOST_PARAMETERS + 1)}, length=4), length=0),
     Op.RETURN: Instruction("return", ("ret", pop)),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import ref
@@ -32,13 +33,14 @@ class TieredMachine(Machine):
     ) -> None:
         super().__init__(functions, items)
         self.table = table
-        self.policy = policy or tiers.Policy(calls=100, loops=1000, exits=50)
-        self.words = Words()
+        self.policy = policy or tiers.Policy(calls=100, loops=1000, exits=10)
+        self.lasting: list[int] = []  # large numbers that are items
+        self.words = Words(self.lasting)
         self.context = Context((ctypes.c_int64 * len(items))(*map(self.words.word, items)), len(items))
-        self.lasting = len(self.words.large)  # those that are items
+        self.lasting += self.words.large
         self.assumption = cnp.Assumption("function 0 is not redefined")
         self.tick = _tick()  # of a budget, and Ctrl-C
-        self.running = 0
+        self.lock = threading.Lock()  # of what is called, and what it was compiled for
         self.tiers = {each: self.tier(each) for each in self.functions}
         self.cells = [self.cell(number) for number in range(len(self.functions))]
 
@@ -46,15 +48,17 @@ class TieredMachine(Machine):
 
     def call(self, number: int, arguments: list[int]) -> int:
         self.tick()
-        tier = self.tiers[self.functions[number]]
-        code = tier.code or tier.called()
+        tier = self.tiers.get(self.functions[number])
+        code = tier and (tier.code or tier.called())
         if not code:
             return super().call(number, arguments)
         return self.run(code, self.context, *map(self.words.word, arguments))
 
-    def loop(self, function: Function, at: int, local: list[int]) -> int | None:
+    def loop(self, function: Function, at: int, local: list[int], stack: list[int]) -> int | None:
         self.tick()
-        tier = self.tiers[function]
+        tier = self.tiers.get(function)
+        if stack or not tier:  # what is entered has no stack; what has been redefined has no tier
+            return None
         enter = tier.entries.get(at) or tier.looped(at)
         if not enter:
             return None
@@ -62,22 +66,25 @@ class TieredMachine(Machine):
 
     def run(self, code: Callable[..., int], *arguments: Any) -> int:
         """What compiled code returns."""
-        self.running += 1
+        words = self.words
+        words.running += 1
         try:
-            return self.words.number(code(*arguments))
+            return words.number(code(*arguments))
         finally:
-            self.running -= 1
-            if not self.running:
-                del self.words.large[self.lasting :]  # there is no other word left
+            words.running -= 1
+            if not words.running:
+                del words.large[len(self.lasting) :]  # there is no other word left
 
     # Out of it. Code keeps alive what it calls, and the machine has the code: only a weak reference leads back to it.
 
     def leave(self, function: Function, at: int, words: tuple[Any, ...]) -> int:
         """A guard has left compiled code: the interpreter goes on."""
-        tier = self.tiers[function]
-        tier.left()
-        if tier.code is None and function in self.functions:  # given up: code that calls it calls the interpreter
-            self.cells[self.functions.index(function)].reset()
+        tier = self.tiers.get(function)
+        if tier:
+            given_up = tier.given_up
+            tier.left()
+            if tier.given_up > given_up:  # code that calls it calls the interpreter
+                self.point(function, None)
         numbers = [self.words.number(word) for word in words]
         return self.words.word(self.interpret(function, at, numbers[: function.locals], numbers[function.locals :]))
 
@@ -119,19 +126,30 @@ class TieredMachine(Machine):
         f = self.translate(function)
         if point is not None:
             entry = f.entered_at(f.label_at(point), [*f.registers(VM), *f.registers(LOCALS)])
-            code = entry.compile()
+            code = entry.compile(nogil=True)
             return lambda values: code(entry.pack(values))
-        code = f.compile()
-        self.cells[self.functions.index(function)].set(code)
+        code = f.compile(nogil=True)
+        self.point(function, code)
         return code
 
-    def define(self, number: int, function: Function) -> None:
-        super().define(number, function)
-        self.tiers[function] = self.tier(function)  # the former one's stays: it may be running
-        self.cells[number].reset()
-        if number == 0:
-            self.assumption.invalidate()
-            self.assumption = cnp.Assumption("function 0 is not redefined again")
+    def point(self, function: Function, code: Any) -> None:
+        """Have compiled code that calls a function call its code, or the interpreter, unless it has been redefined."""
+        with self.lock:
+            if function in self.functions:
+                cell = self.cells[self.functions.index(function)]
+                cell.set(code) if code else cell.reset()
+
+    def replace(self, number: int, function: Function) -> None:
+        with self.lock:
+            former = self.functions[number]
+            self.tiers[function] = self.tier(function)
+            super().replace(number, function)
+            if former not in self.functions:
+                del self.tiers[former]  # code that is running goes on, and is freed when it has ended
+            self.cells[number].reset()
+            if number == 0:
+                self.assumption.invalidate()
+                self.assumption = cnp.Assumption("function 0 is not redefined again")
 
 
 def _parameters(function: Function) -> list[Any]:

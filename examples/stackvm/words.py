@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 
-class Words:
-    """Twice a small number, or 2 n + 1 for large number n."""
 
-    def __init__(self) -> None:
-        self.large: list[int] = []
+class Words(threading.local):
+    """Twice a small number, or 2 n + 1 for large number n. Each thread has its own, behind the `lasting` ones."""
+
+    def __init__(self, lasting: Sequence[int] = ()) -> None:
+        self.large = list(lasting)
+        self.running = 0  # calls of compiled code that have not returned
 
     def word(self, number: int) -> int:
         """What a number is in compiled code."""
