@@ -36,16 +36,17 @@ _LEAVE = """static int leave(void *point, const cnp_any *values, size_t n, cnp_a
 """
 
 
-def compiled(driver: str, directory: Path, programs: str, tables: Mapping[str, Table]) -> Path:
-    """The program of a driver beside this file, which includes `programs`, in a directory for whatever that takes.
-    Unavailable without a C compiler."""
+def compiled(driver: str, directory: Path, programs: str, tables: Mapping[str, Table], quick: bool) -> Path:
+    """The program of a driver beside this file, which includes `programs`, in a directory for whatever that takes. It
+    is not optimised for a quick run. Unavailable without a C compiler."""
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
     if compiler is None:
         raise Unavailable("there is no C compiler: cc, gcc or clang")
     export(default_library(), directory, tables)
     (directory / "programs.c").write_text(programs)
     program = directory / "program"
-    command = [compiler, "-O2", f"-I{directory}", str(Path(__file__).parent / driver), "-o", str(program), "-lpthread"]
+    flags = ["-O0" if quick else "-O2", f"-I{directory}"]
+    command = [compiler, *flags, str(Path(__file__).parent / driver), "-o", str(program), "-lpthread"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Unavailable(f"{compiler} failed: {done.stderr.strip()[-300:]}")

@@ -33,7 +33,8 @@ def run(recorder: Recorder) -> None:
     units |= {name: Unit("guest_instruction", int(name.rpartition(".")[2])) for name in guests}
     with tempfile.TemporaryDirectory(prefix="cnp-bench-") as directory:
         tables = {name: guest.table for name, guest in GUESTS.items()}
-        program = c_builder.compiled("c_host.c", Path(directory), c_builder.source(functions, guests), tables)
+        programs = c_builder.source(functions, guests)
+        program = c_builder.compiled("c_host.c", Path(directory), programs, tables, recorder.quick)
         _times(recorder, program, units)
         with recorder.part(*(_name("instructions", units, name, work) for name in units for work in WORKS)):
             _counts(recorder, program, units)

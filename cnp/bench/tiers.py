@@ -43,7 +43,7 @@ def run(recorder: Recorder) -> None:
     names = [f"c_us_per_op.{each}" for each in COMPILED] + [f"c_ns.{each}" for each in DONE]
     counted = [f"c_instructions_per_op.{each}" for each in COMPILED] + [f"c_instructions.{each}" for each in DONE]
     with recorder.part(*names, *counted), tempfile.TemporaryDirectory(prefix="cnp-bench-") as directory:
-        program = _compiled(Path(directory), loop)
+        program = _compiled(Path(directory), loop, recorder.quick)
         _times(recorder, program, len(loop.ops))
         _counts(recorder, program, len(loop.ops))
 
@@ -157,12 +157,12 @@ def _done_by_python() -> dict[str, Callable[[], object]]:
 # -- from C
 
 
-def _compiled(directory: Path, by_ops: Function) -> Path:
+def _compiled(directory: Path, by_ops: Function, quick: bool) -> Path:
     from cnp.bench.guests import WORDS
 
     programs = c_builder.source({"function": by_ops}, {"bytecode": ("words", _loop())})
     programs += f"#define HEAD {_head(by_ops).code & 0xFFFFFFFF}\n"
-    return c_builder.compiled("c_tiers.c", directory, programs, {"words": WORDS})
+    return c_builder.compiled("c_tiers.c", directory, programs, {"words": WORDS}, quick)
 
 
 def _times(recorder: Recorder, program: Path, ops: int) -> None:
