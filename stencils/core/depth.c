@@ -27,26 +27,27 @@ static int jump_from(struct walker *w, const struct guest *at, u32 row, u32 dept
 
 static int flow_from(struct walker *w, u32 start) {
     u32 size = (u32)w->walk->size, most = w->walk->banks[w->table->n_banks - 1].count;
-    struct guest at;
-    for (u32 k = start;; k = at.end) {
-        instruction_at(w, k, &at);
-        const struct guest_instruction *row = at.row;
+    struct guest room;
+    for (u32 k = start;;) {
+        const struct guest *at = instruction_at(w, k, &room);
+        const struct guest_instruction *row = at->row;
         u32 depth = w->depth_of[k] - 1;
         if (depth < row->needs)
             return stray(w, GUEST_UNDERFLOW, k, row->needs, depth);
         if (depth + row->most > most)
             return stray(w, GUEST_OVERFLOW, k, most, depth + row->most);
         for (u32 t = 0; t < row->n_targets; t++)
-            if (!jump_from(w, &at, t, depth))
+            if (!jump_from(w, at, t, depth))
                 return 0;
         if (row->ends)
             return 1;
-        if (at.end == size)
+        if (at->end == size)
             return stray(w, GUEST_FALLS_OFF, k, 0, 0);
         u32 wanted = (u32)((s32)depth + row->change) + 1;
-        if (w->depth_of[at.end])
-            return flow_to(w, k, at.end, wanted);
-        w->depth_of[at.end] = wanted;
+        if (w->depth_of[at->end])
+            return flow_to(w, k, at->end, wanted);
+        w->depth_of[at->end] = wanted;
+        k = at->end;
     }
 }
 

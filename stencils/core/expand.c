@@ -5,9 +5,8 @@ enum { OP_PLACE = 0xff00, OP_CONST32 = 0xff08 };
 
 /* A field numbers none of a file's registers. Which file, is found anew here: the fast path need not keep it. */
 static __attribute__((noinline, cold)) int no_register(struct walker *w, u32 start, u32 field, s64 index) {
-    struct guest at;
-    read_again(w, start, &at);
-    const struct guest_operand *operand = &w->table->operands[at.row->first_operand];
+    struct guest room;
+    const struct guest_operand *operand = &w->table->operands[instruction_at(w, start, &room)->row->first_operand];
     for (;; operand++) {
         u32 kind = operand->kind;
         if ((kind == GUEST_PLAIN_REGISTER || kind == GUEST_REGISTER_FIELD || kind == GUEST_PART_REGISTER) &&
@@ -81,7 +80,9 @@ static __attribute__((noinline)) u32 *put_field(
 }
 
 static __attribute__((noinline)) u32 *put_operand(
-    struct walker *w, const struct guest *at, const struct guest_operand *operand, u32 own_label, u32 *word) {
+    struct walker *w, u32 start, const struct guest_operand *operand, u32 own_label, u32 *word) {
+    struct guest room;
+    const struct guest *at = instruction_at(w, start, &room);
     switch (operand->kind) {
     case GUEST_PART_REGISTER: {
         const struct guest_span *bank = &w->walk->banks[operand->value];
@@ -130,10 +131,10 @@ static inline u32 *put_plain_register(
     return word + 1;
 }
 
-/* The instruction of a row that begins at `base`; `at` is it, if it has prefixes or parts. `stack` is the register of the
- * depth in front. */
+/* The instruction of a row that begins at `start`, and at `base` behind its prefixes. `stack` is the register of the depth in
+ * front. */
 static inline int expand(
-    struct walker *w, struct guest *at, const struct guest_instruction *row, u32 start, u32 base, u32 stack, struct written *to) {
+    struct walker *w, const struct guest_instruction *row, u32 start, u32 base, u32 stack, struct written *to) {
     const struct guest_operand *operand = &w->table->operands[row->first_operand], *end = operand + row->n_operands;
     const u8 *bytes = w->code + base;
     u32 *word = to->word;
@@ -154,9 +155,7 @@ static inline int expand(
             *word++ = CONSTANT_WORD | (u32)w->n_constants;
             w->constants[w->n_constants++] = operand->type == TYPE_F32 ? bits : (bits ^ sign) - sign;
         } else {
-            if (IS_PLAIN(w->row_of[start]))
-                set_plain(at, row, start);
-            if (!(word = put_operand(w, at, operand, to->n_labels, word)))
+            if (!(word = put_operand(w, start, operand, to->n_labels, word)))
                 return 0;
         }
     }
@@ -169,19 +168,17 @@ static __attribute__((noinline)) int expand_all(struct walker *w) {
     struct written to = {w->walk->banks, w->words + w->n_words, w->offsets + w->n_ops, (u32)w->n_labels};
     const struct guest_instruction *rows = w->table->instructions - 1;
     u32 stack = 0, bottom = w->depth_of ? to.banks[w->table->n_banks - 1].first : 0;
-    struct guest at;
     for (u32 k = 0, end, size = (u32)w->walk->size; k < size; k = end) {
         const struct guest_instruction *row;
-        u32 plain = w->row_of[k];
-        u32 base = k;
+        u32 plain = w->row_of[k], base = k;
         if (IS_PLAIN(plain)) {
             row = &rows[plain];
             end = k + row->length;
         } else {
-            read_again(w, k, &at);
-            row = at.row;
-            base = at.base;
-            end = at.end;
+            const struct guest *at = kept_instruction(w, k);
+            row = at->row;
+            base = at->base;
+            end = at->end;
         }
         if (w->depth_of) {
             if (!w->depth_of[k]) /* nothing leads there */
@@ -193,7 +190,7 @@ static __attribute__((noinline)) int expand_all(struct walker *w) {
             *to.word++ = w->label_of[k];
             *to.offset++ = k;
         }
-        if (!expand(w, &at, row, k, base, stack, &to))
+        if (!expand(w, row, k, base, stack, &to))
             return 0;
     }
     w->n_words = (u64)(to.word - w->words);

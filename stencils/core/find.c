@@ -44,7 +44,7 @@ static __attribute__((noinline)) int find_instructions(struct walker *w) {
     const struct opcodes opcodes = {
         *field, &table->entries[page->first_entry], table->instructions, page->n_entries, (u32)field->offset + field->bytes};
     const struct guest_instruction *row;
-    struct guest at;
+    struct guest room, *at = &room;
     u64 own_labels = 0;
     u32 k = 0, end, size = (u32)w->walk->size;
     for (;; k = end) {
@@ -53,12 +53,10 @@ static __attribute__((noinline)) int find_instructions(struct walker *w) {
             row = &opcodes.rows[plain - 1];
             end = k + row->length;
         } else {
-            if (!read_instruction(w, k, &at))
+            if (!(at = keep_instruction(w, k)))
                 return 0;
-            row = at.row;
-            end = at.end;
-            if (at.base == k)
-                w->row_of[k] = (u32)(row - opcodes.rows + 1) | IN_PARTS;
+            row = at->row;
+            end = at->end;
         }
         w->marks[k] |= BEGINS;
         w->n_words += row->n_operands;
@@ -70,8 +68,8 @@ static __attribute__((noinline)) int find_instructions(struct walker *w) {
         }
         if (row->n_targets) {
             if (plain)
-                set_plain(&at, row, k);
-            if (!note_targets(w, &at))
+                set_plain(at = &room, row, k);
+            if (!note_targets(w, at))
                 return 0;
         }
         if (end >= size)

@@ -50,23 +50,28 @@ static inline void set_plain(struct guest *at, const struct guest_instruction *r
     at->n_collected = 0;
 }
 
-static __attribute__((noinline)) void read_again(struct walker *w, u32 start, struct guest *at) {
-    u32 row = w->row_of[start] & ~IN_PARTS;
-    if (!row)
-        read_instruction(w, start, at);
-    else {
-        set_plain(at, &w->table->instructions[row - 1], start);
-        at->end = read_parts(w, at);
-    }
+/* One that has: it is read once, and kept in the scratch. NULL with an error. */
+static struct guest *keep_instruction(struct walker *w, u32 start) {
+    struct guest *at;
+    if (!RESERVE(w, at, 1) || !read_instruction(w, start, at))
+        return 0;
+    u64 used = __builtin_offsetof(struct guest, parts) + at->row->n_parts * sizeof *at->parts;
+    w->next = (char *)at + ((used + 15) & ~15ull);
+    w->row_of[start] = KEPT | (u32)(((char *)at - w->kept) / 16);
+    return at;
 }
 
-/* The same, once all have been read and none is wrong. */
-static inline void instruction_at(struct walker *w, u32 start, struct guest *at) {
+static inline const struct guest *kept_instruction(const struct walker *w, u32 start) {
+    return (const struct guest *)(w->kept + (w->row_of[start] & ~KEPT) * 16ull);
+}
+
+/* Once all have been read and none is wrong; `room` is for what is not kept. */
+static inline const struct guest *instruction_at(const struct walker *w, u32 start, struct guest *room) {
     u32 row = w->row_of[start];
-    if (IS_PLAIN(row))
-        set_plain(at, &w->table->instructions[row - 1], start);
-    else
-        read_again(w, start, at);
+    if (!IS_PLAIN(row))
+        return kept_instruction(w, start);
+    set_plain(room, &w->table->instructions[row - 1], start);
+    return room;
 }
 
 /* The targets of a row, one or, in a part, many. */

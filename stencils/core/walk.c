@@ -56,6 +56,7 @@ int cnp_walk(const struct guest_table *table, struct walk *walk) {
     if (!RESERVE(&w, w.code, walk->size + sizeof(u64)) || !RESERVE(&w, w.marks, walk->size) ||
         !RESERVE(&w, w.label_of, walk->size) || !RESERVE(&w, w.row_of, walk->size))
         return (int)walk->error;
+    w.kept = w.next;
     memcpy(w.code, walk->code, walk->size);
     memset(w.marks, 0, walk->size);
     if (find_instructions(&w) && (!table->has_stack || find_depths(&w)) && write_words(&w)) {

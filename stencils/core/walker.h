@@ -6,8 +6,8 @@
 enum { MOST_GUEST_BYTES = 1 << 26, MOST_COLLECTED_BITS = 32 };
 /* Of a byte of the code, and of the place behind the last. */
 enum guest_mark { BEGINS = 1, IS_TARGET = 2 };
-#define IN_PARTS 0x80000000u
-#define IS_PLAIN(row) ((row) - 1 < IN_PARTS - 1)
+#define KEPT 0x80000000u
+#define IS_PLAIN(row) (!((row) & KEPT))
 
 struct walker {
     const struct guest_table *table;
@@ -16,7 +16,8 @@ struct walker {
     u8 *code; /* a copy with some room behind it, that nobody changes meanwhile */
     u8 *marks;
     u32 *label_of; /* of a byte that is a target */
-    u32 *row_of;   /* of a byte where an instruction begins, its row and one, and IN_PARTS if it has any; or 0, with prefixes */
+    u32 *row_of;   /* of a byte where an instruction begins, its row and one; if it has prefixes or parts, KEPT and where it is kept */
+    char *kept;    /* instructions that are not read again, in units of 16 bytes */
     u32 *depth_of; /* of an instruction that is reached, and one: 0 if it is not */
     u32 *waiting;  /* targets that are reached, but have not been gone through */
     u32 n_waiting;
