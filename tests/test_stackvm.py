@@ -235,7 +235,7 @@ def test_what_is_redefined_again_and_again_is_freed(stackvm_table: Table) -> Non
     for n in range(50):
         machine.define(1, assemble(f"function f a b = push {n} get a add return")[0])
         assert [machine.call(1, [5, 6]) for _ in range(4)] == [5 + n] * 4
-        assert machine.tiers[machine.functions[1]].code and len(machine.tiers) == 2
+        assert machine.tiers[machine.functions[1]].code
         if n == 0:
             one = live()
     assert live() == one

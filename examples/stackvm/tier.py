@@ -48,17 +48,17 @@ class TieredMachine(Machine):
 
     def call(self, number: int, arguments: list[int]) -> int:
         self.tick()
-        tier = self.tiers.get(self.functions[number])
-        code = tier and (tier.code or tier.called())
+        tier = self.tiers[self.functions[number]]
+        code = tier.code or tier.called()
         if not code:
             return super().call(number, arguments)
         return self.run(code, self.context, *map(self.words.word, arguments))
 
     def loop(self, function: Function, at: int, local: list[int], stack: list[int]) -> int | None:
         self.tick()
-        tier = self.tiers.get(function)
-        if stack or not tier:  # what is entered has no stack; what has been redefined has no tier
+        if stack:  # what is entered has none
             return None
+        tier = self.tiers[function]
         enter = tier.entries.get(at) or tier.looped(at)
         if not enter:
             return None
@@ -79,12 +79,11 @@ class TieredMachine(Machine):
 
     def leave(self, function: Function, at: int, words: tuple[Any, ...]) -> int:
         """A guard has left compiled code: the interpreter goes on."""
-        tier = self.tiers.get(function)
-        if tier:
-            given_up = tier.given_up
-            tier.left()
-            if tier.given_up > given_up:  # code that calls it calls the interpreter
-                self.point(function, None)
+        tier = self.tiers[function]
+        given_up = tier.given_up
+        tier.left()
+        if tier.given_up > given_up:  # code that calls it calls the interpreter
+            self.point(function, None)
         numbers = [self.words.number(word) for word in words]
         return self.words.word(self.interpret(function, at, numbers[: function.locals], numbers[function.locals :]))
 
@@ -141,11 +140,9 @@ class TieredMachine(Machine):
 
     def replace(self, number: int, function: Function) -> None:
         with self.lock:
-            former = self.functions[number]
-            self.tiers[function] = self.tier(function)
+            former = self.functions[number]  # it may be running, and become hot once more
+            self.tiers |= {each: self.tier(each) for each in (former, function)}
             super().replace(number, function)
-            if former not in self.functions:
-                del self.tiers[former]  # code that is running goes on, and is freed when it has ended
             self.cells[number].reset()
             if number == 0:
                 self.assumption.invalidate()
