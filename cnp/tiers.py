@@ -125,7 +125,7 @@ class Tiered:
         """A call was made that no compiled code served. Returns the compiled code if there is some now, else None."""
         self.calls += 1
         is_due = self.calls >= self._call_limit and self.state is State.COLD and self._is_due(Event.CALL)
-        if is_due and self._claim(None):
+        if is_due:
             self._run(None)
         return self.code
 
@@ -136,7 +136,7 @@ class Tiered:
         """
         self.loops += 1
         is_due = self.loops >= self._loop_limit and point not in self.entries and self._is_due(Event.LOOP)
-        if is_due and self._claim(point):
+        if is_due:
             self._run(point)
         return self.entries.get(point) or None
 
@@ -171,25 +171,30 @@ class Tiered:
             self._exit_limit = self.exits + limit
         return limit == 0
 
-    def _claim(self, point: Any) -> bool:
-        """Whether nobody else has begun to compile this: two threads may have come as far."""
+    def _claim(self, point: Any, claimed: list[Any]) -> None:
+        """Add to `claimed` if nobody else has begun to compile this: two threads may have come as far."""
         with _lock:
             if point is None:
-                is_free = self.state is State.COLD
-                self.state = State.COMPILING if is_free else self.state
-            else:
-                is_free = point not in self.entries and self.state is not State.REFUSED
-                self.entries.setdefault(point, False)
-            return is_free
+                if self.state is State.COLD:
+                    claimed.append(point)
+                    self.state = State.COMPILING
+            elif point not in self.entries and self.state is not State.REFUSED:
+                claimed.append(point)
+                self.entries[point] = False
 
     def _run(self, point: Any) -> None:
+        claimed: list[Any] = []
         try:
+            self._claim(point, claimed)
+            if not claimed:
+                return
             if self._start is None:
                 self._make(point)
             else:
                 self._start(lambda: self._make(point))
         except BaseException:  # of who should have started it, or Ctrl-C: it may be tried again
-            self._release(point)
+            if claimed:
+                self._release(point)
             raise
 
     def _release(self, point: Any) -> None:

@@ -233,6 +233,32 @@ def live() -> tuple[int, int]:
     return statistics.live, statistics.live_blocks
 
 
+@pytest.mark.parametrize("where", ["_write", "retire"])
+def test_an_interrupt_amid_an_exchange_frees_nothing_too_early(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the store, and before the former target is known to be waiting."""
+    from cnp.backends import cell as cells
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    first, second = adding(1).compile(), adding(2).compile()
+    cell = cnp.Cell("site", [i64], i64)
+    g = calling(cell)
+    cell.set(first)
+    gone = [weakref.ref(first), weakref.ref(second)]
+    with monkeypatch.context() as patch:
+        patch.setattr(*((cells.Word, "_write") if where == "_write" else (cells, "retire")), interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            cell.set(second)
+    del first, second
+    gc.collect()
+    assert all(each() for each in gone)
+    assert g(10) == (11 if where == "_write" else 12)
+    cell.set(adding(3).compile())
+    gc.collect()
+    assert g(10) == 13 and not any(each() for each in gone)
+
+
 def test_targets_are_kept_alive_and_let_go() -> None:
     cell = cnp.Cell("site", [i64], i64)
     g = calling(cell)

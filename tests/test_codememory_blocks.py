@@ -140,6 +140,9 @@ def test_free_list_never_overlaps_and_coalesces(steps: list[tuple[bool, int, int
             ranges.give(start, live.pop(start) - start)
         ranges.check()
         assert sum(n for _, n in ranges.ranges()) + sum(e - s for s, e in live.items()) == ranges.capacity
+        again = ranges.rebuilt((s, e - s) for s, e in live.items())
+        again.check()
+        assert again.ranges() == ranges.ranges()
         covered = list(ranges.extents())
         assert all(any(low <= s and e <= high for low, high in covered) for s, e in live.items())
     while live:

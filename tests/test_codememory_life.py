@@ -98,6 +98,25 @@ def test_a_finalizer_may_free_amid_an_allocation(double: CodeMemory, monkeypatch
     assert double.statistics().live_blocks == 1
 
 
+@pytest.mark.parametrize("amid", ["give", "_insert", "_leave_bin"])
+def test_an_interrupt_amid_a_change_leaves_the_arena_whole(
+    double: CodeMemory, amid: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    blocks = [double.allocate(100) for _ in range(6)]
+    double.free(blocks[2])
+    with monkeypatch.context() as patch:
+        patch.setattr(FreeList, amid, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            double.free(blocks[1])
+    double.free(blocks[4])
+    assert double.statistics().live_blocks == 3
+    others = {double.allocate(100).executable_address for _ in range(3)}
+    assert others == {blocks[number].executable_address for number in (1, 2, 4)}
+
+
 def in_child(work: Callable[[], None]) -> None:
     """Runs `work` in a fork, and fails with what it raises."""
     reader, writer = os.pipe()

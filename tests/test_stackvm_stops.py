@@ -4,6 +4,8 @@ recursion, threads that run what others replace. The machine can be used again, 
 from __future__ import annotations
 
 import ctypes
+import random
+import signal
 import sys
 import threading
 from contextlib import suppress
@@ -236,6 +238,37 @@ def test_interrupt_in_compiled_calls(stackvm_table: Table) -> None:
             machine.call(CALLS, [70])
         assert is_at_rest(machine)
     assert machine.tiers[machine.functions[CALLS]].code
+
+
+def interrupts_at_any_moment(path: str) -> None:
+    """While it interprets, compiles, leaves, gives up and frees. In a process of its own: what comes within a finalizer
+    is told and lost, and the next has to do."""
+    r = random.Random(3)
+    policy = tiers.Policy(calls=3, loops=5, exits=20, attempts=10**9)
+    table, plain = tables.load(path)[1], Machine(assemble(TOGETHER), ITEMS)
+    calls = [(2, (300, 0)), (2, (9, 2**62 + 5)), (1, (-(3**80), 3))]
+    jobs = [(number, each, plain.call(number, list(each))) for number, each in calls]
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    for trial in range(300):
+        if trial % 10 == 0:
+            machine = TieredMachine(table, assemble(TOGETHER), ITEMS, policy)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, r.uniform(1e-5, 1.5e-3), 0.05)
+            while True:
+                for number, each, wanted in jobs:
+                    assert machine.call(number, list(each)) == wanted
+        except KeyboardInterrupt:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        assert machine.words.running == 0 and not machine.lock.locked()
+        for number, each, wanted in jobs:
+            assert machine.call(number, list(each)) == wanted
+        assert is_at_rest(machine)
+        for tier in machine.tiers.values():
+            assert tier.error is None and tier.state is not tiers.State.COMPILING
+
+
+def test_interrupts_at_any_moment(stackvm: Path) -> None:
+    alone(interrupts_at_any_moment, str(stackvm))
 
 
 # ---- what does not end

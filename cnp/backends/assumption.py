@@ -6,7 +6,6 @@ from _weakref import ref
 
 from cnp.backends import cell
 from cnp.errors import UserError
-from cnp.runtime.threads import retire
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
@@ -48,12 +47,12 @@ class Assumption(cell.Word):
                 return
             self._write(1)
             alive = [each for each in [weak() for weak in list(self._cells.values())] if each is not None]
-            given_up = [each.leave(self) for each in alive]
+            for each in alive:
+                each.leave(self)
             self._cells.clear()
             callbacks, self._callbacks = self._callbacks, []
-        for old in given_up:
-            if old is not None:
-                retire(old)
+        for each in alive:
+            each.give_up()
         error = None
         for callback in callbacks:
             try:

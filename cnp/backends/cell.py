@@ -88,7 +88,7 @@ class Cell(CallCell):
     when every thread that was inside compiled code by then has left it.
     """
 
-    __slots__ = ("__weakref__", "_fallback", "_target", "_word")
+    __slots__ = ("__weakref__", "_fallback", "_held", "_target", "_word")
 
     def __init__(
         self,
@@ -106,6 +106,7 @@ class Cell(CallCell):
             target = prototype.compile()
         self._check(target)
         self._target = self._fallback = target
+        self._held: dict[int, NativeFunction] = {}  # by id, what the word may lead to, or threads may be running
         self._point(target)
 
     @property
@@ -135,32 +136,46 @@ class Cell(CallCell):
         with lock:
             if any(each.is_broken for each in assumptions_of(target)):
                 return False
-            old = self._point(target)
+            self._point(target)
             if fallback:
                 self._fallback = target
-        self._give_up(old)
+        self.give_up()
         return True
 
     def reset(self) -> None:
         """Have the fallback called from now on."""
         with lock:
-            old = self._point(self._fallback)
-        self._give_up(old)
+            self._point(self._fallback)
+        self.give_up()
 
-    def leave(self, assumption: Assumption) -> NativeFunction | None:
-        """Reset if the target depends on a broken assumption. Returns what is to be given up outside of the lock."""
-        return self._point(self._fallback) if assumption in assumptions_of(self._target) else None
+    def leave(self, assumption: Assumption) -> None:
+        """Reset if the target depends on a broken assumption. The caller holds the lock; `give_up` comes without it."""
+        if assumption in assumptions_of(self._target):
+            self._point(self._fallback)
 
-    def _point(self, target: NativeFunction) -> NativeFunction:
-        old, self._target = self._target, target
+    def give_up(self) -> None:
+        """Let former targets go once nobody is inside of them."""
+        with lock:
+            former = self._former()
+        for each in former:
+            retire(each)
+        with lock:
+            for each in self._former():
+                if each in former:
+                    del self._held[id(each)]
+
+    def _point(self, target: NativeFunction) -> None:
+        # Ctrl-C may come between any two steps: until they are retired, all that the word has led to are held.
+        self._held[id(self._target)] = self._target
+        self._held[id(target)] = target
         for each in assumptions_of(target):
             each.watch(self)
         self._word._write(target.entry)
-        return old
+        self._target = target
 
-    def _give_up(self, old: NativeFunction) -> None:
-        if old is not self._target:
-            retire(old)
+    def _former(self) -> list[NativeFunction]:
+        present = self._word._read() % 2**64
+        return [each for each in self._held.values() if each is not self._target and each.entry != present]
 
     def _check(self, target: Any) -> None:
         function = callee_function(target)

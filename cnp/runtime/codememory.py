@@ -67,6 +67,7 @@ class CodeMemory:
         self._busy = False
         self._live: dict[int, int] = {}  # offset -> size as asked for
         self._pending: list[Block] = []  # freed while the arena was busy
+        self._torn = False  # Ctrl-C has come amid a change of the free list
         self._no_reuse = ""  # why freed blocks may not be used again
         self._refusals: dict[Way, str] = {}
         self._choose(_forced(way), capacity)
@@ -86,8 +87,10 @@ class CodeMemory:
         granule = self._granule
         reserved = (size + granule - 1) & -granule
         with self._lock:
-            self._enter("allocate")
+            self._check_idle("allocate")
             try:
+                self._busy = True
+                self._mend()
                 if self._pending:
                     self._free_pending()
                 if align <= granule:
@@ -99,6 +102,9 @@ class CodeMemory:
                 if self._flips:
                     self._begin(offset, reserved)
                 self._live[offset] = size
+            except KeyboardInterrupt:
+                self._torn = True
+                raise
             finally:
                 self._busy = False
         return Block(self._executable + offset, self._writable + offset, size)
@@ -126,9 +132,15 @@ class CodeMemory:
                 return
             self._busy = True
             try:
+                self._mend()
                 self._free(block)
                 if self._pending:
                     self._free_pending()
+            except KeyboardInterrupt:
+                self._torn = True
+                if self._live.get(block.executable_address - self._executable) == block.size:
+                    self._pending.append(block)
+                raise
             finally:
                 self._busy = False
         finally:
@@ -137,8 +149,10 @@ class CodeMemory:
     def statistics(self) -> Statistics:
         """What is live, free and mapped at this moment."""
         with self._lock:
-            self._enter("statistics")
+            self._check_idle("statistics")
             try:
+                self._busy = True
+                self._mend()
                 self._free_pending()
                 return Statistics(self._free_list, self._live, self._reserved(), self._mapping.mappings)
             finally:
@@ -201,10 +215,17 @@ class CodeMemory:
             mapping.close()
             raise
 
-    def _enter(self, call: str) -> None:
+    def _check_idle(self, call: str) -> None:
         if self._busy:
             raise InternalError(f"code memory: {call} called by a signal handler or finalizer amid another call")
-        self._busy = True
+
+    def _mend(self) -> None:
+        """What is live is known whatever has happened to the free list."""
+        if self._torn:
+            granule = self._granule
+            used = [(offset, (size + granule - 1) & -granule) for offset, size in self._live.items()]
+            self._free_list = self._free_list.rebuilt(used)
+            self._torn = False
 
     def _take_aligned(self, reserved: int, align: int) -> int:
         if align > self._platform.page or align & (align - 1):

@@ -13,7 +13,7 @@ from cnp.errors import InternalError
 
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 UNIT = 16  # bytes; every range starts at and spans a multiple of it
 PREFAULT_MIN = 64 << 10  # pages are asked for in steps that double from here ...
@@ -126,6 +126,16 @@ class FreeList:
             self._released[start] = size
         elif released:
             self._released[start] = released
+
+    def rebuilt(self, used: Iterable[tuple[int, int]]) -> FreeList:
+        """One in which all is free but these ranges, as (start, size): after an exception, this one may be torn."""
+        fresh = FreeList(self.capacity, self._page, self._populate, self._release)
+        fresh.high_water, fresh.populated = self.high_water, self.populated
+        for start, size in sorted(used):
+            if start > fresh.top:
+                fresh._insert(fresh.top, start - fresh.top)
+            fresh.top = start + size
+        return fresh
 
     def largest(self) -> int:
         """The size of the largest free range."""
