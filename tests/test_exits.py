@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import random
 import weakref
@@ -144,6 +145,29 @@ def test_each_guard_of_a_block_leaves_with_what_is_there_then(options: dict[str,
     f.ret(late)
     g = f.compile(**options)
     assert [g(n, 20) for n in range(7)] == [66, 1, 21_007_002, 22_007_002, 66_004, 71_355_005, 72]
+
+
+@each_way
+def test_what_is_made_between_two_ways_to_an_exit_is_there(options: dict[str, Any]) -> None:
+    """Although something else would read it alone, which it might be folded into."""
+    f = cnp.Function("f", [i64, cnp.ptr], i64)
+    n, memory = f.params
+    address, loaded, less = f.reg(i64), f.reg(i64), f.reg(i32)
+    f.move(address, memory)
+    f.i32_const(less, 5)
+    out = f.exit(lambda point, values: (values[0] - values[1]) * 10 + values[2], 1, [address, memory, less])
+    f.branch_i64_eq(n, 1, out)
+    f.i64_add(address, memory, 8)
+    f.i64_load(loaded, address, 0)
+    f.branch_i64_eq(n, 2, out)
+    f.i64_lt_s(less, n, 4)
+    f.branch_i32_nez(less, out)
+    f.i64_add(address, memory, 16)
+    f.i64_load(n, address, 0)
+    f.i64_sub(n, n, loaded)
+    f.ret(n)
+    g, words = f.compile(**options), (ctypes.c_int64 * 3)(1000, 100, 700)
+    assert [g(n, words) for n in (1, 2, 3, 4)] == [5, 85, 81, 600]
 
 
 @each_way

@@ -145,7 +145,7 @@ COMMON_PATH int label(struct decoder *at, struct heap heap, u32 position, s32 *o
     }
     at->c->has_loops |= (u32)at->c->label_at[*out] < at->number;
     if (__builtin_expect(at->c->request->n_exits, 0))
-        note_side_exit(at->c, *out);
+        note_side_exit(at->c, *out, at->number);
     return 1;
 }
 

@@ -14,36 +14,23 @@ static u32 replace_operands(const struct compilation *c, struct instruction *use
     return found;
 }
 
-/* Whether a side exit where an instruction may lead reads a register. */
-static int leaves_with(const struct compilation *c, const struct instruction *at, s32 reg) {
-    for (u32 i = 0, n = may_leave(c, at) ? n_ways(at) : 0; i < n; i++) {
-        const struct side_exit *exit = way_out(c, at, i);
-        for (u32 k = 0; exit && k < exit->n_values; k++)
-            if (!exit->values[k].is_constant && exit->values[k].reg == (u32)reg)
-                return 1;
-    }
-    return 0;
-}
-
-/* The value goes to register `reg` in the uses that follow in its block. Returns whether they are all near, and of no
- * side exit, which others may lead to, too. */
+/* The value goes to register `reg` in the uses that follow in its block. Returns whether they are all near. */
 static int rename_uses(const struct hoisting *h, u32 instruction, s32 old, s32 reg) {
     const struct compilation *c = h->c;
     u32 uses = c->values->uses[instruction + 1], i = instruction + 1;
     for (; uses && i < c->n_instructions && i < instruction + NEAR; i++) {
         struct instruction *user = &c->instructions[i];
         uses -= replace_operands(c, user, old, reg);
-        if (leaves_with(c, user, old))
-            return 0;
         if (user->d == old || user->kind > CALL_OP)
             return 1;
     }
     return !uses || i == c->n_instructions;
 }
 
+/* And none is a side exit's, where others may lead, too. */
 static int has_near_uses(const struct hoisting *h, u32 instruction) {
     s32 d = h->c->instructions[instruction].d;
-    return rename_uses(h, instruction, d, d);
+    return !(h->c->values->uses[instruction + 1] & IS_PASSED_ON) && rename_uses(h, instruction, d, d);
 }
 
 static int is_new(const struct compilation *c, s32 reg) { return reg >= (s32)c->request->n_registers; }

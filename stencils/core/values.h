@@ -9,29 +9,39 @@ struct candidate {
     u32 instruction, maker, shift;
 };
 enum { NO_MAKER = 0xffffffff };
+enum { IS_PASSED_ON = 0x80000000 }; /* some side exit of the same block reads what an instruction defines */
+
+/* A list of values of side exits. */
+struct noted_list {
+    const struct side_exit *exit; /* the latest that has it, or NULL */
+    u32 until;                    /* the latest instruction that may lead there */
+    u32 all_cross;                /* and so there is nothing more to note */
+};
 
 struct values {
     u32 *defined_by;       /* by register: instruction + 1 that defined it last */
-    u32 *uses;             /* by instruction + 1: of what it defines, in its block */
+    u32 *uses;             /* by instruction + 1: of what it defines, in its block; and IS_PASSED_ON */
     u8 *crosses;           /* by register: some block needs it from another */
     u32 block;             /* first instruction of the block being decoded */
     u32 last_shift;        /* instruction + 1 of the latest that shifts by a constant */
     struct candidate *candidates;
     u32 n_candidates;
-    const struct side_exit_value *crossing[LATEST_LISTS]; /* of values of side exits, all of whose registers cross */
+    struct noted_list lists[LATEST_LISTS];
+    u8 *listed;            /* by register: bit per one of these that has it */
 };
 
 static int begin_values(struct compilation *c) {
     struct values *values;
-    u32 n = c->n_instructions, registers = c->request->n_registers;
+    u32 n = c->n_instructions, registers = c->request->n_registers, listed = c->request->n_exits ? registers : 0;
     if (!ALLOCATE(c, values, 1) || !ALLOCATE(c, values->defined_by, registers) || !ALLOCATE(c, values->uses, n + 1) ||
-        !ALLOCATE(c, values->crosses, registers) || !ALLOCATE(c, values->candidates, n))
+        !ALLOCATE(c, values->crosses, registers) || !ALLOCATE(c, values->candidates, n) || !ALLOCATE(c, values->listed, listed))
         return 0;
     fill(values->defined_by, 0, registers * sizeof *values->defined_by);
     fill(values->uses, 0, (n + 1ull) * sizeof *values->uses);
     fill(values->crosses, 0, registers);
     values->block = values->n_candidates = values->last_shift = 0;
-    fill(values->crossing, 0, sizeof values->crossing);
+    fill(values->listed, 0, listed);
+    fill(values->lists, 0, sizeof values->lists);
     c->values = values;
     return 1;
 }
@@ -43,22 +53,60 @@ static inline void note_use(struct values *values, s32 reg) {
     values->crosses[reg] |= !is_near;
 }
 
-/* What goes there reads the values that the side exit wants. Of what crosses blocks uses need not be counted. */
-static void note_side_exit(struct compilation *c, s32 label) {
-    const struct side_exit *exit = side_exit_of(c, label);
-    const u8 *crosses = c->values->crosses;
-    int all_cross = 1;
-    if (!exit || !exit->n_values || c->values->crossing[list_number(exit)] == exit->values)
-        return;
-    for (u32 k = 0; k < exit->n_values; k++) {
-        const struct side_exit_value *value = &exit->values[k];
-        if (value->is_constant || crosses[value->reg])
+static void mark_listed(struct values *values, const struct noted_list *list, int is_listed) {
+    u8 bit = (u8)(1u << (list - values->lists));
+    for (u32 k = 0; list->exit && k < list->exit->n_values; k++)
+        if (!list->exit->values[k].is_constant) {
+            u8 *listed = &values->listed[list->exit->values[k].reg];
+            *listed = (u8)(is_listed ? *listed | bit : *listed & ~bit);
+        }
+}
+
+static void note_passed_on(struct values *values, s32 reg) {
+    u32 definition = values->defined_by[reg];
+    if (definition > values->block)
+        values->uses[definition] |= IS_PASSED_ON;
+    else
+        values->crosses[reg] = 1;
+}
+
+/* All of a list. Of what crosses blocks nobody asks more. */
+static void note_list(struct values *values, struct noted_list *list) {
+    list->all_cross = 1;
+    for (u32 k = 0; k < list->exit->n_values; k++) {
+        const struct side_exit_value *value = &list->exit->values[k];
+        if (value->is_constant || values->crosses[value->reg])
             continue;
-        note_use(c->values, (s32)value->reg);
-        all_cross &= crosses[value->reg];
+        note_passed_on(values, (s32)value->reg);
+        list->all_cross &= values->crosses[value->reg];
     }
-    if (all_cross)
-        c->values->crossing[list_number(exit)] = exit->values;
+}
+
+/* What goes there reads the values that the side exit wants. In a block where the list has been read before, that leaves what
+ * was made since. */
+static void note_side_exit(struct compilation *c, s32 label, u32 instruction) {
+    struct values *values = c->values;
+    const struct side_exit *exit = side_exit_of(c, label);
+    if (!exit || !exit->n_values)
+        return;
+    struct noted_list *list = &values->lists[list_number(exit)];
+    int is_new = !list->exit || list->exit->values != exit->values;
+    if (is_new) {
+        mark_listed(values, list, 0);
+        *list = (struct noted_list){.exit = exit};
+        mark_listed(values, list, 1);
+    }
+    if (list->all_cross)
+        return;
+    if (is_new || list->until < values->block)
+        note_list(values, list);
+    else
+        for (u32 i = list->until; i < instruction; i++) {
+            s32 d = c->instructions[i].d;
+            if (d >= 0 && values->listed[d] >> (list - values->lists) & 1)
+                note_passed_on(values, d);
+        }
+    list->until = instruction;
 }
 
 /* Whether a register had, in front of `instruction`, the value it has now. */
