@@ -98,18 +98,19 @@ def test_a_finalizer_may_free_amid_an_allocation(double: CodeMemory, monkeypatch
     assert double.statistics().live_blocks == 1
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, TimeoutError])
 @pytest.mark.parametrize("amid", ["give", "_insert", "_leave_bin"])
-def test_an_interrupt_amid_a_change_leaves_the_arena_whole(
-    double: CodeMemory, amid: str, monkeypatch: pytest.MonkeyPatch
+def test_a_signal_amid_a_change_leaves_the_arena_whole(
+    double: CodeMemory, amid: str, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
+        raise error
 
     blocks = [double.allocate(100) for _ in range(6)]
     double.free(blocks[2])
     with monkeypatch.context() as patch:
         patch.setattr(FreeList, amid, interrupted)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(error):
             double.free(blocks[1])
     double.free(blocks[4])
     assert double.statistics().live_blocks == 3

@@ -20,7 +20,7 @@ import ctypes
 import os
 from _thread import RLock
 
-from cnp.errors import InternalError, Unsupported, UserError
+from cnp.errors import CnpError, InternalError, Unsupported, UserError
 from cnp.runtime import fork, platform
 from cnp.runtime.block import Block, Statistics
 from cnp.runtime.freelist import FreeList
@@ -67,7 +67,7 @@ class CodeMemory:
         self._busy = False
         self._live: dict[int, int] = {}  # offset -> size as asked for
         self._pending: list[Block] = []  # freed while the arena was busy
-        self._torn = False  # Ctrl-C has come amid a change of the free list
+        self._torn = False  # a signal handler has raised amid a change of the free list
         self._no_reuse = ""  # why freed blocks may not be used again
         self._refusals: dict[Way, str] = {}
         self._choose(_forced(way), capacity)
@@ -102,7 +102,9 @@ class CodeMemory:
                 if self._flips:
                     self._begin(offset, reserved)
                 self._live[offset] = size
-            except KeyboardInterrupt:
+            except CnpError:  # no room, or a mistake: nothing has been changed
+                raise
+            except BaseException:  # of a signal handler, Ctrl-C above all
                 self._torn = True
                 raise
             finally:
@@ -136,7 +138,9 @@ class CodeMemory:
                 self._free(block)
                 if self._pending:
                     self._free_pending()
-            except KeyboardInterrupt:
+            except CnpError:
+                raise
+            except BaseException:
                 self._torn = True
                 if self._live.get(block.executable_address - self._executable) == block.size:
                     self._pending.append(block)
