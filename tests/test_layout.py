@@ -53,7 +53,7 @@ MIRRORED: Mapping[str, type[ctypes.Structure]] = {
     "guest_table": guest_layout.GuestTable,
     "guest_span": guest_layout.GuestSpan,
     "guest_exit": guest_layout.GuestExit,
-    "guest_exits": guest_layout.GuestExits,
+    "guest_exits": layout.GuestExits,
     "walk": guest_layout.Walk,
     "entered": guest_layout.Entered,
     "callback": layout.Callback,

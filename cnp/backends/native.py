@@ -8,7 +8,6 @@ import threading
 from cnp.backends.requests import Group
 from cnp.errors import Trap, TrapKind, Unsupported
 from cnp.ir.function import Function, Label, Register, library_of
-from cnp.ir.signature import op_name
 from cnp.runtime import listeners
 from cnp.runtime.callable import NativeFunction, check_platform, make_callable
 from cnp.runtime.code import function_of
@@ -70,6 +69,8 @@ def raise_trap(word: int) -> NoReturn:
     # The stack overflows where a function is entered, which is no op's doing; nor are others that have no place.
     name = ""
     if isinstance(function, Function) and kind < TrapKind.STACK_OVERFLOW and op < len(function.ops):
+        from cnp.ir.signature import op_name  # late: most programs do not trap
+
         name = op_name(function, function.ops[op][0])
     raise Trap(kind, function.name if function is not None else "?", op, name, detail)
 

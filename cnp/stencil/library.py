@@ -237,7 +237,7 @@ class Library:
         """What the run time looks up when it starts: (name, value) of each kind, in order."""
         found: dict[SymbolKind, list[tuple[str, int]]] = {kind: [] for kind in SymbolKind}
         for kind, name, value in SYMBOL.iter_unpack(self.section(SectionName.SYMBOLS)):
-            found[SymbolKind(kind)].append((self.string(name), value))
+            found[kind].append((self.string(name), value))
         return found
 
     @cached_property
