@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import threading
+from _thread import allocate_lock
 
 from cnp.backends.requests import Group
 from cnp.errors import Trap, TrapKind, Unsupported
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cnp.stencil.library import Library
 
 _core: Core | None = None
-_core_lock = threading.Lock()
+_core_lock = allocate_lock()
 _extensions: dict[bytes, Core] = {}
 """The cores of extension libraries, by digest. Like the built-in one they are there to stay."""
 
