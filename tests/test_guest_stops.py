@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lang_support import compile_eagerly
 
 import cnp
 from examples.ebpf import HostHelper, MapSpec, Number, Program
@@ -21,9 +22,8 @@ from examples.ebpf import instruction as bpf
 from examples.ebpf.helpers import C_HELPER
 from examples.ebpf.instruction import Instruction
 from examples.ebpf.maps import ARRAY, DELETE, HASH, UPDATE
-from examples.lang import Machine, heat
+from examples.lang import Machine
 from examples.lang.builtins import Builtin
-from examples.lang.jit import site, version
 
 ROOT = Path(__file__).parent.parent
 EXIT = Instruction(bpf.JMP | bpf.EXIT)
@@ -225,9 +225,7 @@ class Host:
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> Host:
     """Its machine compiles at once, and keeps entering compiled code however little it does."""
-    monkeypatch.setattr(heat, "ROUNDS", 2)
-    monkeypatch.setattr(site, "_SHORT", -1)
-    monkeypatch.setattr(version, "_WORTH", -1)
+    compile_eagerly(monkeypatch)
     return Host()
 
 

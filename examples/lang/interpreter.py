@@ -98,7 +98,7 @@ def interpret(machine: Machine, closure: Closure, regs: list[Any], pc: int, dept
                     if op == 14:  # hot
                         a.left -= 1
                         if not a.left:
-                            machine.tier.heated(a, closure, regs)
+                            machine.heated(a, closure, regs)
                     elif op == 15:  # get_up
                         regs[a] = cells[b].value
                     elif op == 17:  # store
@@ -179,9 +179,10 @@ def interpret(machine: Machine, closure: Closure, regs: list[Any], pc: int, dept
                     closure, code, cells, regs, pc, a = frames.pop()
                     regs[a] = value
             else:  # enter
-                a.left -= regs[b + 1] - regs[b]
+                rounds = regs[b + 1] - regs[b]
+                a.left -= rounds
                 if a.left <= 0:
-                    a.warm(code)
+                    a.warm(code, rounds)
     except _REFUSALS as error:
         if len(frames) > room:  # the call that is one too many is in its caller's line
             closure, code, cells, regs, pc, a = frames.pop()

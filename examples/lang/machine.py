@@ -7,11 +7,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import builtins, parser, scope
-from .bytecode import Prototype
+from .bytecode import RUN, Prototype
 from .emitter import Emitter
 from .errors import SyntaxFault
+from .heat import Heat
 from .interpreter import interpret
 from .values import Closure
+from .watch import Watch
 
 if TYPE_CHECKING:
     from .jit.tier import Tier
@@ -27,6 +29,7 @@ class Machine:
         self.builtins = builtins.make(write or sys.stdout.write, compiled=tiered)
         self.tiered = tiered
         self.resumed: tuple[list[Any], int] = ([], 0)  # the frame that compiled code has left
+        self.watches = False  # the results of a function, in this very call of it
         self._tier: Tier | None = None
 
     def load(self, text: str) -> Prototype:
@@ -45,6 +48,16 @@ class Machine:
     def execute(self, prototype: Prototype) -> None:
         """Run a loaded program, once: what became hot stays compiled in it."""
         interpret(self, Closure(prototype, []), list(prototype.rest), 0, 0)
+
+    def heated(self, heat: Heat, closure: Closure, regs: list[Any]) -> None:
+        """A place is hot: it is watched, waits on, or is compiled."""
+        code = closure.prototype.code
+        if heat.ends_soon():
+            heat.wait(code)
+        elif heat.watched:
+            code[heat.pc] = (RUN, Watch(self, heat), 0, 0)
+        else:
+            self.tier.heated(heat, closure, regs)
 
     @property
     def tier(self) -> Tier:

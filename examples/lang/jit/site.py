@@ -79,7 +79,7 @@ class Site:
         for each in self._live:
             kind, value = inward(regs[each])
             kinds.append(kind)
-            if kind.type is not None:
+            if kind.represented:
                 values.append(value)
         return tuple(kinds), values
 
@@ -94,7 +94,7 @@ class Site:
         return version
 
     def _packed(self, depth: int, version: Version, values: list[Any]) -> array[int]:
-        kinds = [kind for _, kind in version.context if kind.type is not None]
+        kinds = [kind for _, kind in version.context if kind.represented]
         reals = array("d", [value if kind is FLOAT else 0.0 for kind, value in zip(kinds, values)])
         words = array("q", reals.tobytes())
         for number, (kind, value) in enumerate(zip(kinds, values)):

@@ -8,23 +8,19 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-import cnp
-
 from ..bytecode import RUN, Prototype
 from ..heat import Heat, cool
 from ..interpreter import RESUMED, interpret
 from ..values import Closure
-from .blocks import Explorer, Flow, TooLarge
-from .builtins import PARAMETERS
-from .code import SENTINEL, Point
+from .blocks import PARAMETERS, Explorer, Flow, TooLarge
 from .kinds import FLOAT
-from .lower import declare, lower
 from .site import Site
-from .translation import NOTHING, Translation
+from .translation import NOTHING, SENTINEL, Translation
 from .version import Context, Version
 
 if TYPE_CHECKING:
     from ..machine import Machine
+    from .code import Point
 
 
 def _weakly(tier: Tier) -> Callable[[int, tuple[Any, ...]], Any]:
@@ -73,7 +69,7 @@ class Tier:
 
     def compile(self, closure: Closure, pc: int, context: Context) -> Version | None:
         """The version that starts there, ready to run; None if it is none that is worth it."""
-        if pc == 0 and sum(kind.type is not None for _, kind in context) > PARAMETERS:
+        if pc == 0 and sum(kind.represented for _, kind in context) > PARAMETERS:
             return None
         version = self._found.get((closure, context)) if pc == 0 else None
         if version is None:
@@ -82,21 +78,33 @@ class Tier:
                 version = explorer.explore(closure, pc, context)
             except TooLarge:
                 return None
-            self._found = explorer.found
-            for each in explorer.made:
-                declare(each)
-            for each in explorer.made:
-                lower(each, self._leave, self._points, self._flows[each.prototype].live)
-        if version.result is None and not version.loops:
-            return None  # it would always leave
+            if not version.always_leaves:
+                self._say(explorer)
+        if version.always_leaves:
+            return None
         if version.compiled is None:
-            try:
-                version.compiled = version.function.compile(backend=self.machine.backend)
-            except cnp.Unsupported:
-                self.unavailable = True
-                return None
+            self._make(version)
+        return None if self.unavailable else version
+
+    def _say(self, explorer: Explorer) -> None:
+        """What has been explored, in cnp ops."""
+        from .lower import declare, lower  # only now, for it imports cnp
+
+        self._found = explorer.found
+        for each in explorer.made:
+            declare(each)
+        for each in explorer.made:
+            lower(each, self._leave, self._points, self._flows[each.prototype].live)
+
+    def _make(self, version: Version) -> None:
+        import cnp
+
+        try:
+            version.compiled = version.function.compile(backend=self.machine.backend)
+        except cnp.Unsupported:
+            self.unavailable = True
+        else:
             self.compiled.append(version)
-        return version
 
     # What runs.
 

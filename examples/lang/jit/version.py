@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
-
-import cnp
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..bytecode import Prototype
 from ..values import Closure
 from .kinds import Kind
+
+if TYPE_CHECKING:
+    import cnp
 
 _EXITS = 8
 _WORTH = 2500  # nanoseconds of compiled code that are worth an entry and an exit
@@ -65,6 +66,11 @@ class Version:
     @property
     def prototype(self) -> Prototype:
         return self.closure.prototype
+
+    @property
+    def always_leaves(self) -> bool:
+        """Nothing comes back to where it starts, and it never returns."""
+        return self.result is None and not self.loops
 
     def left(self, spent: int) -> None:
         """Count a way out after so many nanoseconds in compiled code. One that is soon left each time dies."""
