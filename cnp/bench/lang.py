@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cnp.bench import startup
+from cnp.bench.callgrind import environment
 from cnp.bench.figure import Recorder, Unavailable
 from cnp.bench.measure import Ratio, interleaved, median
 from cnp.bench.registry import Bench
@@ -18,10 +22,11 @@ OTHERS = 0.95  # what is not for compiled code must not suffer from it
 SHORTEST = 0.1  # seconds: what a short program is repeated for, so that what else goes on does not decide
 ROUNDS = 5
 CLOSE_ROUNDS = 31  # where a few per cent decide
+FRESH_ROUNDS, FRESH_CLOSE_ROUNDS = 1, 11  # of processes: what gains ten times need not be started again and again
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _FIRST = """
 from examples.lang import demo, suite
-text = suite.text("sum", small=True)
+text = suite.text("fib", small=True)
 first, second = [demo.timed(text, tiered=True)[0] for _ in range(2)]
 print((first - second) * 1e3)
 """
@@ -38,13 +43,17 @@ def _example(module: str) -> Any:
 def run(recorder: Recorder) -> None:
     """Time of each program in a new machine, from its text on; what they print is compared first.
 
-    Importing cnp and the compiler, which the first hot place of a process does, is a figure of its own.
+    Importing cnp and the compiler, which the first place that is worth it does, is a figure of its own; it is part of
+    the times of programs that have a process for themselves.
     """
     suite = _example("suite")
     recorder.sampled("first_ms", [_first() for _ in range(1 + recorder.rounds(9))][1:], "ms", note="once a process")
     for names, target in ((suite.NUMERIC, NUMERIC), (suite.OTHERS, OTHERS)):
         for name in names:
             _program(recorder, name, suite.text(name, small=recorder.quick), None if recorder.quick else target)
+    for names, rounds in ((suite.NUMERIC, FRESH_ROUNDS), (suite.OTHERS, FRESH_CLOSE_ROUNDS)):
+        for name in names:
+            _fresh(recorder, name, suite.text(name, small=recorder.quick), recorder.rounds(rounds, quick=1))
 
 
 def _first() -> float:
@@ -69,6 +78,37 @@ def _program(recorder: Recorder, name: str, text: str, target: float | None) -> 
         f"{median(samples['interpreted']) / times * 1e3:.1f} against {median(samples['tiered']) / times * 1e3:.2f} ms"
     )
     recorder.ratio(f"speed.{name}", Ratio(samples["interpreted"], samples["tiered"]), at_least=target, note=note)
+
+
+def _fresh(recorder: Recorder, name: str, text: str, rounds: int) -> None:
+    """The same for the only program of a process: what Python and the language take to start is not part of it."""
+    with tempfile.TemporaryDirectory(prefix="cnp-bench-") as directory:
+        path = Path(directory) / f"{name}.jot"
+        path.write_text(text, encoding="utf-8")
+        _start(path)  # so that everything is in the caches for files and byte code
+        pairs = [(_start(path, "--interpret"), _start(path)) for _ in range(rounds)]
+    if any(a.printed != b.printed for a, b in pairs):
+        raise InternalError(f"lang: program {name!r}: in a new process compiled code makes it print something else")
+    slow, fast = ([pair[which].milliseconds for pair in pairs] for which in range(2))
+    besides = median([each.besides for pair in pairs for each in pair])
+    note = f"{median(slow):.1f} against {median(fast):.1f} ms, and {besides:.0f} ms until it starts"
+    recorder.ratio(f"fresh.{name}", Ratio(slow, fast), at_least=None if recorder.quick else OTHERS, note=note)
+
+
+class _Process(NamedTuple):
+    printed: str
+    milliseconds: float  # from the program's text to its end
+    besides: float  # milliseconds for everything else
+
+
+def _start(path: Path, *options: str) -> _Process:
+    """`python -m examples.lang`, as a user runs a program."""
+    command = [sys.executable, "-m", "examples.lang", "--time", *options, str(path)]
+    start = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment())
+    whole = (time.perf_counter() - start) * 1e3
+    taken = float(done.stderr.split()[0])
+    return _Process(done.stdout, taken, whole - taken)
 
 
 BENCH = Bench("lang", "a language's programs: its interpreter against what is compiled when it is hot", run)
