@@ -5,7 +5,7 @@ The rounds of a for loop are known when it is entered: no round is counted until
 from __future__ import annotations
 
 import sys
-from time import perf_counter_ns
+from time import thread_time_ns
 
 from .bytecode import ENTER, FOR, HOT, JUMP, JUMPS, OPERANDS, Instruction, Prototype
 
@@ -40,7 +40,7 @@ class Heat:
         is_first = self.left + rounds == ROUNDS
         self.left = max(1, ROUNDS // _WARM)
         self._ahead = rounds - self.left if is_first else 0
-        self._began = perf_counter_ns()
+        self._began = thread_time_ns()
         self._loop = code[self.pc][2]
         code[self.pc] = (HOT, self, 0, 0)
         self._lead(code, self.pc + 1, self.pc)
@@ -50,7 +50,7 @@ class Heat:
         entered for the second time may be entered as often as it likes."""
         if not self._ahead:
             return False
-        spent = (perf_counter_ns() - self._began) * _WARM // ROUNDS
+        spent = (thread_time_ns() - self._began) * _WARM // ROUNDS
         return spent * self._ahead < (COMPILE if "cnp" in sys.modules else FIRST)
 
     def wait(self, code: list[Instruction]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import cnp
@@ -23,17 +22,27 @@ def type_of(kind: Kind) -> cnp.Type:
     return f64 if kind is FLOAT else i64
 
 
-@dataclass(eq=False, repr=False, slots=True)
 class Point:
     """Where compiled code leaves. `registers` are those of the guest that are live and represented, in the order of the
     values after the depth; `known` the others. `target`: the register for the result of the call that was left."""
 
-    version: Version
-    pc: int
-    registers: tuple[tuple[int, Kind], ...]
-    known: tuple[tuple[int, object], ...]
-    target: int | None = None
-    callee: Kind | None = None
+    __slots__ = ("callee", "known", "pc", "registers", "target", "version")
+
+    def __init__(
+        self,
+        version: Version,
+        pc: int,
+        registers: tuple[tuple[int, Kind], ...],
+        known: tuple[tuple[int, object], ...],
+        target: int | None,
+        callee: Kind | None,
+    ) -> None:
+        self.version = version
+        self.pc = pc
+        self.registers = registers
+        self.known = known
+        self.target = target
+        self.callee = callee
 
 
 class Code:
