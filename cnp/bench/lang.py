@@ -22,7 +22,7 @@ OTHERS = 0.95  # what is not for compiled code must not suffer from it
 SHORTEST = 0.1  # seconds: what a short program is repeated for, so that what else goes on does not decide
 ROUNDS = 5
 CLOSE_ROUNDS = 31  # where a few per cent decide
-FRESH_ROUNDS, FRESH_CLOSE_ROUNDS = 1, 11  # of processes: what gains ten times need not be started again and again
+FRESH = 2.5  # seconds for pairs of processes of one program; where it gains much, one pair says enough
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _FIRST = """
 from examples.lang import demo, suite
@@ -51,9 +51,9 @@ def run(recorder: Recorder) -> None:
     for names, target in ((suite.NUMERIC, NUMERIC), (suite.OTHERS, OTHERS)):
         for name in names:
             _program(recorder, name, suite.text(name, small=recorder.quick), None if recorder.quick else target)
-    for names, rounds in ((suite.NUMERIC, FRESH_ROUNDS), (suite.OTHERS, FRESH_CLOSE_ROUNDS)):
+    for names, enough in ((suite.NUMERIC, 0.0), (suite.OTHERS, 0.0 if recorder.quick else FRESH)):
         for name in names:
-            _fresh(recorder, name, suite.text(name, small=recorder.quick), recorder.rounds(rounds, quick=1))
+            _fresh(recorder, name, suite.text(name, small=recorder.quick), enough)
 
 
 def _first() -> float:
@@ -80,13 +80,17 @@ def _program(recorder: Recorder, name: str, text: str, target: float | None) -> 
     recorder.ratio(f"speed.{name}", Ratio(samples["interpreted"], samples["tiered"]), at_least=target, note=note)
 
 
-def _fresh(recorder: Recorder, name: str, text: str, rounds: int) -> None:
-    """The same for the only program of a process: what Python and the language take to start is not part of it."""
+def _fresh(recorder: Recorder, name: str, text: str, enough: float) -> None:
+    """The same for the only program of a process: what Python and the language take to start is not part of it. Pairs
+    of processes are run until they have taken so many seconds."""
+    pairs: list[tuple[_Process, _Process]] = []
     with tempfile.TemporaryDirectory(prefix="cnp-bench-") as directory:
         path = Path(directory) / f"{name}.jot"
         path.write_text(text, encoding="utf-8")
         _start(path)  # so that everything is in the caches for files and byte code
-        pairs = [(_start(path, "--interpret"), _start(path)) for _ in range(rounds)]
+        until = time.perf_counter() + enough
+        while not pairs or time.perf_counter() < until:
+            pairs.append((_start(path, "--interpret"), _start(path)))
     if any(a.printed != b.printed for a, b in pairs):
         raise InternalError(f"lang: program {name!r}: in a new process compiled code makes it print something else")
     slow, fast = ([pair[which].milliseconds for pair in pairs] for which in range(2))

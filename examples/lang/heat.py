@@ -16,9 +16,9 @@ _WARM = 3
 compute with other kinds than the rest does."""
 _WATCHED = 6
 """Of a function's calls, one in so many is watched before it is compiled."""
-COMPILE, FIRST = 1_500_000, 60_000_000
-"""Nanoseconds for which a loop has to go on to be worth compiling: three times what that takes, since it may be in
-vain. The first time in a process cnp is imported."""
+COMPILE, FIRST = 2_500_000, 100_000_000
+"""Nanoseconds for which a loop has to go on to be worth compiling: five times what that takes, since it may be in vain.
+The first time in a process cnp is imported."""
 
 
 class Heat:
