@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from lang_support import compile_soon, compiled_versions, interpreted, ran
 
-from examples.lang import Machine, bytecode, heat
+from examples.lang import Machine, bytecode, heat, suite
 
 ROOT = Path(__file__).parent.parent
 NEVER = 10**18
@@ -75,17 +75,63 @@ def test_errors_in_calls_that_are_watched(calls: int, monkeypatch: pytest.Monkey
         assert ran(text)[0] == expected
 
 
-def imported(name: str) -> set[str]:
+def imported(text: str) -> set[str]:
     """Which of cnp and the compiler a process has imported after a program."""
-    code = (
-        "import sys; from examples.lang import Machine, suite; "
-        f"Machine(lambda line: None).run(suite.text({name!r})); print(*sys.modules)"
-    )
+    code = f"import sys; from examples.lang import Machine; Machine(lambda line: 0).run({text!r}); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     return {"cnp", "examples.lang.jit.tier", "examples.lang.jit.lower"} & set(done.stdout.split())
 
 
 def test_what_a_program_needs_is_imported() -> None:
-    assert imported("short") == imported("factorial") == set()
-    assert imported("strings") == {"examples.lang.jit.tier"}  # which finds that its loops always leave
-    assert imported("fib") == {"cnp", "examples.lang.jit.tier", "examples.lang.jit.lower"}
+    assert imported(suite.text("short")) == imported(suite.text("factorial")) == set()
+    for often in ("true", "n % 3 == 0"):  # always left, or seen to be left in a third of all rounds
+        loop = f"let n = 0\nwhile n < 3000 {{\nif {often} {{ print(n) }}\nn += 1\n}}"
+        assert imported(loop) == {"examples.lang.jit.tier"}
+    assert imported(suite.text("fib", small=True)) == {"cnp", "examples.lang.jit.tier", "examples.lang.jit.lower"}
+
+
+@pytest.mark.parametrize(
+    ("loop", "compiles"),
+    [
+        ("if n % 3 == 0 { print(n) }", False),
+        ("if n % 40 == 0 { print(n) }", True),
+        ("if n > 394 { print(n) }", True),  # which nobody can know
+        ("let k = 0; while k < 4 { k += 1 }; print(k, n)", False),
+        ("n = n + len([1, n]) - 2", False),
+        ("if n % 40 == 0 { n = 1.0 * n }", False),  # % of floats is the interpreter's, from round 300 on in each
+    ],
+)
+def test_rounds_are_tried(loop: str, compiles: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What compiled code would leave in every third of 25 rounds is not compiled, nor anything else done otherwise."""
+    compile_soon(monkeypatch, 300)
+    text = f"fn f(n) {{\nwhile n < 400 {{\n{loop}\nn += 1\n}}\n}}\nf(0)\nprint(1)"
+    found, machine = ran(text)
+    assert found == interpreted(text) and found[-1] == "1"
+    prototype = machine.load(text)
+    machine.execute(prototype)
+    code = prototype.inner[0].code
+    assert (bytecode.RUN in [op for op, *_ in code]) == compiles
+    assert bytecode.LEFT not in [op for op, *_ in code]
+
+
+def test_other_places_are_compiled_while_rounds_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands where compiled code would be left is the interpreter's for them, too."""
+    compile_soon(monkeypatch, 36)
+    text = """
+fn f(a, n) {
+  let total = 0
+  while n < 150 {
+    let k = 0
+    while k < n % 20 { k += 1; if k > 17 { push(a, str(k)) } }
+    total += k
+    if n % 5 == 0 { print(total, len(a)) }
+    n += 1
+  }
+  return total
+}
+print(f([], 0), f([], 1.0))
+"""
+    for rounds in (36, 60, 120, 400, 700):
+        compile_soon(monkeypatch, rounds)
+        expected = interpreted(text)
+        assert len(expected) > 50 and ran(text)[0] == expected

@@ -16,6 +16,8 @@ _WARM = 3
 compute with other kinds than the rest does."""
 _WATCHED = 6
 """Of a function's calls, one in so many is watched before it is compiled."""
+_TRIED = 12
+"""Of a place's rounds, one in so many is tried before it is compiled, if compiled code might be left in each."""
 COMPILE, FIRST = 2_500_000, 100_000_000
 """Nanoseconds for which a loop has to go on to be worth compiling: five times what that takes, since it may be in vain.
 The first time in a process cnp is imported."""
@@ -44,6 +46,11 @@ class Heat:
         self._loop = code[self.pc][2]
         code[self.pc] = (HOT, self, 0, 0)
         self._lead(code, self.pc + 1, self.pc)
+
+    @property
+    def tried(self) -> int:
+        """How many rounds are to be tried, after those that have been counted."""
+        return ROUNDS // _TRIED
 
     def ends_soon(self) -> bool:
         """Whether it is a for loop that will have ended, in the interpreter, before compiling it pays. One that is

@@ -169,7 +169,12 @@ def interpret(machine: Machine, closure: Closure, regs: list[Any], pc: int, dept
                 regs[a] = Closure(prototype, captured)
             elif op == 40:  # new_cell
                 regs[a] = Cell(regs[b], c)
-            elif op == 41:  # run
+            elif op == 42:  # enter
+                rounds = regs[b + 1] - regs[b]
+                a.left -= rounds
+                if a.left <= 0:
+                    a.warm(code, rounds)
+            else:  # run, left
                 value = a.run(closure, regs, depth + len(frames))
                 if value is RESUMED:
                     regs, pc = machine.resumed
@@ -178,11 +183,6 @@ def interpret(machine: Machine, closure: Closure, regs: list[Any], pc: int, dept
                         return value
                     closure, code, cells, regs, pc, a = frames.pop()
                     regs[a] = value
-            else:  # enter
-                rounds = regs[b + 1] - regs[b]
-                a.left -= rounds
-                if a.left <= 0:
-                    a.warm(code, rounds)
     except _REFUSALS as error:
         if len(frames) > room:  # the call that is one too many is in its caller's line
             closure, code, cells, regs, pc, a = frames.pop()

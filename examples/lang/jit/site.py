@@ -40,6 +40,15 @@ class Site:
         self._spent = 0
         self._buffer = array("q", bytes(8 * (1 + len(live))))
 
+    def ways_out(self, closure: Closure, regs: list[Any]) -> set[int]:
+        """Where code compiled for what is there now would be left."""
+        kept = self._tier.translation.kept
+        mark = len(kept)
+        kinds, _ = self._look(regs)
+        del kept[mark:]
+        version = self._tier.explored(closure, self._pc, tuple(zip(self._live, kinds)))
+        return set() if version is None or version.always_leaves else version.ways_out
+
     def prepare(self, closure: Closure, regs: list[Any]) -> bool:
         """Compile for what is there now. False if that is not worth it."""
         kept = self._tier.translation.kept

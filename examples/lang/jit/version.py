@@ -87,6 +87,12 @@ class Version:
         """Nothing comes back to where it starts, and it never returns."""
         return self.result is None and not self.loops
 
+    @property
+    def ways_out(self) -> set[int]:
+        """The instructions, of its own prototype's, that are the interpreter's for all kinds that reach them."""
+        steps = [step for block in self.blocks.values() for step in block.steps]
+        return {each.pc for each in steps if each.leaves} - {each.pc for each in steps if not each.leaves}
+
     def left(self, spent: int) -> None:
         """Count a way out after so many nanoseconds in compiled code. One that is soon left each time dies."""
         self.exits += 1
