@@ -61,7 +61,7 @@ class Machine:
 
     @property
     def tier(self) -> Tier:
-        """What compiles. It is made when the first place is hot, since importing cnp takes some 20 ms."""
+        """What compiles. It is imported when the first place may be worth it."""
         if self._tier is None:
             from .jit.tier import Tier
 
