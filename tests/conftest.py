@@ -98,12 +98,9 @@ def machine(request: pytest.FixtureRequest) -> Machine:
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """The example language compiles at once, and keeps entering compiled code however little it does."""
-    from examples.lang import heat
-    from examples.lang.jit import site, version
+    from lang_support import compile_eagerly
 
-    monkeypatch.setattr(heat, "ROUNDS", 2)
-    monkeypatch.setattr(site, "_SHORT", -1)
-    monkeypatch.setattr(version, "_WORTH", -1)
+    compile_eagerly(monkeypatch)
 
 
 def pytest_collection_finish() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from examples.lang import JotError, Machine, suite
-from examples.lang.jit import version
+from examples.lang import JotError, Machine, heat, suite
+from examples.lang.jit import site, version
 
 PROGRAMS = (*suite.NUMERIC, *suite.OTHERS)
 EDGES = (0, 1, -1, 2, -2, 3, 7, 62, 63, 64, 2**31, 2**32 - 1, 2**53, 2**53 + 1, 2**62, -(2**62), 2**63 - 1, -(2**63))
@@ -21,6 +21,20 @@ def ran(text: str, **how: object) -> tuple[list[str], Machine]:
     except JotError as error:
         lines.append(f"{type(error).__name__}: {error}")
     return lines, machine
+
+
+def compile_soon(patch: pytest.MonkeyPatch, rounds: int) -> None:
+    """A place is hot after so many rounds, and compiled however little there is to gain."""
+    patch.setattr(heat, "ROUNDS", rounds)
+    patch.setattr(heat, "COMPILE", 0)
+    patch.setattr(heat, "FIRST", 0)
+
+
+def compile_eagerly(patch: pytest.MonkeyPatch, rounds: int = 2) -> None:
+    """Compiled code is entered again and again besides, however little it does."""
+    compile_soon(patch, rounds)
+    patch.setattr(site, "_SHORT", -1)
+    patch.setattr(version, "_WORTH", -1)
 
 
 def interpreted(text: str) -> list[str]:

@@ -14,8 +14,8 @@ from cnp.build.ops import read_sources
 from cnp.build.table import build_table
 from cnp.errors import BuildError
 from cnp.stencil.library import Library
-from cnp.stencil.model import Form, Value
 from cnp.stencil.sources import stencils_directory
+from cnp.stencil.words import Form, Value
 from cnp.target.x86_64 import TARGET as X86_64
 
 

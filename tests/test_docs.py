@@ -162,7 +162,8 @@ def guide_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_op_of_the_guide_builds_to_what_the_guide_says(guide_library: Path) -> None:
     from cnp.stencil.library import Library
-    from cnp.stencil.model import Form, OpFlag, Value
+    from cnp.stencil.model import OpFlag
+    from cnp.stencil.words import Form, Value
 
     shown = next(each for each in blocks(GUIDE, "text") if "d=a a=r0" in each)
     with Library.open(guide_library) as library:

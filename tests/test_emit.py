@@ -21,8 +21,8 @@ from cnp.errors import Unsupported
 from cnp.ir.text import parse
 from cnp.stencil.layout import SymbolKind
 from cnp.stencil.library import Library
-from cnp.stencil.model import Value
 from cnp.stencil.sources import library_path, support_path
+from cnp.stencil.words import Value
 from cnp.target import TARGETS
 from cnp.tools import objectfile
 from cnp.tools.emission import object_file

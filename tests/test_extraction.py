@@ -26,7 +26,7 @@ from cnp.build.core import EMPTY
 from cnp.build.elf import Function
 from cnp.build.extract import CodeHole, Rules, extract
 from cnp.errors import BuildError, TrapKind
-from cnp.stencil.model import Value
+from cnp.stencil.words import Value
 from cnp.target.x86_64 import TARGET as X86_64
 from cnp.target.x86_64_decode import decode
 

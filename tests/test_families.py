@@ -19,7 +19,8 @@ from cnp.build.placements import Variant
 from cnp.errors import BuildError
 from cnp.runtime.default import default_library
 from cnp.stencil.layout import FAMILY, FAMILY_STENCILS, SectionName
-from cnp.stencil.model import MOST_GROUPS, MOST_REGISTERS, Shape, Value
+from cnp.stencil.model import MOST_GROUPS, MOST_REGISTERS, Shape
+from cnp.stencil.words import Value
 from cnp.target import target_named
 from cnp.target.x86_64 import TARGET as X86_64
 from cnp.types import Type

@@ -16,7 +16,8 @@ from cnp.build.extract import Code, CodeHole
 from cnp.build.fields import REGISTER_FIELDS, FieldTable, Learner
 from cnp.build.rows import Registers, other_operands, register_rows
 from cnp.errors import BuildError
-from cnp.stencil.model import MOST_REGISTERS, Form, OpFlag, Shape, Value
+from cnp.stencil.model import MOST_REGISTERS, OpFlag, Shape
+from cnp.stencil.words import Form, Value
 from cnp.target.patch import PatchKind, Segment
 from cnp.target.record import Instruction, Target
 from cnp.target.x86_64 import TARGET as X86_64

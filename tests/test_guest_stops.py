@@ -8,6 +8,7 @@ import struct
 from typing import Any
 
 import pytest
+from lang_support import compile_eagerly
 from stops import alone, interrupted
 
 import cnp
@@ -17,9 +18,8 @@ from examples.ebpf import instruction as bpf
 from examples.ebpf.helpers import C_HELPER
 from examples.ebpf.instruction import Instruction
 from examples.ebpf.maps import ARRAY, DELETE, HASH, UPDATE
-from examples.lang import Machine, heat
+from examples.lang import Machine
 from examples.lang.builtins import Builtin
-from examples.lang.jit import site, version
 
 EXIT = Instruction(bpf.JMP | bpf.EXIT)
 MOVE, ADD = bpf.ALU64 | bpf.MOV, bpf.ALU64 | bpf.ADD
@@ -201,9 +201,7 @@ class Host:
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> Host:
     """Its machine compiles at once, and keeps entering compiled code however little it does."""
-    monkeypatch.setattr(heat, "ROUNDS", 2)
-    monkeypatch.setattr(site, "_SHORT", -1)
-    monkeypatch.setattr(version, "_WORTH", -1)
+    compile_eagerly(monkeypatch)
     return Host()
 
 

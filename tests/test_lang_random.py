@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lang_support import EDGES, interpreted, ran
-
-from examples.lang import heat
-from examples.lang.jit import site, version
+from lang_support import EDGES, compile_eagerly, interpreted, ran
 
 
 class Writer:
@@ -95,14 +93,12 @@ print(x, y, z, a, c)
 
 
 @settings(max_examples=150)
-@given(st.integers(0, 2**32))
-def test_random_programs_agree(seed: int) -> None:
+@given(st.integers(0, 2**32), st.sampled_from((2, 12, 24)))
+def test_random_programs_agree(seed: int, rounds: int) -> None:
+    """After 2 rounds places are compiled at once, after 12 calls are watched first, after 24 rounds are tried, too."""
     text = Writer(seed).program()
-    rounds, short, worth = heat.ROUNDS, site._SHORT, version._WORTH
-    heat.ROUNDS, site._SHORT, version._WORTH = 2, -1, -1
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        compile_eagerly(patch, rounds)
         expected = interpreted(text)
         found = ran(text)[0]
-    finally:
-        heat.ROUNDS, site._SHORT, version._WORTH = rounds, short, worth
     assert found == expected, text

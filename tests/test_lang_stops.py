@@ -13,12 +13,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from lang_support import compiled_versions, ran
+from lang_support import compile_eagerly, compiled_versions, ran
 from stops import alone
 
 import cnp
-from examples.lang import JotError, Machine, heat, suite
-from examples.lang.jit import site, version
+from examples.lang import JotError, Machine, suite
 from examples.lang.values import Array, Builtin
 
 # What a program does until it is stopped, with what is to be seen of it from outside: everything is written twice.
@@ -166,7 +165,7 @@ fn size(n) { return length(addresses[n]) }
 
 def fault(before: str) -> None:
     """A program calls strlen where there is nothing to read, once. Handlers of faults are there to stay."""
-    heat.ROUNDS, site._SHORT, version._WORTH = 2, -1, -1
+    compile_eagerly(pytest.MonkeyPatch())
     cnp.catch_faults()
     native = ctypes.CDLL(None)["strlen"]
     native.argtypes, native.restype = [ctypes.c_int64], ctypes.c_int64

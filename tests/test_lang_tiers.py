@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from lang_support import agree, compiled_versions, interpreted, ran
+from lang_support import agree, compile_soon, compiled_versions, interpreted, ran
 
-from examples.lang import Machine, bytecode, heat
+from examples.lang import Machine, bytecode
 from examples.lang.jit import version
 
 
 def test_what_always_leaves_is_refused_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heat, "ROUNDS", 2)
+    compile_soon(monkeypatch, 2)
     machine = Machine(lambda line: None)
     prototype = machine.load("for i in 0..100 { print(i) }")
     machine.execute(prototype)
@@ -19,7 +19,7 @@ def test_what_always_leaves_is_refused_once(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_what_leaves_too_often_dies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heat, "ROUNDS", 2)
+    compile_soon(monkeypatch, 2)
     monkeypatch.setattr(version, "_WORTH", 10**12)
     text = "let n = 0\nfor i in 0..500 { n += i\nif i % 2 == 0 { print(n) } }\nprint(n)"
     _, machine = ran(text)
@@ -29,7 +29,7 @@ def test_what_leaves_too_often_dies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_for_loop_counts_no_rounds_until_they_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds of all entries are summed; then some are counted one by one, and what is left runs compiled."""
-    monkeypatch.setattr(heat, "ROUNDS", 30)
+    compile_soon(monkeypatch, 30)
     for text, places in (
         ("let n = 0\nfor i in 0..29 { n += i }", (bytecode.ENTER,)),
         ("let n = 0\nfor i in 0..30 { if i > 8 { break } }", (bytecode.HOT,)),
@@ -48,7 +48,7 @@ def test_a_for_loop_counts_no_rounds_until_they_are_enough(monkeypatch: pytest.M
 
 def test_the_dead_are_left_by_all_their_callers(monkeypatch: pytest.MonkeyPatch) -> None:
     """A loop that never ends by itself gets out of code whose callee leaves each time."""
-    monkeypatch.setattr(heat, "ROUNDS", 2)
+    compile_soon(monkeypatch, 2)
     monkeypatch.setattr(version, "_WORTH", 10**12)
     text = ("fn f(i) { if i > 10 { print(i) }\nreturn i }\nfn g(i) { return f(i) + 1 }\n"
             "let n = 0\nfor i in 0..300 { n += g(i) }\nprint(n)")  # fmt: skip

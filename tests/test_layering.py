@@ -173,6 +173,25 @@ def test_import_cnp_loads_neither_the_build_nor_anything_third_party() -> None:
     assert not [name for name in loaded if name.partition(".")[0] not in allowed]
 
 
+SLOW = {"argparse", "dataclasses", "inspect", "json", "logging", "pathlib", "re", "threading", "typing"}
+"""What a process that runs compiled code does without, unless it wants them itself."""
+
+
+def test_a_first_function_imports_nothing_slow() -> None:
+    code = (
+        "import sys; before = set(sys.modules); import cnp; f = cnp.Function('seven', [cnp.i64], cnp.i64); "
+        "d = f.reg(cnp.i64); f.i64_mul(d, f.params[0], 7); f.ret(d); assert f.compile()(6) == 42; "
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    if "Unsupported" in done.stderr:
+        pytest.skip("NOT TESTED: native code cannot run here")
+    assert done.returncode == 0, done.stderr
+    assert not SLOW & set(done.stdout.split())
+
+
 ARCHITECTURE = re.compile(r"x86|i[3-6]86|amd64|aarch|arm64|riscv|rv64|loongarch|larch", re.IGNORECASE)
 OF_THE_HOST = {
     "cnp/runtime/mapping.py": "a return and a trap on the machine that Python runs on, before any library is read",

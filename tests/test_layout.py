@@ -24,8 +24,9 @@ from cnp.runtime import core, guest_layout, layout
 from cnp.runtime.abi import ABI_HASH
 from cnp.runtime.packing import BYTES_HEAD, packer
 from cnp.stencil import layout as file_layout
-from cnp.stencil.model import FORMAT_VERSION, MOST_GROUPS, MOST_REGISTERS, Form, OpFlag, Shape, Value
+from cnp.stencil.model import FORMAT_VERSION, MOST_GROUPS, MOST_REGISTERS, OpFlag, Shape
 from cnp.stencil.sources import abi_hash, stencils_directory
+from cnp.stencil.words import Form, Value
 from cnp.target import TARGETS, patch
 from cnp.target.record import LIMITS
 from cnp.types import NO_TYPE, Type, ptr, writable_ptr
@@ -53,7 +54,7 @@ MIRRORED: Mapping[str, type[ctypes.Structure]] = {
     "guest_table": guest_layout.GuestTable,
     "guest_span": guest_layout.GuestSpan,
     "guest_exit": guest_layout.GuestExit,
-    "guest_exits": guest_layout.GuestExits,
+    "guest_exits": layout.GuestExits,
     "walk": guest_layout.Walk,
     "entered": guest_layout.Entered,
     "callback": layout.Callback,

@@ -36,14 +36,13 @@ from cnp.stencil.model import (
     MOST_REGISTERS,
     NO_OP,
     NO_RESULT,
-    Form,
     OpFlag,
     Shape,
-    Value,
     alternative_of_class,
 )
 from cnp.stencil.records import Chunk, Family, Hole, Indexed, Op, Stencil
 from cnp.stencil.sources import abi_hash, library_path, stencils_directory
+from cnp.stencil.words import Form, Value
 from cnp.stencil.writer import Contents, library_bytes, write_file
 from cnp.target.immediate import ImmediateClass
 from cnp.target.patch import INVERT, NEGATE, KindFlag, PatchKind, Segment

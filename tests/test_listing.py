@@ -16,9 +16,10 @@ import cnp
 from cnp import f32, f64, i32, i64
 from cnp.ir.text import parse
 from cnp.stencil.library import Library
-from cnp.stencil.model import Form, Shape
+from cnp.stencil.model import Shape
 from cnp.stencil.naming import form_size, placement_name
 from cnp.stencil.sources import library_path
+from cnp.stencil.words import Form
 from cnp.target import TARGETS
 from cnp.tools import listing
 

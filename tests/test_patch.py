@@ -12,8 +12,8 @@ import pytest
 from stencil_fixtures import load_c
 
 from cnp.stencil.layout import KIND_SIZE
-from cnp.stencil.model import Value
 from cnp.stencil.records import Chunk, Hole, Stencil
+from cnp.stencil.words import Value
 from cnp.stencil.writer import kind_row
 from cnp.target import TARGETS
 from cnp.target.patch import INVERT, NEGATE, PAGE, KindFlag, PatchKind, Segment

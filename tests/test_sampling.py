@@ -14,9 +14,10 @@ from cnp.build.functions import Immediate
 from cnp.build.immediates import LITERAL
 from cnp.build.sample import merge_samples, read_sample
 from cnp.stencil.library import Library
-from cnp.stencil.model import NO_RESULT, Form, Shape
+from cnp.stencil.model import NO_RESULT, Shape
 from cnp.stencil.naming import form_size
 from cnp.stencil.sources import library_path
+from cnp.stencil.words import Form
 from cnp.target import TARGETS
 from cnp.target.immediate import ImmediateClass, logical_immediate
 from cnp.target.patch import NEGATE, KindFlag, PatchKind, Segment

@@ -48,7 +48,7 @@ class Word:
         return self._memory.value
 
     def _write(self, value: int) -> None:
-        core().set_word(self.address, value % 2**64)
+        core().set(self.address, value % 2**64)
 
 
 class DataCell(Word):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ctypes
-import threading
+from _thread import allocate_lock
 
 from cnp.backends.requests import Group
 from cnp.errors import Trap, TrapKind, Unsupported
 from cnp.ir.function import Function, Label, Register, library_of
-from cnp.ir.signature import op_name
 from cnp.runtime import listeners
 from cnp.runtime.callable import NativeFunction, check_platform, make_callable
 from cnp.runtime.code import function_of
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from cnp.stencil.library import Library
 
 _core: Core | None = None
-_core_lock = threading.Lock()
+_core_lock = allocate_lock()
 _extensions: dict[bytes, Core] = {}
 """The cores of extension libraries, by digest. Like the built-in one they are there to stay."""
 
@@ -70,6 +69,8 @@ def raise_trap(word: int) -> NoReturn:
     # The stack overflows where a function is entered, which is no op's doing; nor are others that have no place.
     name = ""
     if isinstance(function, Function) and kind < TrapKind.STACK_OVERFLOW and op < len(function.ops):
+        from cnp.ir.signature import op_name  # late: most programs do not trap
+
         name = op_name(function, function.ops[op][0])
     raise Trap(kind, function.name if function is not None else "?", op, name, detail)
 

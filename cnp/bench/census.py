@@ -13,7 +13,7 @@ from cnp.bench.harness import Prepared
 from cnp.errors import InternalError, MissingExtra
 from cnp.runtime.layout import Trace
 from cnp.stencil.library import Library
-from cnp.stencil.model import Value
+from cnp.stencil.words import Value
 from cnp.tools import disassembly
 
 _ADDRESSES = (Value.LIBRARY, Value.CALLEE, Value.TABLE)

@@ -17,8 +17,9 @@ from cnp.build.rows import register_rows
 from cnp.build.table import BuildOp, form_size
 from cnp.errors import BuildError
 from cnp.stencil.layout import SymbolKind
-from cnp.stencil.model import CHUNK_SIZE, WORD, Form, OpFlag, Value
+from cnp.stencil.model import CHUNK_SIZE, WORD, OpFlag
 from cnp.stencil.records import Chunk, Family, Hole, Indexed, Stencil
+from cnp.stencil.words import Form, Value
 from cnp.stencil.writer import Contents
 from cnp.target.patch import PatchKind
 from cnp.target.record import LIMITS, Target

@@ -6,8 +6,9 @@ import re
 
 from cnp.build.compile import Compiler
 from cnp.errors import BuildError
-from cnp.stencil.model import CHUNK_SIZE, NO_OP, WORD, Value
+from cnp.stencil.model import CHUNK_SIZE, NO_OP, WORD
 from cnp.stencil.records import Stencil
+from cnp.stencil.words import Value
 from cnp.stencil.writer import Contents
 from cnp.target.record import Target, arguments
 

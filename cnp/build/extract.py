@@ -9,7 +9,7 @@ from cnp.build.elf import Constant, Function, Reference
 from cnp.build.immediates import tighten
 from cnp.build.jumps import END, Piece, simplify
 from cnp.errors import BuildError, TrapKind
-from cnp.stencil.model import Value
+from cnp.stencil.words import Value
 from cnp.target.patch import PatchKind
 from cnp.target.record import Instruction, JumpForm, Target
 

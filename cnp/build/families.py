@@ -16,7 +16,8 @@ from cnp.build.extract import Code
 from cnp.build.placements import Key, Placement, Variant
 from cnp.build.table import BuildOp
 from cnp.errors import BuildError
-from cnp.stencil.model import MOST_GROUPS, Form, Shape
+from cnp.stencil.model import MOST_GROUPS, Shape
+from cnp.stencil.words import Form
 from cnp.target.record import Target
 from cnp.types import Type
 

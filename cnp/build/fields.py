@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from cnp.build.extract import Code, CodeHole
 from cnp.build.rows import Registers
 from cnp.errors import BuildError
-from cnp.stencil.model import Value
+from cnp.stencil.words import Value
 from cnp.target.patch import PatchKind, Segment
 from cnp.target.record import Target
 

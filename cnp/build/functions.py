@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from cnp.build.placements import Placement, Variant
 from cnp.build.table import SHIFT
 from cnp.errors import TrapKind
-from cnp.stencil.model import Form, OpFlag, Shape
+from cnp.stencil.model import OpFlag, Shape
+from cnp.stencil.words import Form
 from cnp.target.flags import NO_FLOATS_FLAGS
 from cnp.target.record import Flag, Target
 from cnp.types import Type

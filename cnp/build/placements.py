@@ -8,7 +8,8 @@ from pathlib import Path
 
 from cnp.build.rows import register_rows
 from cnp.build.table import BuildOp, form_alternatives, form_size
-from cnp.stencil.model import Form, OpFlag, Shape
+from cnp.stencil.model import OpFlag, Shape
+from cnp.stencil.words import Form
 from cnp.target.record import Target
 from cnp.types import Type
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnp.build.table import BuildOp
-from cnp.stencil.model import Form, OpFlag, Shape
+from cnp.stencil.model import OpFlag, Shape
+from cnp.stencil.words import Form
 from cnp.target.record import Target
 from cnp.types import Type
 

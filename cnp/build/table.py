@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cnp.build.ops import SourceOp
-from cnp.stencil.model import NO_OP, NO_RESULT, Form, OpFlag, Shape
+from cnp.stencil.model import NO_OP, NO_RESULT, OpFlag, Shape
 from cnp.stencil.records import Indexed, Op
+from cnp.stencil.words import Form
 from cnp.target.record import Access, Role, Target
 from cnp.types import Type
 

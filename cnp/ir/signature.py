@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
-from typing import Any
 
 from cnp.ir.function import Function, Label, Register, callee_signature
 from cnp.ir.optable import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-import threading
+from _thread import RLock, get_ident
 
 from cnp.errors import LibraryError
 from cnp.runtime import platform, threads
@@ -28,12 +28,27 @@ from cnp.stencil.layout import SectionName
 TYPE_CHECKING = False  # the `typing` module costs 7 ms to import
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     from cnp.runtime.block import Block
     from cnp.stencil.library import Library as StencilLibrary
 
 NEED_SCRATCH = 100
 MISSING_STENCIL = 101
+_prototype = ctypes.PYFUNCTYPE  # which keeps the GIL, for the core reads Python objects
+_INTEGER, _WORD, _LONG, _POINTER = ctypes.c_int, ctypes.c_uint32, ctypes.c_uint64, ctypes.c_void_p
+ROUTINES: Mapping[str, tuple[Any, ...]] = {
+    "emit": (_INTEGER, _POINTER, _POINTER, _LONG),
+    "emit_entry": (_WORD, _POINTER, _WORD, _LONG, _POINTER, _LONG),
+    "externals": (_WORD, _POINTER, _POINTER, _WORD),
+    "describe_exits": (_LONG, _POINTER, _POINTER, _POINTER),
+    "enter": (_INTEGER, _POINTER, _POINTER),
+    "label_of": (_WORD, _POINTER, _WORD),
+    "fuel": (ctypes.c_int64, _POINTER, ctypes.c_int64),
+    "set": (None, _LONG, _LONG),
+    "latest_fault": (None, _POINTER, _POINTER, _POINTER),
+}
+"""Routines of the core that Python calls, methods of Core: what each returns, and takes."""
 BARE_PARAMETERS = 4
 """Up to how many integer arguments there is a short way in from Python for."""
 
@@ -66,30 +81,21 @@ class Core:
         self._fill_in_host(register_type, label_type, raise_trap)
         self._sections: list[Buffer] = []
         self.tables = self.make_tables(library, self.blob.executable_address)
-        pointer, integer = ctypes.c_void_p, ctypes.c_int
-        # PYFUNCTYPE: the core reads Python objects, so it must keep the GIL.
-        self._compile = ctypes.PYFUNCTYPE(integer, pointer, pointer, pointer)(self.routine("cnp_compile"))
-        self.emit = ctypes.PYFUNCTYPE(integer, pointer, pointer, ctypes.c_uint64)(self.routine("cnp_emit"))
-        self.emit_entry = ctypes.PYFUNCTYPE(
-            ctypes.c_uint32, pointer, ctypes.c_uint32, ctypes.c_uint64, pointer, ctypes.c_uint64
-        )(self.routine("cnp_emit_entry"))
-        self.externals = ctypes.PYFUNCTYPE(ctypes.c_uint32, pointer, pointer, ctypes.c_uint32)(
-            self.routine("cnp_externals")
-        )
-        self.describe_exits = ctypes.PYFUNCTYPE(ctypes.c_uint64, pointer, pointer, pointer)(
-            self.routine("cnp_describe_exits")
-        )
-        self.enter = ctypes.PYFUNCTYPE(integer, pointer, pointer)(self.routine("cnp_enter"))
-        self.label_of = ctypes.PYFUNCTYPE(ctypes.c_uint32, pointer, ctypes.c_uint32)(self.routine("cnp_label_of"))
-        self.fuel = ctypes.PYFUNCTYPE(ctypes.c_int64, pointer, ctypes.c_int64)(self.routine("cnp_fuel"))
-        self.set_word = ctypes.PYFUNCTYPE(None, ctypes.c_uint64, ctypes.c_uint64)(self.routine("cnp_set"))
-        self.latest_fault = ctypes.PYFUNCTYPE(None, pointer, pointer, pointer)(self.routine("cnp_latest_fault"))
         self.bare_calls = [self.routine(f"cnp_vectorcall_bare_{count}") for count in range(BARE_PARAMETERS + 1)]
+        self._compile = _prototype(_INTEGER, _POINTER, _POINTER, _POINTER)(self.routine("cnp_compile"))
         self._library_address = ctypes.addressof(self.tables)
-        self.lock = threading.RLock()
+        self.lock = RLock()
         self._free_scratch: list[Scratch] = []
         self._spare_scratch: list[Scratch] = []
         os.register_at_fork(after_in_child=self._after_fork)
+
+    def __getattr__(self, name: str) -> Any:
+        """One of the ROUTINES, made when it is first called: each is a type of its own, and most programs want one."""
+        if name not in ROUTINES:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+        made = _prototype(*ROUTINES[name])(self.routine(f"cnp_{name}"))
+        setattr(self, name, made)
+        return made
 
     def routine(self, name: str) -> int:
         """The address of one of the core's exported routines."""
@@ -97,8 +103,8 @@ class Core:
 
     def _after_fork(self) -> None:
         """In the child: no other thread is there to finish anything, and the main thread is another."""
-        self.lock = threading.RLock()
-        self.host.main_thread = threading.get_ident()
+        self.lock = RLock()
+        self.host.main_thread = get_ident()
         ctypes.PYFUNCTYPE(None, ctypes.c_void_p)(self.routine("cnp_after_fork"))(self.host_address)
         threads.after_fork()
 
@@ -130,7 +136,7 @@ class Core:
     def _fill_in_host(self, register_type: type, label_type: type, raise_trap: Callable[[int], object]) -> None:
         host = self.host
         for name in PYTHON_FUNCTIONS:
-            setattr(host, name, ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value)
+            setattr(host, name, ctypes.addressof(ctypes.c_char.in_dll(ctypes.pythonapi, name)))
         host.poll, host.trapped = self.routine("cnp_poll_python"), self.routine("cnp_trapped_python")
         host.left, host.called = self.routine("cnp_left_python"), self.routine("cnp_called_python")
         host.came_out = self.routine("cnp_came_out_python")
@@ -158,7 +164,8 @@ class Core:
         host.slot_offset = object.__basicsize__
         host.context_key = threads.connect(self.routine)
         host.threads = threads.address
-        host.main_thread = threading.main_thread().ident or 0
+        threading = sys.modules.get("threading")  # where nobody wanted it, this thread is the first that Python knows
+        host.main_thread = get_ident() if threading is None else (threading.main_thread().ident or 0)
 
     def make_tables(self, library: StencilLibrary, blob: int) -> Library:
         """What the core wants to know of a library whose blob is, or will be, executable at an address.

@@ -77,8 +77,8 @@ def missing_features(needed: list[str], cpuinfo: str = "/proc/cpuinfo") -> list[
     Empty where the file does not say.
     """
     try:
-        with open(cpuinfo, encoding="ascii", errors="replace") as file:
-            flags = next((line for line in file if line.startswith("flags")), "")
+        with open(cpuinfo, "rb") as file:  # as text it would want a codec that Python has not loaded
+            flags = next((line for line in file if line.startswith(b"flags")), b"").decode("utf-8", "replace")
     except OSError:
         return []
     present = set(flags.partition(":")[2].split())

@@ -6,8 +6,6 @@ import ctypes
 import enum
 from ctypes import c_char_p, c_int16, c_int32, c_int64, c_uint8, c_uint16, c_uint32, c_uint64, c_void_p
 
-from cnp.runtime.layout import SideExit
-
 
 class FieldFlag(enum.IntFlag):
     """`enum guest_field_flag`."""
@@ -223,23 +221,6 @@ class GuestExit(ctypes.Structure):
     """`struct guest_exit`."""
 
     _fields_ = (("offset", c_uint32), ("label", c_uint32), ("exit", c_uint32), ("depth", c_uint32))
-
-
-class GuestExits(ctypes.Structure):
-    """`struct guest_exits`: what the side exits of a function are made of."""
-
-    _fields_ = (
-        ("exits", c_char_p),
-        ("n", c_uint64),
-        ("kinds", c_void_p),
-        ("live", c_void_p),
-        ("files", c_void_p),
-        ("types", c_char_p),
-        ("first", c_uint64),
-        ("stack", c_uint32),
-        ("zero", c_uint32),
-        ("common", SideExit),
-    )
 
 
 class Walk(ctypes.Structure):

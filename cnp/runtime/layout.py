@@ -241,6 +241,23 @@ class SideExitValue(ctypes.Structure):
     )
 
 
+class GuestExits(ctypes.Structure):
+    """`struct guest_exits`: what the side exits of a function are made of."""
+
+    _fields_ = (
+        ("exits", c_char_p),
+        ("n", c_uint64),
+        ("kinds", c_void_p),
+        ("live", c_void_p),
+        ("files", c_void_p),
+        ("types", c_char_p),
+        ("first", c_uint64),
+        ("stack", c_uint32),
+        ("zero", c_uint32),
+        ("common", SideExit),
+    )
+
+
 NO_POSITION = 0xFFFFFFFF
 """Of a side exit that nothing leads to."""
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ctypes
 
-from cnp.runtime.guest_layout import GuestExits
-from cnp.runtime.layout import NO_POSITION, Callback, SideExit, SideExitValue
+from cnp.runtime.layout import NO_POSITION, Callback, GuestExits, SideExit, SideExitValue
 from cnp.runtime.reservation import reserve
 from cnp.types import NO_TYPE, Type
 

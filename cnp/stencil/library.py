@@ -31,7 +31,7 @@ from cnp.stencil.layout import (
     library_digest,
     unpack_stencil,
 )
-from cnp.stencil.model import FORMAT_VERSION, Form, Value
+from cnp.stencil.model import FORMAT_VERSION
 
 TYPE_CHECKING = False  # the `typing` module is slow to import; so are json, pathlib and dataclasses
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cnp.stencil.records import Chunk, Hole, Stencil
+    from cnp.stencil.words import Form
 
 REBUILD = "rebuild it with `python build_stencils.py`"
 
@@ -237,7 +238,7 @@ class Library:
         """What the run time looks up when it starts: (name, value) of each kind, in order."""
         found: dict[SymbolKind, list[tuple[str, int]]] = {kind: [] for kind in SymbolKind}
         for kind, name, value in SYMBOL.iter_unpack(self.section(SectionName.SYMBOLS)):
-            found[SymbolKind(kind)].append((self.string(name), value))
+            found[kind].append((self.string(name), value))
         return found
 
     @cached_property
@@ -363,6 +364,7 @@ class Library:
 
     def _hole(self, index: int) -> Hole:
         from cnp.stencil.records import Hole
+        from cnp.stencil.words import Value
 
         chunk, value, kind, addend, extra, offset = HOLE.unpack_from(self.section(SectionName.HOLES), index * HOLE.size)
         return Hole(chunk, Value(value), kind, addend, extra, offset)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cnp.stencil.model import NO_RESULT, Form, Shape
+from cnp.stencil.model import NO_RESULT, Shape
+from cnp.stencil.words import Form
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cnp.stencil.model import OpFlag, Shape, Value
+from cnp.stencil.model import OpFlag, Shape
+from cnp.stencil.words import Value
 from cnp.types import Type
 
 

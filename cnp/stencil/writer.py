@@ -39,8 +39,9 @@ from cnp.stencil.layout import (
     library_digest,
     pack_stencil,
 )
-from cnp.stencil.model import CHUNK_SIZE, FORMAT_VERSION, MOST_GROUPS, MOST_REGISTERS, NO_OP, FieldShape
+from cnp.stencil.model import CHUNK_SIZE, FORMAT_VERSION, MOST_GROUPS, MOST_REGISTERS, NO_OP
 from cnp.stencil.records import Family, Hole, Op, Stencil
+from cnp.stencil.words import FieldShape
 from cnp.target.immediate import ImmediateClass
 from cnp.target.patch import PatchKind, Segment
 

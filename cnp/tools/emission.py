@@ -12,9 +12,9 @@ from cnp.ir.function import Extern, Function
 from cnp.runtime.code import Part
 from cnp.runtime.default import beside, library_for
 from cnp.stencil.library import Library
-from cnp.stencil.model import Value
 from cnp.stencil.patching import patch
 from cnp.stencil.sources import support_path
+from cnp.stencil.words import Value
 from cnp.target import TARGETS, target_named
 from cnp.tools.objectfile import (
     ALLOCATE,

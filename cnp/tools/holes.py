@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cnp.stencil.model import Value
+from cnp.stencil.words import Value
 from cnp.target.immediate import ONES
 from cnp.target.patch import INVERT, NEGATE, PAGE, KindFlag
 

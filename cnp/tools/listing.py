@@ -12,8 +12,8 @@ from cnp.ir.optable import Code
 from cnp.ir.signature import register_name
 from cnp.ir.text import print_function
 from cnp.runtime.layout import NO_OP_NUMBER
-from cnp.stencil.model import Form, Value
 from cnp.stencil.naming import form_size, placement_name
+from cnp.stencil.words import Form, Value
 from cnp.tools.disassembly import ALIGNMENT, Instruction, distances, instructions, quads
 from cnp.tools.holes import ADDRESSES, Patched, patched_bits, pattern_value, read_holes
 

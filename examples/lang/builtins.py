@@ -11,7 +11,7 @@ from typing import Any
 from .faults import BadArgument
 from .values import Array, Builtin, show, type_name
 
-_LONG = 4000
+_LONG = 100_000  # a loop over so many is worth compiling, whatever else there is
 _PROCESS = ctypes.CDLL(None)
 
 

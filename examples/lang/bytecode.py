@@ -15,7 +15,7 @@ Steps: TypeAlias = "array[int]"
 
 # What operands are, in order: d a register that is written, r one that is read, j the number of an instruction,
 # n a number, f first of three registers of a for loop (next value, end, variable), b first of registers that are read,
-# s an object that counts (heat.py, Steps) or runs (jit/site.py).
+# s an object that counts (heat.py, Steps) or runs (watch.py, jit/trial.py, jit/site.py).
 OPERANDS: dict[int, str] = {}
 NAMES: dict[int, str] = {}
 
@@ -70,6 +70,7 @@ CLOSURE = _op("closure", "dn")  # of inner function n
 NEW_CELL = _op("new_cell", "drn")  # n: whether only the declaration assigns it
 RUN = _op("run", "s")  # a place where it does
 ENTER = _op("enter", "sn")  # a for loop, of registers n on: hot when all its rounds are as many
+LEFT = _op("left", "s")  # stands where compiled code would leave, while that is counted
 STEP = _op("step", "s")  # of a machine with a budget: a round of a loop, or a call
 
 JUMPS = frozenset(op for op, operands in OPERANDS.items() if "j" in operands)

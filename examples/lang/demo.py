@@ -25,7 +25,7 @@ def timed(text: str, *, tiered: bool) -> tuple[float, str]:
 
 
 def _compare() -> bool:
-    timed(suite.text("sum", small=True), tiered=True)  # imports cnp, which is once
+    timed(suite.text("fib", small=True), tiered=True)  # imports cnp, which is once
     agree = True
     for name in (*suite.NUMERIC, *suite.OTHERS):
         text = suite.text(name)
@@ -46,9 +46,11 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--interpret", action="store_true", help="compile nothing")
     parser.add_argument("--budget", type=int, metavar="STEPS", help="stop it after so many rounds and calls (none)")
     parser.add_argument("--show", action="store_true", help="print the bytecode")
+    parser.add_argument("--time", action="store_true", help="say how long the program took, from its text on")
     options = parser.parse_args(words)
     if not options.program:
         return 0 if _compare() else 1
+    start = time.perf_counter()
     try:
         machine = Machine(tiered=not options.interpret, budget=options.budget)
     except ValueError as error:
@@ -61,4 +63,6 @@ def main(words: Sequence[str] | None = None) -> int:
     except (JotError, OSError, UnicodeDecodeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    if options.time:
+        print(f"{(time.perf_counter() - start) * 1e3:.3f} ms", file=sys.stderr)
     return 0

@@ -99,7 +99,7 @@ def interpret(machine: Machine, closure: Closure, regs: list[Any], pc: int, dept
                     if op == 14:  # hot
                         a.left -= 1
                         if not a.left:
-                            machine.tier.heated(a, closure, regs)
+                            machine.heated(a, closure, regs)
                     elif op == 15:  # get_up
                         regs[a] = cells[b].value
                     elif op == 17:  # store
@@ -170,7 +170,16 @@ def interpret(machine: Machine, closure: Closure, regs: list[Any], pc: int, dept
                 regs[a] = Closure(prototype, captured)
             elif op == 40:  # new_cell
                 regs[a] = Cell(regs[b], c)
-            elif op == 41:  # run
+            elif op == 42:  # enter
+                rounds = regs[b + 1] - regs[b]
+                a.left -= rounds
+                if a.left <= 0:
+                    a.warm(code, rounds)
+            elif op == 44:  # step
+                if not a[0]:
+                    raise OutOfBudget(closure.prototype.lines[pc - 1], a[1])
+                a[0] -= 1
+            else:  # run, left
                 value = a.run(closure, regs, depth + len(frames))
                 if value is RESUMED:
                     regs, pc = machine.resumed
@@ -179,14 +188,6 @@ def interpret(machine: Machine, closure: Closure, regs: list[Any], pc: int, dept
                         return value
                     closure, code, cells, regs, pc, a = frames.pop()
                     regs[a] = value
-            elif op == 42:  # enter
-                a.left -= regs[b + 1] - regs[b]
-                if a.left <= 0:
-                    a.warm(code)
-            elif a[0]:  # step
-                a[0] -= 1
-            else:
-                raise OutOfBudget(closure.prototype.lines[pc - 1], a[1])
     except _REFUSALS as error:
         if len(frames) > room:  # the call that is one too many is in its caller's line
             closure, code, cells, regs, pc, a = frames.pop()

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import builtins, parser, scope
-from .bytecode import Prototype, Steps
+from .bytecode import RUN, Prototype, Steps
 from .emitter import Emitter
 from .errors import SyntaxFault
+from .heat import Heat
 from .interpreter import interpret
 from .values import Closure
+from .watch import Watch
 
 if TYPE_CHECKING:
     from .jit.tier import Tier
@@ -38,6 +40,7 @@ class Machine:
         self.tiered = tiered
         self.steps: Steps | None = None if budget is None else array("q", (budget, budget))
         self.resumed: tuple[list[Any], int] = ([], 0)  # the frame that compiled code has left
+        self.watches = False  # the results of a function, in this very call of it
         self._tier: Tier | None = None
 
     def load(self, text: str) -> Prototype:
@@ -59,9 +62,19 @@ class Machine:
             self.steps[0] = self.steps[1]
         interpret(self, Closure(prototype, []), list(prototype.rest), 0, 0)
 
+    def heated(self, heat: Heat, closure: Closure, regs: list[Any]) -> None:
+        """A place is hot: it is watched, waits on, or is compiled."""
+        code = closure.prototype.code
+        if heat.ends_soon():
+            heat.wait(code)
+        elif heat.watched:
+            code[heat.pc] = (RUN, Watch(self, heat), 0, 0)
+        else:
+            self.tier.heated(heat, closure, regs)
+
     @property
     def tier(self) -> Tier:
-        """What compiles. It is made when the first place is hot, since importing cnp takes some 20 ms."""
+        """What compiles. It is imported when the first place may be worth it."""
         if self._tier is None:
             from .jit.tier import Tier
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 from .. import bytecode as bc
 from ..bytecode import Instruction, Prototype
 from ..values import Closure
-from . import builtins
+from . import called
 from .kinds import Kind, Known, of_constant
 from .liveness import joins, live_before, successors
 from .results import EXITS, result_of
 from .version import Block, Context, Step, Version
 
+PARAMETERS = 7
+"""Represented arguments that a compiled function takes, besides the depth."""
 _BLOCKS = 4  # of one instruction
 _HELD = 20  # values over a call, so that the frames of DEPTH calls fit the stack of compiled code
 _STEPS = 4000  # of everything that is compiled together
@@ -143,7 +145,7 @@ class Explorer:
             return kinds[register]
 
         if op == bc.CALL:
-            held = [each for each in self.flow(prototype).live[pc + 1] if each != a and kinds[each].type is not None]
+            held = [each for each in self.flow(prototype).live[pc + 1] if each != a and kinds[each].represented]
             if version.pc == 0 and len(held) > _HELD:
                 return Step(pc, op, (), leaves=True)
             return self._call(pc, kind(b), tuple([kind(each) for each in range(b + 1, b + 1 + c)]))
@@ -168,10 +170,10 @@ class Explorer:
             if target.prototype.arity == len(arguments):
                 live = self.flow(target.prototype).live[0]
                 context = tuple([(each, arguments[each]) for each in live])
-                if sum(kind.type is not None for _, kind in context) <= builtins.PARAMETERS:
+                if sum(kind.represented for _, kind in context) <= PARAMETERS:
                     return Step(pc, bc.CALL, arguments, callee=self._callee(target, context))
         elif isinstance(callee, Known):
-            result = builtins.result_of(callee.value, arguments)
+            result = called.result_of(callee.value, arguments)
             if result is not None:
                 return Step(pc, bc.CALL, (callee, *arguments), result)
         return Step(pc, bc.CALL, arguments, leaves=True)

@@ -1,54 +1,21 @@
-"""The built-in functions that compiled code does itself, or calls C or Python for."""
+"""The built-in functions in cnp ops: those that called.py admits."""
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cnp
 from cnp import f64, i64
 
 from ..values import Builtin
-from .arrays import PUSH
-from .kinds import ELEMENTS, FLOAT, INT, NUMBERS, WHOLE, Kind, Known
+from .called import OF_C
+from .code import Code, type_of
+from .elements import PUSH
+from .kinds import FLOAT, Kind
 
-if TYPE_CHECKING:
-    from .code import Code
-
-PARAMETERS = 7
-"""Represented arguments that a compiled function takes, besides the depth."""
 _SAFE = 2.0**62
-_OF_C = {ctypes.c_double: FLOAT, ctypes.c_int64: INT}
-
-
-def result_of(callee: object, arguments: tuple[Kind, ...]) -> Kind | None:
-    """The kind of the result, or None if this call is the interpreter's."""
-    if not isinstance(callee, Builtin) or callee.arity != len(arguments):
-        return None
-    if callee.native is not None:
-        wanted = [_OF_C[each] for each in callee.native.argtypes]
-        fit = all(kind in (NUMBERS if each is FLOAT else WHOLE) for each, kind in zip(wanted, arguments))
-        return _OF_C[callee.native.restype] if fit else None
-    a = arguments[0] if arguments else None
-    match callee.name:
-        case "sqrt" if a in NUMBERS:
-            return FLOAT
-        case "abs" if a in NUMBERS:
-            return FLOAT if a is FLOAT else INT
-        case "float" if a in NUMBERS:
-            return FLOAT
-        case "int" if a in NUMBERS:
-            return INT
-        case "floor" if a in NUMBERS:
-            return INT
-        case "len" if a in ELEMENTS:
-            return INT
-        case "push" if a in PUSH and ELEMENTS[a] is arguments[1]:
-            return Known(None)
-        case "min" | "max" if a is arguments[1] and (a is FLOAT or a is INT):
-            return a
-    return None
 
 
 def call(code: Code, callee: Any, d: Any, first: int, kinds: Sequence[Kind]) -> None:
@@ -85,11 +52,11 @@ def call(code: Code, callee: Any, d: Any, first: int, kinds: Sequence[Kind]) -> 
 
 def _call_c(code: Code, callee: Builtin, d: cnp.Register, first: int, kinds: Sequence[Kind]) -> None:
     native = callee.native
-    wanted = [_OF_C[each] for each in native.argtypes]
+    wanted = [OF_C[each] for each in native.argtypes]
     values = [(code.real if each is FLOAT else code.value)(first + n, kinds[n]) for n, each in enumerate(wanted)]
     address = ctypes.cast(native, ctypes.c_void_p).value or 0
-    params, result = [each.type or i64 for each in wanted], _OF_C[native.restype].type
-    code.function.call(d, cnp.extern(address, params, result, callee.name), *values)
+    extern = cnp.extern(address, [type_of(each) for each in wanted], type_of(OF_C[native.restype]), callee.name)
+    code.function.call(d, extern, *values)
 
 
 def _abs(code: Code, d: cnp.Register, value: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import cnp
@@ -14,23 +13,36 @@ from .version import Version
 
 Source: TypeAlias = Any
 """A register, or a number in its place: an int or a float, as the kind says."""
-SENTINEL = -0x6A7B2C1D
-"""An i64 result that says: look whether Python keeps another. NaN says so of floats."""
 EXACT = 1 << 53
 """Up to here, and from minus that, every integer is a float."""
 
 
-@dataclass(eq=False, repr=False, slots=True)
+def type_of(kind: Kind) -> cnp.Type:
+    """The type of the register for a represented kind."""
+    return f64 if kind is FLOAT else i64
+
+
 class Point:
     """Where compiled code leaves. `registers` are those of the guest that are live and represented, in the order of the
     values after the depth; `known` the others. `target`: the register for the result of the call that was left."""
 
-    version: Version
-    pc: int
-    registers: tuple[tuple[int, Kind], ...]
-    known: tuple[tuple[int, object], ...]
-    target: int | None = None
-    callee: Kind | None = None
+    __slots__ = ("callee", "known", "pc", "registers", "target", "version")
+
+    def __init__(
+        self,
+        version: Version,
+        pc: int,
+        registers: tuple[tuple[int, Kind], ...],
+        known: tuple[tuple[int, object], ...],
+        target: int | None,
+        callee: Kind | None,
+    ) -> None:
+        self.version = version
+        self.pc = pc
+        self.registers = registers
+        self.known = known
+        self.target = target
+        self.callee = callee
 
 
 class Code:
@@ -55,7 +67,7 @@ class Code:
         self._begin()
 
     def _begin(self) -> None:
-        f, context = self.function, [(each, kind) for each, kind in self.version.context if kind.type is not None]
+        f, context = self.function, [(each, kind) for each, kind in self.version.context if kind.represented]
         if self.version.pc == 0:
             self.depth = f.params[0]
             for (each, kind), parameter in zip(context, f.params[1:]):
@@ -73,7 +85,7 @@ class Code:
         """The cnp register of a guest register."""
         key = number, kind is FLOAT
         if key not in self._registers:
-            self._registers[key] = self.function.reg(f64 if kind is FLOAT else i64)
+            self._registers[key] = self.function.reg(type_of(kind))
         return self._registers[key]
 
     def value(self, number: int, kind: Kind) -> Source:
@@ -120,7 +132,7 @@ class Code:
         pc = self.pc + (target is not None)
         if pc not in self._ways_out:
             live = [(each, self.kinds[each]) for each in self._live[pc] if each in self.kinds and each != target]
-            registers = tuple([(each, kind) for each, kind in live if kind.type is not None])
+            registers = tuple([(each, kind) for each, kind in live if kind.represented])
             known = tuple([(each, kind.value) for each, kind in live if isinstance(kind, Known)])
             self._points.append(Point(self.version, pc, registers, known, target, callee))
             values = [self.depth, *(self.register(each, kind) for each, kind in registers)]

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import cnp
-
 from ..values import Builtin, Cell, Closure
 
 
 class Kind:
-    """How values of one kind are represented: as an f64, or as an i64 unless `type` is None."""
+    """How values of one kind are represented, if they are: as an f64 if it is FLOAT, else as an i64."""
 
-    __slots__ = ("name", "type")
+    __slots__ = ("name", "represented")
 
-    def __init__(self, name: str, type: cnp.Type | None = cnp.i64) -> None:
+    def __init__(self, name: str, *, represented: bool = True) -> None:
         self.name = name
-        self.type = type
+        self.represented = represented
 
     def __repr__(self) -> str:
         return self.name
@@ -22,7 +20,7 @@ class Kind:
 
 INT = Kind("int")  # that an i64 holds
 BOOL = Kind("bool")  # 0 or 1
-FLOAT = Kind("float", cnp.f64)
+FLOAT = Kind("float")
 INTS = Kind("ints")  # the address of the header of an array of such ints
 FLOATS = Kind("floats")
 ROWS = {INTS: Kind("rows of ints"), FLOATS: Kind("rows of floats")}
@@ -38,7 +36,7 @@ class Known(Kind):
     __slots__ = ("value",)
 
     def __init__(self, value: object) -> None:
-        super().__init__(f"known {value!r}", None)
+        super().__init__(f"known {value!r}", represented=False)
         self.value = value
 
     def __eq__(self, other: object) -> bool:

@@ -10,9 +10,10 @@ from cnp import f64, i64
 
 from .. import bytecode as bc
 from ..interpreter import DEPTH
-from . import arithmetic, arrays, builtins, cells
-from .code import SENTINEL, Code, Point
+from . import arithmetic, builtins, cells, elements
+from .code import Code, Point, type_of
 from .kinds import BOOL, FLOAT, Kind, Known
+from .translation import SENTINEL
 from .version import Block, Step, Version
 
 _WHOLE = {
@@ -32,7 +33,7 @@ _OPPOSITE = {"lt": "ge", "le": "gt", "eq": "ne", "ne": "eq"}
 def declare(version: Version) -> None:
     """Give a version its function, so that others can call it."""
     result = f64 if version.result is FLOAT else i64
-    represented = [kind.type for _, kind in version.context if kind.type is not None]
+    represented = [type_of(kind) for _, kind in version.context if kind.represented]
     params: list[Any] = [i64, *represented] if version.pc == 0 else [cnp.ptr]
     version.function = cnp.Function(version.prototype.name, params=params, result=result)
 
@@ -104,14 +105,14 @@ class _Lowering:
         elif op == bc.CALL:
             self.call(step, a, b)
         elif op == bc.RETURN:
-            f.ret(0 if step.kinds[0].type is None else code.value(a, step.kinds[0]))
+            f.ret(0 if not step.kinds[0].represented else code.value(a, step.kinds[0]))
         elif op == bc.INDEX:
             array, index = code.register(b, step.kinds[0]), code.value(c, step.kinds[1])
             assert step.result is not None
-            arrays.load_element(f, code.register(a, step.result), array, index, step.result, code.out())
+            elements.load_element(f, code.register(a, step.result), array, index, step.result, code.out())
         elif op == bc.STORE:
             array, index = code.register(a, step.kinds[0]), code.value(b, step.kinds[1])
-            arrays.store_element(f, code.value(c, step.kinds[2]), step.kinds[2], array, index, code.out())
+            elements.store_element(f, code.value(c, step.kinds[2]), step.kinds[2], array, index, code.out())
         elif op in (bc.SET_UP, bc.SET_CELL):
             cell, kind = step.kinds
             assert isinstance(cell, Known)
@@ -122,7 +123,7 @@ class _Lowering:
             f.branch_i64_eqz(left, code.out())
             f.i64_sub(left, left, 1)
             f.i64_store(left, address)
-        elif step.result is not None and step.result.type is not None:
+        elif step.result is not None and step.result.represented:
             self.compute(step, code.register(a, step.result), b, c)
 
     def compute(self, step: Step, d: cnp.Register, b: int, c: int) -> None:
@@ -227,17 +228,17 @@ class _Lowering:
         code, f = self.code, self.f
         if step.callee is None:
             assert step.result is not None and isinstance(step.kinds[0], Known)
-            d = code.register(a, step.result) if step.result.type is not None else None
+            d = code.register(a, step.result) if step.result.represented else None
             builtins.call(code, step.kinds[0].value, d, b + 1, step.kinds[1:])
             return
         callee = step.callee
-        arguments = [code.value(b + 1 + each, kind) for each, kind in callee.context if kind.type is not None]
+        arguments = [code.value(b + 1 + each, kind) for each, kind in callee.context if kind.represented]
         f.branch_i64_ge_s(code.depth, DEPTH, code.out())
         depth = f.reg(i64)
         f.i64_add(depth, code.depth, 1)
         result = callee.result
         assert result is not None
-        d = code.register(a, result) if result.type is not None else f.reg(i64)
+        d = code.register(a, result) if result.represented else f.reg(i64)
         f.call(d, callee.compiled or callee.function, depth, *arguments)
         back = code.out(a, result)
         if result is FLOAT:

@@ -40,6 +40,15 @@ class Site:
         self._spent = 0
         self._buffer = array("q", bytes(8 * (1 + len(live))))
 
+    def ways_out(self, closure: Closure, regs: list[Any]) -> set[int]:
+        """Where code compiled for what is there now would be left."""
+        kept = self._tier.translation.kept
+        mark = len(kept)
+        kinds, _ = self._look(regs)
+        del kept[mark:]
+        version = self._tier.explored(closure, self._pc, tuple(zip(self._live, kinds)))
+        return set() if version is None or version.always_leaves else version.ways_out
+
     def prepare(self, closure: Closure, regs: list[Any]) -> bool:
         """Compile for what is there now. False if that is not worth it."""
         kept = self._tier.translation.kept
@@ -79,7 +88,7 @@ class Site:
         for each in self._live:
             kind, value = inward(regs[each])
             kinds.append(kind)
-            if kind.type is not None:
+            if kind.represented:
                 values.append(value)
         return tuple(kinds), values
 
@@ -94,7 +103,7 @@ class Site:
         return version
 
     def _packed(self, depth: int, version: Version, values: list[Any]) -> array[int]:
-        kinds = [kind for _, kind in version.context if kind.type is not None]
+        kinds = [kind for _, kind in version.context if kind.represented]
         reals = array("d", [value if kind is FLOAT else 0.0 for kind, value in zip(kinds, values)])
         words = array("q", reals.tobytes())
         for number, (kind, value) in enumerate(zip(kinds, values)):

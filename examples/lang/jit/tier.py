@@ -8,23 +8,20 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-import cnp
-
 from ..bytecode import RUN, Prototype
 from ..heat import Heat, cool
 from ..interpreter import RESUMED, interpret
 from ..values import Closure
-from .blocks import Explorer, Flow, TooLarge
-from .builtins import PARAMETERS
-from .code import SENTINEL, Point
+from .blocks import PARAMETERS, Explorer, Flow, TooLarge
 from .kinds import FLOAT
-from .lower import declare, lower
 from .site import Site
-from .translation import NOTHING, Translation
+from .translation import NOTHING, SENTINEL, Translation
+from .trial import Trial
 from .version import Context, Version
 
 if TYPE_CHECKING:
     from ..machine import Machine
+    from .code import Point
 
 
 def _weakly(tier: Tier) -> Callable[[int, tuple[Any, ...]], Any]:
@@ -46,6 +43,7 @@ class Tier:
         self.machine = machine
         self.translation = Translation()
         self.compiled: list[Version] = []
+        self._explored: tuple[object, Version, Explorer] | None = None  # last
         self.nesting = 0
         self.entered: Version | None = None  # last, from Python
         self.entered_depth = 0
@@ -57,13 +55,25 @@ class Tier:
         self.unavailable = False  # no native code on this machine
 
     def heated(self, heat: Heat, closure: Closure, regs: list[Any]) -> None:
-        """A place is hot: from now on it runs compiled code, or is an ordinary one again."""
-        prototype, pc = closure.prototype, heat.pc
-        site = Site(self, prototype, pc, self.flow(prototype).live[pc])
-        if not self.unavailable and site.prepare(closure, regs):
-            prototype.code[pc] = (RUN, site, 0, 0)
+        """A place is hot: it is tried, if that may show that it is not worth compiling."""
+        code, rounds = closure.prototype.code, heat.tried
+        ways_out = self._site(heat, closure).ways_out(closure, regs) if rounds and not self.unavailable else ()
+        if ways_out:
+            self._explored = None  # in these rounds cells and arrays may become others
+            code[heat.pc] = (RUN, Trial(self, heat, rounds, {pc: code[pc] for pc in ways_out}), 0, 0)
         else:
-            cool(prototype, pc)
+            self.take(heat, closure, regs)
+
+    def take(self, heat: Heat, closure: Closure, regs: list[Any]) -> None:
+        """From now on a place runs compiled code, or is an ordinary one again."""
+        site = self._site(heat, closure)
+        if not self.unavailable and site.prepare(closure, regs):
+            closure.prototype.code[heat.pc] = (RUN, site, 0, 0)
+        else:
+            cool(closure.prototype, heat.pc)
+
+    def _site(self, heat: Heat, closure: Closure) -> Site:
+        return Site(self, closure.prototype, heat.pc, self.flow(closure.prototype).live[heat.pc])
 
     def flow(self, prototype: Prototype) -> Flow:
         """What is known of a prototype's code, computed once."""
@@ -73,30 +83,55 @@ class Tier:
 
     def compile(self, closure: Closure, pc: int, context: Context) -> Version | None:
         """The version that starts there, ready to run; None if it is none that is worth it."""
-        if pc == 0 and sum(kind.type is not None for _, kind in context) > PARAMETERS:
+        version = self.explored(closure, pc, context)
+        explored, self._explored = self._explored, None
+        if version is None or version.always_leaves:
             return None
-        version = self._found.get((closure, context)) if pc == 0 else None
-        if version is None:
-            explorer = Explorer(self._flows, dict(self._found))
-            try:
-                version = explorer.explore(closure, pc, context)
-            except TooLarge:
-                return None
-            self._found = explorer.found
-            for each in explorer.made:
-                declare(each)
-            for each in explorer.made:
-                lower(each, self._leave, self._points, self._flows[each.prototype].live)
-        if version.result is None and not version.loops:
-            return None  # it would always leave
+        if explored is not None:
+            self._say(explored[2])
         if version.compiled is None:
-            try:
-                version.compiled = version.function.compile(backend=self.machine.backend)
-            except cnp.Unsupported:
-                self.unavailable = True
+            self._make(version)
+        return None if self.unavailable else version
+
+    def explored(self, closure: Closure, pc: int, context: Context) -> Version | None:
+        """The version that starts there. It is kept until it is compiled, or what it was found from may have changed;
+        as long as it is, it is not in cnp ops. None if it cannot be compiled."""
+        key = closure, pc, context
+        if self._explored is not None and self._explored[0] == key:
+            return self._explored[1]
+        self._explored = None
+        if pc == 0:
+            if sum(kind.represented for _, kind in context) > PARAMETERS:
                 return None
-            self.compiled.append(version)
+            if (closure, context) in self._found:
+                return self._found[closure, context]
+        explorer = Explorer(self._flows, dict(self._found))
+        try:
+            version = explorer.explore(closure, pc, context)
+        except TooLarge:
+            return None
+        self._explored = key, version, explorer
         return version
+
+    def _say(self, explorer: Explorer) -> None:
+        """What has been explored, in cnp ops."""
+        from .lower import declare, lower  # only now, for it imports cnp
+
+        self._found = explorer.found
+        for each in explorer.made:
+            declare(each)
+        for each in explorer.made:
+            lower(each, self._leave, self._points, self._flows[each.prototype].live)
+
+    def _make(self, version: Version) -> None:
+        import cnp
+
+        try:
+            version.compiled = version.function.compile(backend=self.machine.backend)
+        except cnp.Unsupported:
+            self.unavailable = True
+        else:
+            self.compiled.append(version)
 
     # What runs.
 

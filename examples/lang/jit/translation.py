@@ -7,9 +7,10 @@ from typing import Any
 
 from ..values import Array
 from . import arrays
-from .code import SENTINEL
 from .kinds import BOOL, ELEMENTS, FLOAT, IDENTICAL, INT, OTHER, Kind, Known
 
+SENTINEL = -0x6A7B2C1D
+"""An i64 result that says: look whether Python keeps another. NaN says so of floats."""
 NOTHING = object()
 """Python keeps no result."""
 
