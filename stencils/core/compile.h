@@ -9,7 +9,7 @@
 
 /* Those behind CALL_OP say where control goes. A guard is a branch to a side exit: what does not leave stays in its block. */
 enum kind { PLAIN_OP, LOAD_OP, STORE_OP, DROPPED_OP, GUARD_OP, CALL_OP, BRANCH_OP, JUMP_OP, TABLE_OP, RETURN_OP, TRAP_OP, PLACE_OP, SAFEPOINT_OP_KIND };
-enum instruction_flag { NEEDS_SAFEPOINT = 1 };
+enum instruction_flag { NEEDS_SAFEPOINT = 1, IS_TURNED = 2 /* a guard that a loop's end has, too, and goes on behind */ };
 
 struct instruction {
     u16 op;         /* row of the op table */
@@ -166,13 +166,14 @@ static inline struct side_exit *side_exit_of(const struct compilation *c, s32 la
     return number >= 0 ? &c->request->exits[number] : 0;
 }
 
-/* Whether an instruction may lead to a side exit: branches that do are guards. Then there is one label, or those of a table. */
+/* Whether an instruction may lead to a side exit: of branches guards do, and those that end loops in their place. Then there is
+ * one label, or those of a table. */
 static inline int may_leave(const struct compilation *c, const struct instruction *at) {
-    return at->kind == GUARD_OP || (c->request->n_exits && (at->kind == JUMP_OP || at->kind == TABLE_OP));
+    return at->kind == GUARD_OP || (c->request->n_exits && (at->kind == JUMP_OP || at->kind == TABLE_OP || (at->kind == BRANCH_OP && at->other >= 0)));
 }
 static inline u32 n_ways(const struct instruction *at) { return at->kind == TABLE_OP ? (u32)at->operand[1] + 1 : 1; }
 static inline struct side_exit *way_out(const struct compilation *c, const struct instruction *at, u32 k) {
-    return side_exit_of(c, at->kind == TABLE_OP ? list_at(c, at->other)[k] : at->target);
+    return side_exit_of(c, at->kind == TABLE_OP ? list_at(c, at->other)[k] : at->kind == BRANCH_OP ? at->other : at->target);
 }
 
 /* Exits of bytecode share lists of values, which are the same if they begin at the same place and are not empty: passes note

@@ -35,14 +35,19 @@ static void turn_loops(struct compilation *c) {
         if (jump->kind != JUMP_OP || c->label_at[jump->target] > (s32)i)
             continue;
         u32 head = real_instruction(c, jump->target);
-        const struct instruction *branch = &c->instructions[head];
-        if (head >= i || branch->kind != BRANCH_OP || branch->other >= 0 || c->library->ops[branch->op].inverse == NO_OP)
+        struct instruction *branch = &c->instructions[head];
+        if (head >= i || (branch->kind != BRANCH_OP && branch->kind != GUARD_OP) || branch->other >= 0 ||
+            c->library->ops[branch->op].inverse == NO_OP)
             continue;
-        s32 way_out = branch->target;
+        s32 out = branch->target;
+        if (branch->kind == GUARD_OP)
+            branch->flags |= IS_TURNED;
         *jump = *branch; /* its number too: a mistake in the operands is the branch's */
+        jump->kind = BRANCH_OP;
+        jump->flags = 0;
         jump->op = c->library->ops[branch->op].inverse;
         jump->target = label_behind(c, head);
-        jump->other = way_out;
+        jump->other = out;
     }
 }
 
@@ -68,8 +73,11 @@ static int find_blocks(struct compilation *c) {
             at->target = thread(c, at->target);
         if (at->other >= 0 && at->kind == BRANCH_OP)
             at->other = thread(c, at->other);
-        if (at->kind == PLACE_OP)
+        if (at->kind == PLACE_OP) {
             begin_block(c, i);
+            if (i + 1 < c->n_instructions && at[1].flags & IS_TURNED)
+                begin_block(c, i + 2);
+        }
         if (ends_block(at->kind))
             begin_block(c, i + 1);
     }

@@ -6,7 +6,8 @@
 static u32 repeated_size(const struct hoisting *h, const struct loop *loop) {
     const struct compilation *c = h->c;
     u32 test = loop->head + 1, size = 0;
-    if (loop->level || loop->end <= test || c->instructions[loop->end].kind != JUMP_OP || c->instructions[test].kind != BRANCH_OP)
+    if (loop->level || loop->end <= test || c->instructions[loop->end].kind != JUMP_OP ||
+        (c->instructions[test].kind != BRANCH_OP && c->instructions[test].kind != GUARD_OP))
         return 0;
     s32 out = c->label_at[c->instructions[test].target];
     if (out >= (s32)loop->head && out <= (s32)loop->end)
