@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from .faults import BadArgument
+from .heat import least
 from .values import Array, Builtin, show, type_name
 
-_LONG = 100_000  # a loop over so many is worth compiling, whatever else there is
+_ROUND = 1000  # nanoseconds that the interpreter takes for an element
 _PROCESS = ctypes.CDLL(None)
 
 
@@ -53,9 +54,9 @@ def _filled(length: object, value: object) -> Array:
 
 
 def _filled_memory(length: object, value: Any) -> Array:
-    """The same; a long one of numbers is what compiled code takes from the start, for it will be hot."""
+    """The same; one of numbers is what compiled code takes from the start if a loop over it is worth compiling."""
     code = {int: "q", float: "d"}.get(type(value))
-    if code is None or type(length) is not int or length < _LONG:
+    if code is None or type(length) is not int or length * _ROUND < least():
         return _filled(length, value)
     try:
         return Array(array(code, [value]) * length)

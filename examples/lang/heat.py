@@ -23,6 +23,11 @@ COMPILE, FIRST = 2_500_000, 100_000_000
 The first time in a process cnp is imported."""
 
 
+def least() -> int:
+    """Nanoseconds for which a loop has to go on to be worth compiling now."""
+    return COMPILE if "cnp" in sys.modules else FIRST
+
+
 class Heat:
     """The start of a function, or of a loop's round. The interpreter counts `left` down to zero or, where a for loop is
     entered, below. `watched`: how many calls of the function, from now on, are to be watched before it is compiled."""
@@ -58,7 +63,7 @@ class Heat:
         if not self._ahead:
             return False
         spent = (thread_time_ns() - self._began) * _WARM // ROUNDS
-        return spent * self._ahead < (COMPILE if "cnp" in sys.modules else FIRST)
+        return spent * self._ahead < least()
 
     def wait(self, code: list[Instruction]) -> None:
         """Count nothing until the loop is entered again."""
