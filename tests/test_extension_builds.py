@@ -57,7 +57,14 @@ MALFORMED = {
     "OP(my_op, PLAIN, void, ptr a) { *a = 0; }": r"void is for a STORE or a CALL; accepted",
     f"OP(my_op, CALL, i64, {', '.join(f'i64 p{k}' for k in range(9))}) {{ return 1; }}": "9 operands; at most 8 are",
     "OP(my_op, CALL, i64, i64 a) { return TRAP(UNREACHABLE); }": "a CALL does not trap; accepted: a result that",
-    "OP(my_op, CALL, i64, i64 a) { static i64 n; return n += a; }": r"ops/ops\.c: section \.bss is writable",
+    "OP(my_op, CALL, i64, i64 a) { static i64 n; return n += a; }": r"ops/ops\.c:2: section \.bss \(.*n\) is wri",
+    "static i64 calls;\nOP(my_op, CALL, i64, i64 a) {\n  return a + ++calls;\n}": (
+        r"ops/ops\.c:4: section \.bss \(calls\) is writable"
+    ),
+    "i64 one(i64);\nstatic i64 (*const table[])(i64) = {one, 0};\n"
+    "OP(my_op, CALL, i64, i64 a) {\n  return table[a & 1](a);\n}": (
+        r"ops/ops\.c:5: section \.data\.rel\.ro \(table\) has addresses, .*; accepted: tables of numbers"
+    ),
     "i64 there(i64);\nOP(my_op, CALL, i64, i64 a) { return there(a); }": (
         r"ops/ops\.c:3: undefined symbol there: .* accepted in ops that are called: what IMPORT names"
     ),

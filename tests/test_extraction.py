@@ -152,7 +152,9 @@ def test_unbalanced_frame_is_refused_wherever_it_is_allowed() -> None:
 
 
 def test_writable_data_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BuildError, match=r"section \.bss is writable: neither stencils nor the core may have variab"):
+    with pytest.raises(
+        BuildError, match=r"section \.bss \(count\) is writable: neither stencils nor the core may have variab"
+    ):
         compile_stencil(tmp_path, "count += r1; CNP_GO(NEXT);", before="i64 count;")
 
 

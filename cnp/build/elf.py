@@ -79,8 +79,22 @@ class ObjectFile:
     symbols: tuple[Symbol, ...]
 
 
+class HasVariables(BuildError):
+    """A section of an object file would have to be written to: by its code, or for the addresses in it."""
+
+    def __init__(self, section: str, symbols: Sequence[str]) -> None:
+        named = f" ({', '.join(symbols)})" if symbols else ""
+        if section.startswith(".data.rel.ro"):
+            what = f"section {section}{named} has addresses, which are known only where the code runs"
+            super().__init__(f"{what}; accepted: tables of numbers")
+        else:
+            super().__init__(f"section {section}{named} is writable: neither stencils nor the core may have variables")
+        self.symbols = symbols
+
+
 def read_object(path: Path, machine: str) -> ObjectFile:
-    """Read a 64-bit little-endian relocatable file. BuildError at a section that compiled code cannot have."""
+    """Read a 64-bit little-endian relocatable file. BuildError at a section that compiled code cannot have,
+    HasVariables at one of variables."""
     with path.open("rb") as stream:
         elf = ELFFile(stream)
         if elf["e_machine"] != machine or elf.elfclass != 64 or not elf.little_endian:
@@ -88,6 +102,7 @@ def read_object(path: Path, machine: str) -> ObjectFile:
         sections: dict[int, Section] = {}
         relocation_sections = []
         symbols: tuple[Symbol, ...] = ()
+        written: list[tuple[int, str]] = []
         for index in range(elf.num_sections()):
             section = elf.get_section(index)
             kind, flags = section["sh_type"], section["sh_flags"]
@@ -97,16 +112,19 @@ def read_object(path: Path, machine: str) -> ObjectFile:
                 strings = elf.get_section(section["sh_link"]).data()
                 symbols = _symbols(section.data(), strings)
             elif flags & SH_FLAGS.SHF_ALLOC and section["sh_size"] and not section.name.startswith(_NOTES):
-                sections[index] = _section(section, kind, flags)
+                if flags & SH_FLAGS.SHF_WRITE:
+                    written.append((index, section.name))
+                else:
+                    sections[index] = _section(section, flags)
+    for index, name in written:
+        raise HasVariables(name, [each.name for each in symbols if each.section == index and each.name])
     relocations = {target: _relocations(data, symbols) for target, data in relocation_sections if target in sections}
     return ObjectFile(sections, relocations, symbols)
 
 
-def _section(section: object, kind: str, flags: int) -> Section:
+def _section(section: object, flags: int) -> Section:
     name: str = section.name  # type: ignore[attr-defined]
     header = section.header  # type: ignore[attr-defined]
-    if flags & SH_FLAGS.SHF_WRITE:
-        raise BuildError(f"section {name} is writable: neither stencils nor the core may have variables")
     executable = bool(flags & SH_FLAGS.SHF_EXECINSTR)
     if not executable and not name.startswith(".rodata"):
         raise BuildError(f"unexpected section {name}: only .text and .rodata are accepted")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cnp.build.compile import Compiler
 from cnp.build.core import Part
-from cnp.build.elf import read_object
+from cnp.build.elf import HasVariables, read_object
 from cnp.build.ops import SourceOp
 from cnp.errors import BuildError
 from cnp.stencil.model import CALLED_OP
@@ -31,14 +31,17 @@ def compile_routines(compiler: Compiler, ops: Sequence[SourceOp]) -> Iterator[Pa
         compiler.run([*arguments(compiler.target.core_flags), "-c", str(source), "-o", str(result)])
         try:
             file = read_object(result, compiler.target.elf_machine)
+        except HasVariables as error:
+            lines = (_line_of(compiler, source, symbol) for symbol in error.symbols)
+            raise BuildError(f"{next(filter(None, lines), path)}: {error}") from None
         except BuildError as error:
             raise BuildError(f"{path}: {error}") from None
         yield Part(path, file, partial(_line_of, compiler, source))
 
 
 def _line_of(compiler: Compiler, source: Path, symbol: str) -> str | None:
-    """File and line of the first instruction that refers to a symbol, which an object file does not have: of the same
-    code once more, as assembly. None if it is data that refers to it."""
+    """File and line of the first instruction that refers to a symbol: of the same code once more, as assembly. None if
+    it is data that refers to it."""
     listing = source.with_suffix(".s")
     compiler.run([*arguments(compiler.target.core_flags), *_LISTING, str(source), "-o", str(listing)])
     mention = re.compile(rf"(?<![\w.$]){re.escape(symbol)}(?![\w.$])")

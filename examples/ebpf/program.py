@@ -105,9 +105,10 @@ class Program:
     def run(self, context: bytes | bytearray | memoryview = b"", budget: int | None = None) -> int:
         """r0 (64 bits, unsigned) of compiled code; r1 is the context's address, r2 its length.
 
-        Programs may write to the context, which a bytearray shows. Raises EbpfError for a context of more than 2^40
-        bytes or a budget out of range; Fault, a kind of it, for an access outside of the memory there is; OutOfBudget,
-        another, after `budget` turns. What a helper raises ends the run."""
+        Programs may write to the context, which a bytearray shows; others are copied. A run costs some 4 us besides
+        what the code takes. Raises EbpfError for a context of more than 2^40 bytes or a budget out of range; Fault, a
+        kind of it, for an access outside of the memory there is; OutOfBudget, another, after `budget` turns. What a
+        helper raises ends the run."""
         import cnp
 
         from .access_code import fault_of
