@@ -279,3 +279,10 @@ def test_the_command(stackvm: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["total", "fib", "count", "power"]
+
+
+def test_the_command_says_what_is_wrong_with_its_library(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "examples.stackvm", str(tmp_path / "none.cnpl")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: cannot read the stencil library ")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cnp.bytecode import Table
+from cnp.errors import CnpError
 
 from .code import assemble
 from .machine import Machine
@@ -37,7 +38,11 @@ def main(*words: str) -> int:
             file=sys.stderr,
         )
         return 2
-    (_, table), same = load(*words), True
+    try:
+        (_, table), same = load(*words), True
+    except CnpError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     for name, arguments in RUNS.items():
         slow, expected = timed(table, name, arguments, tiered=False)
         fast, found = timed(table, name, arguments, tiered=True)
