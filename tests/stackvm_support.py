@@ -18,6 +18,20 @@ EAGER = tiers.Policy(calls=2, loops=3, exits=4, attempts=3)
 NEVER = tiers.Policy(calls=10**9, loops=10**9)
 LARGE = (2**62, -(2**62) - 1, 2**63, 2**70)
 ITEMS = (3, -1, 4, 1, -5, 2**61, 2**62 - 1, -(2**62), *LARGE)
+ENDLESS = """
+function at index = get index item return
+function endless = again: push 0 item set x loop again
+"""
+TOGETHER = """
+function at index = get index item return
+function f a b = get a get b add return
+function g n x =
+  again: get i get n unless_less done
+    get x push 3 item call f 2 set x
+    get i push 1 add set i
+  loop again
+  done: get x get n call f 2 return
+"""
 
 
 class Watched(TieredMachine):
